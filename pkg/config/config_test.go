@@ -14,11 +14,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	syscall.Umask(0o022) // else directories of the tests may be open to a group
+	syscall.Umask(0o022) // otherwise directories of the tests may be writable by the group
 	os.Exit(m.Run())
 }
 
-// loadSettings reads settings from a fresh state directory that holds file as its config.yaml.
+// loadSettings reads settings from a new state directory with file as its config.yaml.
 func loadSettings(t *testing.T, file string, env map[string]string, args ...string) (*Config, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,7 +50,7 @@ func mustLoadSettings(t *testing.T, file string, env map[string]string, args ...
 	return c
 }
 
-func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testing.T) {
+func TestDefaultsUseLoopbackWithOwnCertificates(t *testing.T) {
 	c := mustLoadSettings(t, "", nil)
 	pki := TLS{CA: c.Dir + "/pki/ca.crt", Cert: c.Dir + "/pki/client.crt", Key: c.Dir + "/pki/client.key"}
 	want := &Config{
@@ -67,16 +67,16 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 		Reconcile:      Reconcile{Interval: time.Minute, NotReadyFor: 5 * time.Minute, OrphanGrace: 15 * time.Minute},
 		GPU:            GPU{OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Timeout: 30 * time.Minute},
 	}
-	c.values = nil // empty, as nothing was
+	c.values = nil // empty, because nothing was set
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
 	if c.IsExternal() {
-		t.Error("nothing was named, yet External is true")
+		t.Error("IsExternal is true although no server is set")
 	}
 }
 
-func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
+func TestFlagsOverrideEnvironmentOverridesFile(t *testing.T) {
 	file := "temporal: {namespace: from-file}\ndev: {etcdPort: 1001, uiPort: 1002, temporalPort: 1003}\n"
 	env := map[string]string{"SKYCTL_TEMPORAL_NAMESPACE": "from-env", "SKYCTL_DEV_UI_PORT": "2002",
 		"SKYCTL_DEV_TEMPORAL_PORT": "2003"}
@@ -89,11 +89,11 @@ func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
 	}
 	if c.Temporal.Address != "127.0.0.1:3003" || c.Etcd.Endpoints[0] != "https://127.0.0.1:1001" ||
 		c.UI.Address != "http://127.0.0.1:2002" {
-		t.Errorf("the addresses don't follow the ports: %+v", c)
+		t.Errorf("the addresses do not match the ports: %+v", c)
 	}
 }
 
-func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.T) {
+func TestStateDirectoryPrecedence(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
 		env        map[string]string
@@ -112,11 +112,11 @@ func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.
 	}
 	if _, err := loadSettings(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil ||
 		!strings.Contains(err.Error(), EnvDir) {
-		t.Errorf("without any of them: %v", err)
+		t.Errorf("without flag, variable and home: %v", err)
 	}
 }
 
-func TestAnExternalEtcdAndTemporalAreTakenAsTheyAre(t *testing.T) {
+func TestExternalServersAreUsedUnchanged(t *testing.T) {
 	file := `
 etcd:
   endpoints: [https://e1:2379, "https://e2:2379"]
@@ -135,17 +135,17 @@ ui: {address: "https://ui.example"}
 		t.Errorf("temporal is %+v, UI %+v", c.Temporal, c.UI)
 	}
 	if !c.IsExternal() {
-		t.Error("External is false")
+		t.Error("IsExternal is false")
 	}
 
 	c = mustLoadSettings(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address",
 		"t:7233")
 	if !c.IsExternal() || c.Temporal.TLS != (TLS{}) || c.Etcd.TLS != (TLS{}) || c.UI.Address != "" {
-		t.Errorf("an external Temporal and etcd got what belongs to skyd dev: %+v", c)
+		t.Errorf("the external servers got settings of skyd dev: %+v", c)
 	}
 }
 
-func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
+func TestInvalidValueErrorNamesSettingAndValidValues(t *testing.T) {
 	const both = "etcd: {endpoints: ['http://e:2379']}\ntemporal: {address: 't:7233'}\n"
 	for _, tt := range []struct {
 		name, file string
@@ -153,13 +153,13 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 		args       []string
 		says       []string
 	}{
-		{name: "port of a flag", args: []string{"--dev-ui-port", "70000"},
+		{name: "port in a flag", args: []string{"--dev-ui-port", "70000"},
 			says: []string{"--dev-ui-port", `"70000"`, "1 to 65535"}},
-		{name: "port of the environment", env: map[string]string{"SKYCTL_DEV_ETCD_PORT": "no"},
+		{name: "port in the environment", env: map[string]string{"SKYCTL_DEV_ETCD_PORT": "no"},
 			says: []string{"$SKYCTL_DEV_ETCD_PORT", `"no"`}},
-		{name: "port of the file", file: "dev: {etcdPort: 0}",
+		{name: "port in the file", file: "dev: {etcdPort: 0}",
 			says: []string{"config.yaml", "dev.etcdPort", `"0"`, "1 to 65535"}},
-		{name: "ports alike", file: "dev: {etcdPort: 8233}", says: []string{"dev.etcdPort", "dev.uiPort", "8233"}},
+		{name: "equal ports", file: "dev: {etcdPort: 8233}", says: []string{"dev.etcdPort", "dev.uiPort", "8233"}},
 		{name: "unknown key", file: "temporal: {adress: 'x:1'}",
 			says: []string{"config.yaml", "temporal.adress", "temporal.address"}},
 		{name: "unknown heading", file: "tempral: {address: 'x:1'}",
@@ -169,8 +169,8 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 		{name: "heading with a value", file: "temporal: here",
 			says: []string{"config.yaml", "temporal", "temporal.address"}},
 		{name: "key twice", file: "dev: {etcdPort: 1, etcdPort: 2}", says: []string{"config.yaml", "etcdPort"}},
-		{name: "no YAML", file: "dev: [", says: []string{"config.yaml"}},
-		{name: "not a tree", file: "- dev", says: []string{"config.yaml", "keys"}},
+		{name: "invalid YAML", file: "dev: [", says: []string{"config.yaml"}},
+		{name: "list instead of keys", file: "- dev", says: []string{"config.yaml", "keys"}},
 		{name: "no value", file: "rke2: {version: }", says: []string{"config.yaml", "rke2.version", "value"}},
 		{name: "endpoint without scheme", args: []string{"--etcd-endpoints", "e:2379"},
 			says: []string{"--etcd-endpoints", "e:2379", "https://host:port"}},
@@ -178,18 +178,18 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 			says: []string{"http://e", "host:port"}},
 		{name: "address with scheme", args: []string{"--temporal-address", "http://t:7233"},
 			says: []string{"--temporal-address", "without a scheme"}},
-		{name: "etcd alone", args: []string{"--etcd-endpoints", "http://e:2379"},
+		{name: "etcd only", args: []string{"--etcd-endpoints", "http://e:2379"},
 			says: []string{"temporal.address is not", "$SKYCTL_TEMPORAL_ADDRESS"}},
-		{name: "temporal alone", env: map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "t:7233"},
+		{name: "Temporal only", env: map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "t:7233"},
 			says: []string{"$SKYCTL_TEMPORAL_ADDRESS", "--etcd-endpoints"}},
 		{name: "certificate without key", file: both, args: []string{"--etcd-tls-cert", "/c"},
 			says: []string{"etcd.tls", "both"}},
-		{name: "TLS of nothing external", args: []string{"--temporal-tls-ca", "/c"},
+		{name: "TLS without external servers", args: []string{"--temporal-tls-ca", "/c"},
 			says: []string{"temporal.tls", "etcd.endpoints"}},
 		{name: "prefix", file: "etcd: {prefix: skyctl/}", says: []string{"etcd.prefix", "skyctl/", "starts with '/'"}},
 		{name: "source", env: map[string]string{"SKYCTL_RKE2_SOURCE": "relese"},
 			says: []string{"$SKYCTL_RKE2_SOURCE", "relese", `"release"`}},
-		{name: "source anybody may change", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"},
+		{name: "insecure source without checksum", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"},
 			says: []string{"http://mirror/x", "rke2.sha256"}},
 		{name: "version", env: map[string]string{"SKYCTL_RKE2_VERSION": "1.35"},
 			says: []string{"1.35", DefaultRKE2Version}},
@@ -207,22 +207,22 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 			}
 			for _, s := range tt.says {
 				if !strings.Contains(err.Error(), s) {
-					t.Errorf("%q doesn't say %q", err, s)
+					t.Errorf("%q does not contain %q", err, s)
 				}
 			}
 			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than one line: %q", err)
+				t.Errorf("the error has more than one line: %q", err)
 			}
 		})
 	}
 }
 
-func TestEverySettingCanBeGivenInTheFileAndTheEnvironment(t *testing.T) {
+func TestEverySettingHasFileKeyAndVariable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range settings {
 		for _, name := range []string{s.key, s.flagName(), s.envName()} {
-			if seen[name] && name != s.key { // a key of one word is its own flag
-				t.Errorf("%s is the name of two settings", name)
+			if seen[name] && name != s.key { // a key of one word equals its flag
+				t.Errorf("two settings have the name %s", name)
 			}
 			seen[name] = true
 		}
@@ -235,12 +235,12 @@ func TestEverySettingCanBeGivenInTheFileAndTheEnvironment(t *testing.T) {
 		"SKYCTL_RKE2_VERSION", "SKYCTL_ETCD_TLS_SERVER_NAME", "SKYCTL_DEV_UI_PORT", "SKYCTL_SECRETS_KEY_FILE",
 		"SKYCTL_TEMPORAL_TASK_QUEUE"} {
 		if !slices.ContainsFunc(settings, func(s setting) bool { return s.envName() == env }) {
-			t.Errorf("no setting is called $%s", env)
+			t.Errorf("no setting has the variable $%s", env)
 		}
 	}
 }
 
-func TestAClusterDirectoryNeverLeavesItsParent(t *testing.T) {
+func TestClusterDirectoryStaysInParent(t *testing.T) {
 	c := mustLoadSettings(t, "", nil)
 	if got, want := c.KubeconfigPath("cloud-cluster"), c.Dir+"/clusters/cloud-cluster/kubeconfig"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -252,7 +252,7 @@ func TestAClusterDirectoryNeverLeavesItsParent(t *testing.T) {
 	}
 }
 
-func TestADirectoryIsMadeForThisPersonAlone(t *testing.T) {
+func TestMakeDirIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	if err := MakeDir(dir); err != nil {
 		t.Fatal(err)
@@ -266,11 +266,11 @@ func TestADirectoryIsMadeForThisPersonAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := MakeDir(dir); err == nil || !strings.Contains(err.Error(), "chmod go-w "+dir) {
-		t.Errorf("a directory that anybody may write into: %v", err)
+		t.Errorf("a directory that everyone can write: %v", err)
 	}
 }
 
-func TestSettingsThatSomebodyElseMayHaveWrittenAreRefused(t *testing.T) {
+func TestSettingsWritableByOthersAreRejected(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.yaml")
 	env := func(k string) string { return map[string]string{EnvDir: dir}[k] }
@@ -283,10 +283,10 @@ func TestSettingsThatSomebodyElseMayHaveWrittenAreRefused(t *testing.T) {
 		path     string
 		restored os.FileMode
 	}{
-		{"file of the group", 0o620, file, 0o644},
-		{"file of everybody", 0o602, file, 0o600},
-		{"directory of the group", 0o770, dir, 0o750},
-		{"directory of everybody", 0o1777, dir, 0o700},
+		{"file writable by the group", 0o620, file, 0o644},
+		{"file writable by everyone", 0o602, file, 0o600},
+		{"directory writable by the group", 0o770, dir, 0o750},
+		{"directory writable by everyone", 0o1777, dir, 0o700},
 	} {
 		if err := os.Chmod(tt.path, tt.mode); err != nil {
 			t.Fatal(err)
@@ -299,12 +299,12 @@ func TestSettingsThatSomebodyElseMayHaveWrittenAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c, err := Load(nil, env); err != nil || c.Temporal.Namespace != "mine" {
-			t.Errorf("%s, put right: %v", tt.what, err)
+			t.Errorf("%s, after chmod: %v", tt.what, err)
 		}
 	}
 }
 
-func TestOnlyThePersonItselfAndRootAreTrustedAsOwners(t *testing.T) {
+func TestOnlyUserAndRootAreTrustedOwners(t *testing.T) {
 	for _, tt := range []struct {
 		owner, self int
 		fine        bool
@@ -314,12 +314,12 @@ func TestOnlyThePersonItselfAndRootAreTrustedAsOwners(t *testing.T) {
 			t.Errorf("file of user %d read by user %d: %v", tt.owner, tt.self, err)
 		}
 		if err != nil && (!strings.Contains(err.Error(), "/x/config.yaml") || !strings.Contains(err.Error(), EnvDir)) {
-			t.Errorf("%q names neither the file nor a way out", err)
+			t.Errorf("%q does not name the file and the fix", err)
 		}
 	}
 }
 
-func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
+func TestMissingTLSFilesAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -338,10 +338,10 @@ func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
 		}
 	}
 	if c, err := (TLS{}).ClientConfig(); c != nil || err != nil {
-		t.Errorf("nothing set: %v, %v", c, err)
+		t.Errorf("without TLS settings: %v, %v", c, err)
 	}
 	if c, err := (TLS{ServerName: "x"}).ClientConfig(); err != nil || c == nil || c.RootCAs != nil ||
 		c.ServerName != "x" {
-		t.Errorf("the system's authorities: %v, %v", c, err)
+		t.Errorf("with the system's authorities: %v, %v", c, err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestTheGPUStackIsPinnedAndCanBeChosen(t *testing.T) {
+func TestGPUStackVersionsAreConfigurable(t *testing.T) {
 	if got, want := mustLoadSettings(t, "", nil).GPU, (GPU{OperatorVersion: "v26.3.2", PluginVersion: "0.19.2",
 		Timeout: 30 * time.Minute}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -25,7 +25,7 @@ func TestTheGPUStackIsPinnedAndCanBeChosen(t *testing.T) {
 	}
 }
 
-func TestBadSettingsOfTheGPUStackAreNamed(t *testing.T) {
+func TestInvalidGPUSettingsAreRejected(t *testing.T) {
 	for _, bad := range []struct{ env, value, says string }{
 		{"SKYCTL_GPU_OPERATOR_VERSION", "latest", "such as v26.3.2"},
 		{"SKYCTL_GPU_OPERATOR_VERSION", "v26.3", "such as v26.3.2"},

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// loadInDir reads the settings of one state directory.
+// loadInDir loads the settings of a state directory.
 func loadInDir(t *testing.T, dir, file string, env map[string]string) *Config {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(file), 0o600); err != nil {
@@ -28,35 +28,35 @@ func loadInDir(t *testing.T, dir, file string, env map[string]string) *Config {
 	return c
 }
 
-func TestWhatTheRunningServerDoesNotUseIsTold(t *testing.T) {
+func TestDifferencesFromRunningServer(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		serverFile, file string
 		server, env      map[string]string
 		want             []string // key, given, used
 	}{
-		{name: "nothing was given"},
-		{name: "the same, spelled otherwise", serverFile: "reconcile: {interval: 60s}",
+		{name: "no settings"},
+		{name: "equal values in different notation", serverFile: "reconcile: {interval: 60s}",
 			file: "reconcile: {interval: 1m}"},
 		{name: "a variable", env: map[string]string{"SKYCTL_DOCKER_NETWORK": "mine"},
 			want: []string{"docker.network", "mine", ""}},
-		{name: "a file that was edited", serverFile: "dev: {etcdPort: 1001}", file: "dev: {etcdPort: 1002}",
+		{name: "edited file", serverFile: "dev: {etcdPort: 1001}", file: "dev: {etcdPort: 1002}",
 			want: []string{"dev.etcdPort", "1002", "1001"}},
-		{name: "a line that was removed", serverFile: "reconcile: {interval: 10s}",
+		{name: "removed line", serverFile: "reconcile: {interval: 10s}",
 			want: []string{"reconcile.interval", "1m0s", "10s"}},
-		{name: "the server's own variable", server: map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"}},
-		{name: "the server's own variable over a file that is as it was",
+		{name: "variable of the server", server: map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"}},
+		{name: "variable of the server, unchanged file",
 			server:     map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
 			serverFile: "reconcile: {interval: 2m}", file: "reconcile: {interval: 2m}"},
-		{name: "the server's own variable over a file that was edited",
+		{name: "variable of the server, edited file",
 			server:     map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
 			serverFile: "reconcile: {interval: 2m}", file: "reconcile: {interval: 3m}",
 			want: []string{"reconcile.interval", "3m0s", "10s"}},
-		{name: "settings of one cluster", env: map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1",
+		{name: "settings of a cluster's spec", env: map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1",
 			"SKYCTL_GPU_OPERATOR_VERSION": "v26.3.1"}},
-		{name: "how data is found", env: map[string]string{"SKYCTL_ETCD_PREFIX": "/other"},
+		{name: "etcd prefix", env: map[string]string{"SKYCTL_ETCD_PREFIX": "/other"},
 			want: []string{"etcd.prefix", "/other", "/skyctl"}},
-		{name: "an address with a password", serverFile: "skypilot: {endpoint: 'https://u:secret@a'}",
+		{name: "address with a password", serverFile: "skypilot: {endpoint: 'https://u:secret@a'}",
 			file: "skypilot: {endpoint: 'https://u:secret@b'}",
 			want: []string{"skypilot.endpoint", "https://redacted@b", "https://redacted@a"}},
 	} {
@@ -68,25 +68,25 @@ func TestWhatTheRunningServerDoesNotUseIsTold(t *testing.T) {
 			for _, d := range c.DifferencesFrom(used) {
 				got = append(got, d.Key, d.Given, d.Used)
 				if d.From == "" {
-					t.Errorf("%s does not say where it comes from", d.Key)
+					t.Errorf("%s has no source", d.Key)
 				}
 			}
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 			if all := c.DifferencesFrom(nil); all != nil {
-				t.Errorf("of a server of before: %+v", all)
+				t.Errorf("from an older server: %+v", all)
 			}
 			for _, u := range used {
 				if strings.Contains(u.Value+u.InFile, "secret@") {
-					t.Errorf("a password is told: %+v", u)
+					t.Errorf("the password is not redacted: %+v", u)
 				}
 			}
 		})
 	}
 }
 
-func TestAFileThatWasEditedSinceItWasReadIsTold(t *testing.T) {
+func TestEditedValuesFileIsADifference(t *testing.T) {
 	dir := t.TempDir()
 	values := filepath.Join(dir, "values.yaml")
 	write := func(content string) {
@@ -98,7 +98,7 @@ func TestAFileThatWasEditedSinceItWasReadIsTold(t *testing.T) {
 	c := loadInDir(t, dir, "gpu: {valuesFile: values.yaml}\n", nil)
 	used := c.UsedSettings()
 	if got := c.DifferencesFrom(used); got != nil {
-		t.Errorf("nothing was edited: %+v", got)
+		t.Errorf("without an edit: %+v", got)
 	}
 	write("driver: {version: 2}\n")
 	got := c.DifferencesFrom(used)
@@ -108,7 +108,7 @@ func TestAFileThatWasEditedSinceItWasReadIsTold(t *testing.T) {
 	}
 }
 
-func TestATeamsWorkerIsComparedByWhatIsItsOwn(t *testing.T) {
+func TestTeamWorkerConnectionSettingsAreNotCompared(t *testing.T) {
 	servers := map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379", "SKYCTL_TEMPORAL_ADDRESS": "t:7233"}
 	used := loadInDir(t, t.TempDir(), "reconcile: {interval: 10s}\nsecretsKeyFile: /worker/key\n",
 		servers).UsedSettings()
@@ -120,12 +120,12 @@ func TestATeamsWorkerIsComparedByWhatIsItsOwn(t *testing.T) {
 	}
 	for key := range used {
 		if strings.Contains(key, ".tls.") || key == "etcd.endpoints" {
-			t.Errorf("%s is told, which is each side's own", key)
+			t.Errorf("%s is reported, but can differ", key)
 		}
 	}
 }
 
-func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
+func TestClusterSettingsAreRecordedInSpec(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
 	c := mustLoadSettings(t, "rke2: {source: /kit, sha256: "+sum+"}\ngpu: {operatorVersion: v26.3.1}\n",
 		map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1"})
@@ -139,16 +139,16 @@ func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
 	c.ApplyToSpec(&spec)
 	if spec.KubernetesVersion != "v1.33.1+rke2r1" || spec.GPU.OperatorVersion != "v26.3.1" ||
 		spec.GPU.PluginVersion != "" {
-		t.Errorf("with accelerators, and a version of its own: %+v", spec)
+		t.Errorf("with accelerators and a Kubernetes version: %+v", spec)
 	}
 	spec = api.ClusterSpec{}
 	mustLoadSettings(t, "", nil).ApplyToSpec(&spec)
 	if spec.RequiredLevel() != 1 {
-		t.Errorf("what nobody gave is recorded: %+v", spec)
+		t.Errorf("settings that were not set are recorded: %+v", spec)
 	}
 }
 
-func TestEverySpecFieldsSettingExists(t *testing.T) {
+func TestEverySpecFieldSettingExists(t *testing.T) {
 	for _, f := range api.Fields {
 		if f.Setting == "" {
 			continue
@@ -159,7 +159,7 @@ func TestEverySpecFieldsSettingExists(t *testing.T) {
 	}
 }
 
-func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidRKE2VersionAndSourceAreRejected(t *testing.T) {
 	for _, v := range []string{"v9.9.9+rke2r1", "1.35.7", "v1.35", "latest", "v1.35.7+rke2r1 "} {
 		if _, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_VERSION": v}); err == nil ||
 			!strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
@@ -172,7 +172,7 @@ func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsStartedReadsWhatThisProgramRead(t *testing.T) {
+func TestDevEnvironReproducesSettings(t *testing.T) {
 	dir := t.TempDir()
 	c := loadInDir(t, dir, "reconcile: {interval: 10s}",
 		map[string]string{"SKYCTL_DEV_ETCD_PORT": "1001", "SKYCTL_DOCKER_NETWORK": "mine"})
@@ -183,6 +183,6 @@ func TestAServerThatIsStartedReadsWhatThisProgramRead(t *testing.T) {
 	}
 	got, err := Load(nil, func(k string) string { return env[k] })
 	if err != nil || !reflect.DeepEqual(got.UsedSettings(), c.UsedSettings()) {
-		t.Errorf("it reads %+v, %v", got, err)
+		t.Errorf("the other program loads %+v, %v", got, err)
 	}
 }

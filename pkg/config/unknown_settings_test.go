@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-func TestForeignHeadingsAreLeftAloneAndNamed(t *testing.T) {
+func TestForeignHeadingsAreIgnoredWithNote(t *testing.T) {
 	for file, want := range map[string][]string{
 		"api_server: {host: 127.0.0.1, port: 50051}\nrke2: {version: v1.34.1+rke2r1}\n": {"api_server"},
 		"services: [a, b]\napi_server:\nrke2:\n  version: v1.34.1+rke2r1\n":             {"api_server", "services"},
@@ -36,11 +36,11 @@ func TestForeignHeadingsAreLeftAloneAndNamed(t *testing.T) {
 		}
 	}
 	if c := mustLoadSettings(t, "rke2: {version: v1.34.1+rke2r1}", nil); c.ForeignNote() != "" {
-		t.Errorf("a note about nothing: %s", c.ForeignNote())
+		t.Errorf("a note without foreign headings: %s", c.ForeignNote())
 	}
 }
 
-func TestAMisspeltSettingIsAnErrorWithTheNearestName(t *testing.T) {
+func TestMisspeltSettingSuggestsNearestName(t *testing.T) {
 	for file, near := range map[string]string{
 		"rke2: {verison: v1.34.1+rke2r1}":          "rke2.version",
 		"rke2.verison: v1.34.1+rke2r1":             "rke2.version",
@@ -64,18 +64,18 @@ func TestAMisspeltSettingIsAnErrorWithTheNearestName(t *testing.T) {
 	}
 	if _, err := loadSettings(t, "rke2: {colour: red}", nil); err == nil ||
 		!strings.Contains(err.Error(), "valid keys: rke2.version") {
-		t.Errorf("a key below our heading that is like none of ours: %v", err)
+		t.Errorf("an unknown key below a known heading: %v", err)
 	}
 }
 
-func TestTrueAndFalseNeedNoQuotes(t *testing.T) {
+func TestBooleansNeedNoQuotes(t *testing.T) {
 	if c := mustLoadSettings(t, "skypilot: {fullRuntime: true, usage: false}", nil); !c.SkyPilot.FullRuntime ||
 		c.SkyPilot.Usage {
 		t.Errorf("got %+v", c.SkyPilot)
 	}
 }
 
-func TestWhatConfigYAMLWouldHideIsAnError(t *testing.T) {
+func TestDuplicateSettingsInConfigFileAreErrors(t *testing.T) {
 	for file, says := range map[string]string{
 		"rke2: {version: v1.34.1+rke2r1}\n---\nrke2: {source: /x}\n":      "second document",
 		"rke2.version: v1.34.1+rke2r1\nrke2: {version: v1.35.1+rke2r1}\n": "set twice",
@@ -92,7 +92,7 @@ func TestWhatConfigYAMLWouldHideIsAnError(t *testing.T) {
 	}
 }
 
-func TestSettingsAreReadFromARegularFileOfBoundedSize(t *testing.T) {
+func TestConfigFileMustBeRegularAndBounded(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "config.yaml")
 	env := func(k string) string { return map[string]string{EnvDir: dir}[k] }
@@ -112,7 +112,7 @@ func TestSettingsAreReadFromARegularFileOfBoundedSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Load(nil, env); !errors.Is(err, regularfile.ErrTooLarge) || !strings.Contains(err.Error(), name) {
-		t.Errorf("a file of 300 MiB: %v", err)
+		t.Errorf("a file of 300 MiB: got %v", err)
 	}
 	other := filepath.Join(t.TempDir(), "mine.yaml")
 	if err := errors.Join(os.Remove(name), os.WriteFile(other, []byte("dev: {etcdPort: 1001}\n"), 0o600),
@@ -124,7 +124,7 @@ func TestSettingsAreReadFromARegularFileOfBoundedSize(t *testing.T) {
 	}
 }
 
-func TestVariablesThatAreNoSettingsAreNamedWithTheNearest(t *testing.T) {
+func TestUnknownVariablesSuggestNearestName(t *testing.T) {
 	got := UnknownVariableNotes([]string{"SKYCTL_RKE2_VERSON=v1", "SKYCONF_DRI=/x", "SKYCTL_RKE2_VERSION=v1",
 		"SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x",
 		"SKYCTL_EMPTY=", "HOME=/root", "SKYCONF_DIR=/x", "SKYCTL_HOST=h", "SKYCTLX=1"})
@@ -138,7 +138,7 @@ func TestVariablesThatAreNoSettingsAreNamedWithTheNearest(t *testing.T) {
 	}
 }
 
-func TestSettingsThatDoNothingBesideOthersAreNamed(t *testing.T) {
+func TestIneffectiveSettingsAreNamed(t *testing.T) {
 	const both = "etcd: {endpoints: ['http://e:2379']}\ntemporal: {address: 't:7233'}\n"
 	for file, key := range map[string]string{
 		both + "dev: {uiPort: 9000}\n":                                 "dev.uiPort",

@@ -15,14 +15,14 @@ var (
 	elsewhere = Location{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
 )
 
-// at is a home at a place, at one of its starts.
+// at returns the record of a home at a location and start.
 func at(p Location, starts int64, start string) api.Home {
 	h := api.Home{Installation: "inst", Starts: starts, Start: start}
 	p.RecordIn(&h)
 	return h
 }
 
-func TestWhatSpeaksAgainstAState(t *testing.T) {
+func TestCompareRecords(t *testing.T) {
 	copied := here
 	copied.Dir = "/home/ann/copy"
 	renamed := here
@@ -38,32 +38,33 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 		want     []api.HomeFindingKind
 		says     string
 	}{
-		{"at home", at(here, 5, "x"), here, in(at(here, 5, "x")), nil, ""},
-		{"killed before the ledger was written", at(here, 6, "y"), here, in(at(here, 5, "x")), nil, ""},
-		{"nothing remembered", at(here, 5, "x"), here, nil, nil, ""},
-		{"the computer has another name now", at(here, 5, "x"), renamed, nil, nil, ""},
-		{"a computer without an id", at(noID, 5, "x"), here, nil, nil, ""},
-		{"a computer without an id, and with another name", at(here, 5, "x"), otherName, nil,
+		{"same location and start", at(here, 5, "x"), here, in(at(here, 5, "x")), nil, ""},
+		{"stopped before the ledger was written", at(here, 6, "y"), here, in(at(here, 5, "x")), nil, ""},
+		{"no ledger", at(here, 5, "x"), here, nil, nil, ""},
+		{"renamed computer", at(here, 5, "x"), renamed, nil, nil, ""},
+		{"computer without an id", at(noID, 5, "x"), here, nil, nil, ""},
+		{"other computer name, no id", at(here, 5, "x"), otherName, nil,
 			[]api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
-		{"a computer without an id that has another name now", at(noID, 5, "x"), otherName, in(at(noID, 5, "x")), nil,
+		{"renamed computer without an id", at(noID, 5, "x"), otherName, in(at(noID, 5, "x")), nil,
 			""},
-		{"a computer without an id that remembers another start", at(noID, 5, "x"), otherName, in(at(noID, 4, "w")),
+		{"other start in the ledger, no id", at(noID, 5, "x"), otherName, in(at(noID, 4, "w")),
 			[]api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
-		{"the first start of this version", api.Home{}, here, nil, nil, ""},
-		{"moved or copied here", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory},
+		{"first start of this version", api.Home{}, here, nil, nil, ""},
+		{"moved or copied directory", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory},
 			"/home/ann/.skyconf on ann"},
 		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost},
 			"this is bob"},
-		{"a backup put back", at(here, 5, "x"), here, in(at(here, 9, "z")),
+		{"restored backup", at(here, 5, "x"), here, in(at(here, 9, "z")),
 			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "for example from a backup"},
-		{"a backup of the version before put back", api.Home{}, here, in(at(here, 2, "z")),
+		{"restored backup of an earlier version", api.Home{}, here, in(at(here, 2, "z")),
 			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "start 2"},
-		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")),
+		{"two starts from one state", at(here, 5, "x"), here, in(at(here, 5, "y")),
 			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "start 5"},
-		{"a copy was adopted", at(here, 5, "x"), here, in(at(copied, 6, "y")),
+		{"adopted copy elsewhere", at(here, 5, "x"), here, in(at(copied, 6, "y")),
 			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "/home/ann/copy on ann"},
-		{"this was adopted, and killed then", at(copied, 7, "y"), copied, in(at(here, 6, "x")), nil, ""},
-		{"a team's etcd", at(Location{}, 5, "x"), Location{}, nil, nil, ""},
+		{"adopted copy, stopped before the ledger was written", at(copied, 7, "y"), copied, in(at(here, 6, "x")), nil,
+			""},
+		{"team's etcd", at(Location{}, 5, "x"), Location{}, nil, nil, ""},
 		{"moved to a team's etcd", at(here, 5, "x"), Location{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory},
 			"this is a team's etcd"},
 	} {
@@ -82,7 +83,7 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 	}
 }
 
-func TestWhatAMachineSaysAgainstAState(t *testing.T) {
+func TestCompareMark(t *testing.T) {
 	mine := at(here, 5, "x")
 	mark := func(h api.Home) *Mark {
 		m := MarkOf(h)
@@ -97,14 +98,14 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 	}{
 		{"no mark", nil, ""},
 		{"ours", mark(mine), ""},
-		{"an older one of ours", mark(at(here, 4, "w")), ""},
-		{"an older one, from before a move", mark(at(elsewhere, 4, "w")), ""},
-		{"a newer one of another computer", mark(at(elsewhere, 6, "y")),
+		{"older start", mark(at(here, 4, "w")), ""},
+		{"older start before a move", mark(at(elsewhere, 4, "w")), ""},
+		{"newer start on another computer", mark(at(elsewhere, 6, "y")),
 			"machine sky-a-0 was last managed from bob (start 6; this state is at start 5)"},
-		{"a newer one of the place on record", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname +
+		{"newer start at the recorded location", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname +
 			", in a newer state"},
-		{"another that went on from the same state", mark(at(elsewhere, 5, "y")), "start 5"},
-		{"that of another installation", mark(other), ""},
+		{"another start from the same state", mark(at(elsewhere, 5, "y")), "start 5"},
+		{"another installation", mark(other), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := CompareMark(mine, "sky-a-0", tt.seen)
@@ -116,26 +117,26 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 	}
 }
 
-func TestAMarkIsReadAsItWasWritten(t *testing.T) {
+func TestMarkRoundTrip(t *testing.T) {
 	for _, h := range []api.Home{at(here, 5, "x"), at(Location{}, 7, "y")} {
 		if got := ParseMark(MarkOf(h).String()); got == nil || *got != MarkOf(h) {
-			t.Errorf("%v became %v", MarkOf(h), got)
+			t.Errorf("wrote %v, read %v", MarkOf(h), got)
 		}
 	}
 	for _, text := range []string{"", "hello\n", "installation=a\n", "starts=5\n", "installation=a\nstarts=many\n"} {
 		if m := ParseMark(text); m != nil {
-			t.Errorf("%q is taken for %v", text, m)
+			t.Errorf("%q was parsed as %v", text, m)
 		}
 	}
 	if text := MarkOf(at(here, 5, "x")).String(); strings.Contains(text, here.Dir) {
-		t.Errorf("everybody on the machine reads the path: %s", text)
+		t.Errorf("the mark discloses the path: %s", text)
 	}
 }
 
-func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
+func TestLedgerIsReadableByOwnerOnly(t *testing.T) {
 	l := Ledger{Dir: filepath.Join(t.TempDir(), "state", "skyctl")}
 	if h, err := l.ReadHome("inst"); h != nil || err != nil {
-		t.Errorf("before anything: %v, %v", h, err)
+		t.Errorf("empty ledger: %v, %v", h, err)
 	}
 	want := at(here, 5, "x")
 	if err := l.WriteHome(want); err != nil {
@@ -146,7 +147,7 @@ func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
 	}
 	err := filepath.WalkDir(l.Dir, func(name string, d fs.DirEntry, err error) error {
 		if info, err := d.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s may be read by others: %v, %v", name, info.Mode(), err)
+			t.Errorf("%s is readable by others: %v, %v", name, info.Mode(), err)
 		}
 		return err
 	})
@@ -155,21 +156,21 @@ func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
 	}
 	for _, id := range []string{"", "..", "a/b", "../../etc"} {
 		if _, err := l.ReadHome(id); err == nil {
-			t.Errorf("%q is taken for an id", id)
+			t.Errorf("id %q was accepted", id)
 		}
 	}
 	if h, err := (Ledger{}).ReadHome("inst"); h != nil || err != nil || (Ledger{}).WriteHome(want) != nil {
-		t.Errorf("the ledger of a person without a home: %v, %v", h, err)
+		t.Errorf("zero ledger: %v, %v", h, err)
 	}
 }
 
-func TestAPlaceIsTheSameThroughALink(t *testing.T) {
+func TestLocationResolvesLinks(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := FindLocation(dir), FindLocation(link); a != b {
-		t.Errorf("%v and %v", a, b)
+		t.Errorf("directory %v, link %v", a, b)
 	}
 }

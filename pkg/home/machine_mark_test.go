@@ -16,7 +16,7 @@ func startMachine(t *testing.T) *remote.Host {
 	return m.Host
 }
 
-func TestMarksOnAMachineOnlyGrow(t *testing.T) {
+func TestMachineMarkStartsNeverDecrease(t *testing.T) {
 	h := startMachine(t)
 	exchange := func(ours *Mark) *Mark {
 		t.Helper()
@@ -31,11 +31,11 @@ func TestMarksOnAMachineOnlyGrow(t *testing.T) {
 		return &m
 	}
 	if seen := exchange(nil); seen != nil {
-		t.Errorf("a new machine has %v", seen)
+		t.Errorf("a new machine has the mark %v", seen)
 	}
 	first, second, twin := mark(here, 5, "x"), mark(elsewhere, 9, "y"), mark(here, 9, "z")
 	if seen := exchange(first); seen != nil {
-		t.Errorf("before the first mark there was %v", seen)
+		t.Errorf("mark before the first write: %v", seen)
 	}
 	if seen := exchange(second); seen == nil || *seen != *first {
 		t.Errorf("seen %v, want %v", seen, first)
@@ -49,7 +49,7 @@ func TestMarksOnAMachineOnlyGrow(t *testing.T) {
 	strange.Installation = "another's, with 'quotes'"
 	exchange(&strange)
 	if seen := exchange(nil); seen == nil || seen.Installation != strange.Installation {
-		t.Errorf("the mark of a machine's former owner stays: %v", seen)
+		t.Errorf("the mark of another installation was not replaced: %v", seen)
 	}
 	mode, err := h.RunScript(t.Context(), "looking", "stat -c %a "+MarkFile+"; ls /etc/skyctl")
 	if err != nil || strings.Fields(string(mode))[0] != "644" || len(strings.Fields(string(mode))) != 2 {

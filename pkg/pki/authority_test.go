@@ -30,22 +30,22 @@ func serverLeaf() Leaf {
 	return Leaf{Subject: "etcd", Server: true, Client: true, Hosts: []string{"etcd", "localhost", "127.0.0.1"}}
 }
 
-func TestACertificateIsKeptUntilSomethingAboutItChanges(t *testing.T) {
+func TestCertificateIsRenewedOnChange(t *testing.T) {
 	for name, c := range map[string]struct {
 		leaf    func(*Leaf)
 		after   time.Duration
 		spoil   func(t *testing.T, dir string)
 		renewed bool
 	}{
-		"nothing":          {},
-		"order of hosts":   {leaf: func(l *Leaf) { l.Hosts = []string{"127.0.0.1", "localhost", "etcd"} }},
-		"half its life":    {after: DefaultLifetime / 2},
-		"most of its life": {after: DefaultLifetime * 3 / 4, renewed: true},
-		"another host":     {leaf: func(l *Leaf) { l.Hosts = append(l.Hosts, "10.0.0.5") }, renewed: true},
-		"a host less":      {leaf: func(l *Leaf) { l.Hosts = l.Hosts[:2] }, renewed: true},
-		"another subject":  {leaf: func(l *Leaf) { l.Subject = "temporal" }, renewed: true},
-		"no client's":      {leaf: func(l *Leaf) { l.Client = false }, renewed: true},
-		"no server's":      {leaf: func(l *Leaf) { l.Server = false }, renewed: true},
+		"no change":                  {},
+		"order of hosts":             {leaf: func(l *Leaf) { l.Hosts = []string{"127.0.0.1", "localhost", "etcd"} }},
+		"half of its life":           {after: DefaultLifetime / 2},
+		"three quarters of its life": {after: DefaultLifetime * 3 / 4, renewed: true},
+		"another host":               {leaf: func(l *Leaf) { l.Hosts = append(l.Hosts, "10.0.0.5") }, renewed: true},
+		"one host less":              {leaf: func(l *Leaf) { l.Hosts = l.Hosts[:2] }, renewed: true},
+		"another subject":            {leaf: func(l *Leaf) { l.Subject = "temporal" }, renewed: true},
+		"no client usage":            {leaf: func(l *Leaf) { l.Client = false }, renewed: true},
+		"no server usage":            {leaf: func(l *Leaf) { l.Server = false }, renewed: true},
 		"another authority": {spoil: func(t *testing.T, dir string) {
 			remove(t, dir, "ca.crt")
 			remove(t, dir, "ca.key")
@@ -60,7 +60,7 @@ func TestACertificateIsKeptUntilSomethingAboutItChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, leaf := t.TempDir(), serverLeaf()
 			if made, err := authority(t, dir).EnsureCertificate(pair(dir, "leaf"), leaf, start); err != nil || !made {
-				t.Fatalf("first: made %v, %v", made, err)
+				t.Fatalf("first call: created %v, %v", made, err)
 			}
 			if c.spoil != nil {
 				c.spoil(t, dir)
@@ -70,7 +70,7 @@ func TestACertificateIsKeptUntilSomethingAboutItChanges(t *testing.T) {
 			}
 			made, err := authority(t, dir).EnsureCertificate(pair(dir, "leaf"), leaf, start.Add(c.after))
 			if err != nil || made != c.renewed {
-				t.Errorf("second: made %v, %v; want %v", made, err, c.renewed)
+				t.Errorf("second call: created %v, %v; want %v", made, err, c.renewed)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func remove(t *testing.T, dir, name string) {
 	}
 }
 
-func TestAServerTakesClientsOfItsAuthorityOnly(t *testing.T) {
+func TestServerAcceptsOnlyClientsOfItsAuthority(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	ours, theirs := authority(t, dir), authority(t, other)
 	server := issue(t, ours, serverLeaf())
@@ -97,7 +97,7 @@ func TestAServerTakesClientsOfItsAuthorityOnly(t *testing.T) {
 		"theirs":       {issue(t, theirs, Leaf{Subject: "ann", Client: true}), false},
 		"not a client": {issue(t, ours, Leaf{Subject: "ann", Server: true}), false},
 		"none":         {&tls.Certificate{}, false},
-		"over long ago": {issueAt(t, ours, Leaf{Subject: "ann", Client: true, Life: time.Hour},
+		"expired": {issueAt(t, ours, Leaf{Subject: "ann", Client: true, Life: time.Hour},
 			start.Add(-48*time.Hour)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,23 +136,23 @@ func issueAt(t *testing.T, a *Authority, l Leaf, now time.Time) *tls.Certificate
 	return &p
 }
 
-func TestAnAuthorityIsNeverReplacedByItself(t *testing.T) {
+func TestAuthorityIsNeverReplacedAutomatically(t *testing.T) {
 	dir := t.TempDir()
 	first := authority(t, dir)
 	if string(authority(t, dir).CertificatePEM()) != string(first.CertificatePEM()) {
-		t.Error("the second call made another one")
+		t.Error("the second call created another authority")
 	}
 	if _, err := EnsureAuthority(pair(dir, "ca"), "test", start.Add(authorityLifetime+time.Hour)); err == nil ||
 		!strings.Contains(err.Error(), "expired on") {
-		t.Errorf("of one that is over: %v", err)
+		t.Errorf("expired authority: %v", err)
 	}
 	remove(t, dir, "ca.key")
 	if _, err := EnsureAuthority(pair(dir, "ca"), "test", start); err == nil {
-		t.Error("one without its key was replaced or taken")
+		t.Error("an authority without its key was replaced or accepted")
 	}
 }
 
-func TestNothingOutlivesItsAuthority(t *testing.T) {
+func TestCertificateExpiresWithItsAuthority(t *testing.T) {
 	a := authority(t, t.TempDir())
 	cert := issueAt(t, a, serverLeaf(), start.Add(authorityLifetime-time.Hour))
 	if cert.Leaf.NotAfter.After(a.NotAfter()) {
@@ -160,7 +160,7 @@ func TestNothingOutlivesItsAuthority(t *testing.T) {
 	}
 }
 
-func TestKeysAreForTheirOwnerAlone(t *testing.T) {
+func TestKeysAreReadableByOwnerOnly(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := authority(t, dir).EnsureCertificate(pair(dir, "leaf"), serverLeaf(), start); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// full is a cluster as it looks after a life: what a list has to read.
+// full is a cluster with all fields that a list reads.
 func full(name, uid string) *api.Cluster {
 	c := cluster(name, uid)
 	now := time.Now().UTC()
@@ -32,7 +32,7 @@ func full(name, uid string) *api.Cluster {
 	return c
 }
 
-// BenchmarkListOfThousand is what skyctl get clusters does, connecting included.
+// BenchmarkListOfThousand measures what skyctl get clusters does, including the connection.
 func BenchmarkListOfThousand(b *testing.B) {
 	w := newWorld(b)
 	for i := range 1000 {

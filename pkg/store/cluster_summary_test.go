@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
+func TestSummariesMatchList(t *testing.T) {
 	w := newWorld(t)
 	plain, odd := full("plain", "u1"), full("odd", "u2")
 	odd.Metadata.Labels = map[string]string{"a": `"}],{[\\`, "b": "ü\u2028, : \t", "c": ""}
@@ -22,7 +22,7 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 		_, err := w.CreateCluster(t.Context(), c)
 		must(t, err)
 	}
-	// Written by hand: spaces, and members in another order.
+	// Handwritten JSON with spaces and members in another order.
 	var spaced map[string]any
 	must(t, json.Unmarshal([]byte(w.raw(t)["/clusters/odd"]), &spaced))
 	indented, err := json.MarshalIndent(spaced, "", "\t")
@@ -45,7 +45,7 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatIsCutAnywhereIsNoPartOfAnOverview(t *testing.T) {
+func TestTruncatedObjectIsLeftOutOfSummaries(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.CreateCluster(t.Context(), full("c", "u1"))
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// until reads events until one is as wanted.
+// until reads events until want returns true.
 func until(t *testing.T, events <-chan store.ClusterChange, what string,
 	want func(store.ClusterChange) bool) store.ClusterChange {
 	t.Helper()
@@ -32,7 +32,7 @@ func until(t *testing.T, events <-chan store.ClusterChange, what string,
 			}
 			last = fmt.Sprintf("%s %+v", e.Type, *e.Cluster)
 		case <-deadline:
-			t.Fatalf("not seen within 20 s: %s; last was %s", what, last)
+			t.Fatalf("no %s within 2 minutes; last was %s", what, last)
 		}
 	}
 }
@@ -45,7 +45,7 @@ func phase(p api.Phase) func(*api.Cluster) error {
 	return func(c *api.Cluster) error { c.Status.SetPhase(p, "", time.Now()); return nil }
 }
 
-func TestWatchOfOneTellsItsStateChangesMachinesAndEnd(t *testing.T) {
+func TestWatchOneSendsStateMachinesAndDeletion(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	other := w.created(t, "b", "u2")
@@ -55,7 +55,7 @@ func TestWatchOfOneTellsItsStateChangesMachinesAndEnd(t *testing.T) {
 	mine := func(want func(store.ClusterChange) bool) func(store.ClusterChange) bool {
 		return func(e store.ClusterChange) bool {
 			if e.Cluster.Metadata.Name != "a" {
-				t.Errorf("told of %s", e.Cluster.Metadata.Name)
+				t.Errorf("got a change of %s", e.Cluster.Metadata.Name)
 			}
 			return want(e)
 		}
@@ -79,16 +79,16 @@ func TestWatchOfOneTellsItsStateChangesMachinesAndEnd(t *testing.T) {
 	must(t, w.DeleteCluster(t.Context(), r))
 	end := until(t, events, "the end", mine(is(store.ClusterDeleted, "u1")))
 	if end.Cluster.Status.Phase != api.PhaseReady || len(end.Cluster.Status.Machines) != 2 {
-		t.Errorf("the end does not show how it was last: %+v", end.Cluster)
+		t.Errorf("the deletion does not have the last state: %+v", end.Cluster)
 	}
 	w.created(t, "a", "u3")
 	again := until(t, events, "the successor", mine(is(store.ClusterUpdated, "u3")))
 	if len(again.Cluster.Status.Machines) != 0 {
-		t.Errorf("the successor has its predecessor's machines: %+v", again.Cluster.Status.Machines)
+		t.Errorf("the new cluster has the old one's machines: %+v", again.Cluster.Status.Machines)
 	}
 }
 
-func TestWatchOfAllTellsOfEveryClusterAndOfMachines(t *testing.T) {
+func TestWatchAllSendsClustersAndMachines(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "a", "u1")
 	w.created(t, "b", "u2")
@@ -96,7 +96,7 @@ func TestWatchOfAllTellsOfEveryClusterAndOfMachines(t *testing.T) {
 	events, err := w.WatchClusters(ctx, "")
 	must(t, err)
 	if a, b := <-events, <-events; a.Cluster.Metadata.Name != "a" || b.Cluster.Metadata.Name != "b" {
-		t.Errorf("began with %s, %s", a.Cluster.Metadata.Name, b.Cluster.Metadata.Name)
+		t.Errorf("first changes: %s, %s", a.Cluster.Metadata.Name, b.Cluster.Metadata.Name)
 	}
 	c := w.created(t, "c", "u3")
 	until(t, events, "the new cluster", is(store.ClusterUpdated, "u3"))
@@ -105,13 +105,13 @@ func TestWatchOfAllTellsOfEveryClusterAndOfMachines(t *testing.T) {
 	_, err = w.etcd.Put(t.Context(), w.prefix+"/clusters/d", "nonsense") // must not end the watch
 	must(t, err)
 	must(t, w.DeleteCluster(t.Context(), c))
-	until(t, events, "its end", is(store.ClusterDeleted, "u3"))
+	until(t, events, "its deletion", is(store.ClusterDeleted, "u3"))
 	cancel()
 	for range events {
 	}
 }
 
-func TestSlowReaderSeesTheLastStateAndEveryEnd(t *testing.T) {
+func TestSlowReaderSeesLastStateAndDeletions(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	events, err := w.WatchClusters(t.Context(), "a")
@@ -121,19 +121,19 @@ func TestSlowReaderSeesTheLastStateAndEveryEnd(t *testing.T) {
 	r = w.created(t, "a", "u2")
 	must(t, w.DeleteCluster(t.Context(), r))
 	w.created(t, "a", "u3")
-	var ends []string
-	until(t, events, "the third of the name", func(e store.ClusterChange) bool {
+	var deleted []string
+	until(t, events, "the third cluster of that name", func(e store.ClusterChange) bool {
 		if e.Type == store.ClusterDeleted {
-			ends = append(ends, e.Cluster.Metadata.UID)
+			deleted = append(deleted, e.Cluster.Metadata.UID)
 		}
 		return e.Type == store.ClusterUpdated && e.Cluster.Metadata.UID == "u3"
 	})
-	if strings.Join(ends, " ") != "u1 u2" {
-		t.Errorf("ends seen: %v", ends)
+	if strings.Join(deleted, " ") != "u1 u2" {
+		t.Errorf("deletions: %v", deleted)
 	}
 }
 
-func TestManyChangesWaitAsOneForASlowReader(t *testing.T) {
+func TestChangesAreMergedForSlowReader(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	events, err := w.WatchClusters(t.Context(), "")
@@ -143,7 +143,7 @@ func TestManyChangesWaitAsOneForASlowReader(t *testing.T) {
 		_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error { c.Spec.DiskSize = i + 1; return nil })
 		must(t, err)
 	}
-	w.created(t, "b", "u2") // told after all that was there before it
+	w.created(t, "b", "u2") // sent after all earlier changes
 	n, last := 0, 0
 	until(t, events, "the later cluster", func(e store.ClusterChange) bool {
 		if e.Cluster.Metadata.UID == "u1" {
@@ -152,11 +152,11 @@ func TestManyChangesWaitAsOneForASlowReader(t *testing.T) {
 		return e.Cluster.Metadata.UID == "u2"
 	})
 	if n > 20 || last != 200 {
-		t.Errorf("%d events were kept, the last tells of change %d of 200", n, last)
+		t.Errorf("got %d events, the last for change %d of 200", n, last)
 	}
 }
 
-func TestWatchedClusterIsTheReadersOwn(t *testing.T) {
+func TestWatchSendsACopy(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 1, "aaaaa")))
@@ -171,11 +171,11 @@ func TestWatchedClusterIsTheReadersOwn(t *testing.T) {
 		return e.Cluster.Status.Machines[0].Step == "x"
 	})
 	if e.Cluster.Metadata.Labels["team"] != "ml" || e.Cluster.Status.Machines[0].Name != "sky-a-0" {
-		t.Errorf("one reader's change shows up in the next event: %+v", e.Cluster)
+		t.Errorf("a change by the reader shows up in the next event: %+v", e.Cluster)
 	}
 }
 
-func TestWatchOfAMissingClusterSaysSo(t *testing.T) {
+func TestWatchOfMissingClusterFails(t *testing.T) {
 	w := newWorld(t)
 	wantErr[*store.NotFoundError](t, second(w.WatchClusters(t.Context(), "a")))
 	_, err := w.etcd.Put(t.Context(), w.prefix+"/clusters/a", "nonsense")
@@ -183,7 +183,7 @@ func TestWatchOfAMissingClusterSaysSo(t *testing.T) {
 	wantErr[*store.CorruptError](t, second(w.WatchClusters(t.Context(), "a")))
 }
 
-func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
+func TestWatchResumesAfterOutageWithCompaction(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), freeport.GetAddress(t)
 	e, err := etcdserver.Start(dir, address)
@@ -194,7 +194,7 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	w := world{Store: s}
 	keep, gone := w.created(t, "keep", "u1"), w.created(t, "gone", "u2")
 	must(t, w.PutMachines(t.Context(), keep, machines("keep", 1, "aaaaa")))
-	w.created(t, "anew", "u3")
+	w.created(t, "recreated", "u3")
 	all, err := s.WatchClusters(t.Context(), "")
 	must(t, err)
 	one, err := s.WatchClusters(t.Context(), "keep")
@@ -205,7 +205,7 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	<-one
 	e.Close()
 
-	// While the watcher is cut off, the world changes under another address, and the history of it is thrown away.
+	// While the watcher is disconnected, the state changes under another address and the history is compacted.
 	away := freeport.GetAddress(t)
 	e, err = etcdserver.Start(dir, away)
 	must(t, err)
@@ -218,8 +218,8 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 		func(m *api.Machine) error { m.State = api.MachineReady; return nil })
 	must(t, err)
 	must(t, other.DeleteCluster(t.Context(), gone))
-	must(t, other.DeleteCluster(t.Context(), api.Ref{Name: "anew", UID: "u3"}))
-	other.created(t, "anew", "u4")
+	must(t, other.DeleteCluster(t.Context(), api.Ref{Name: "recreated", UID: "u3"}))
+	other.created(t, "recreated", "u4")
 	resp, err := c.Get(t.Context(), "x")
 	must(t, err)
 	_, err = c.Compact(t.Context(), resp.Header.Revision, clientv3.WithCompactPhysical())
@@ -230,13 +230,13 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer func() { s.Close(); e.Close() }()
-	left := map[string]bool{"end of gone": true, "end of u3": true, "u4": true, "keep READY": true}
-	until(t, all, "all that happened meanwhile", func(e store.ClusterChange) bool {
+	left := map[string]bool{"deletion of gone": true, "deletion of u3": true, "u4": true, "keep READY": true}
+	until(t, all, "all changes of the outage", func(e store.ClusterChange) bool {
 		switch {
 		case is(store.ClusterDeleted, "u2")(e):
-			delete(left, "end of gone")
+			delete(left, "deletion of gone")
 		case is(store.ClusterDeleted, "u3")(e):
-			delete(left, "end of u3")
+			delete(left, "deletion of u3")
 		case is(store.ClusterUpdated, "u4")(e):
 			delete(left, "u4")
 		case is(store.ClusterUpdated, "u1")(e) && e.Cluster.Status.Phase == api.PhaseReady:

@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func TestInstallationIsOneForAllWhoAskAtOnce(t *testing.T) {
+func TestConcurrentCallersGetOneInstallationID(t *testing.T) {
 	w := newWorld(t)
 	ids := make([]string, 20)
 	var wg sync.WaitGroup
@@ -34,17 +34,17 @@ func TestInstallationIsOneForAllWhoAskAtOnce(t *testing.T) {
 	}
 }
 
-func TestStoredClusterComesBackAsItWas(t *testing.T) {
+func TestClusterRoundTrip(t *testing.T) {
 	w := newWorld(t)
 	in := cluster("a", "u1")
-	in.Status.Machines = machines("a", 2, "xxxxx") // not the cluster's to store
+	in.Status.Machines = machines("a", 2, "xxxxx") // not stored with the cluster
 	in.Status.Resources.CPUs = api.Amount{Available: 2.01, Total: 4}
 	out, err := w.CreateCluster(t.Context(), in)
 	must(t, err)
 	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if !reflect.DeepEqual(out, got) {
-		t.Errorf("Create returned %+v, Get %+v", out, got)
+		t.Errorf("CreateCluster returned %+v, ReadCluster %+v", out, got)
 	}
 	if got.Metadata.Revision == 0 || got.Status.Machines != nil {
 		t.Errorf("revision %d, machines %v", got.Metadata.Revision, got.Status.Machines)
@@ -52,14 +52,14 @@ func TestStoredClusterComesBackAsItWas(t *testing.T) {
 	want := *in
 	want.Status.Machines, want.Metadata.Revision = nil, got.Metadata.Revision
 	if !reflect.DeepEqual(&want, got) {
-		t.Errorf("stored %+v, got back %+v", want, got)
+		t.Errorf("stored %+v, read %+v", want, got)
 	}
 	if raw := w.raw(t)["/clusters/a"]; strings.Contains(raw, "xxxxx") || strings.Contains(raw, "revision") {
-		t.Errorf("the stored object has machines or a revision in it: %s", raw)
+		t.Errorf("the stored object contains machines or a revision: %s", raw)
 	}
 }
 
-func TestOneOfManyCreatesWins(t *testing.T) {
+func TestOneConcurrentCreateWins(t *testing.T) {
 	w := newWorld(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -90,7 +90,7 @@ func TestOneOfManyCreatesWins(t *testing.T) {
 	}
 }
 
-func TestCreateCanBeRepeatedWithItsOwnObject(t *testing.T) {
+func TestCreateIsRepeatable(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "a", "u1")
 	again, err := w.CreateCluster(t.Context(), cluster("a", "u1"))
@@ -100,13 +100,13 @@ func TestCreateCanBeRepeatedWithItsOwnObject(t *testing.T) {
 	}
 	err = wantErr[*store.ExistsError](t, second(w.CreateCluster(t.Context(), cluster("a", "u2"))))
 	if got := err.Error(); got != `cluster "a" already exists (INIT)` {
-		t.Errorf("error reads %q", got)
+		t.Errorf("got error %q", got)
 	}
 }
 
 func second[T any](_ T, err error) error { return err }
 
-func TestConcurrentUpdatesLoseNothing(t *testing.T) {
+func TestNoConcurrentUpdateIsLost(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	other := open(t, w.prefix, nil)
@@ -133,11 +133,11 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if got.Spec.DiskSize != writers*each {
-		t.Errorf("%d of %d updates are there", got.Spec.DiskSize, writers*each)
+		t.Errorf("%d of %d updates were stored", got.Spec.DiskSize, writers*each)
 	}
 }
 
-func TestUpdateThatChangesNothingWritesNothing(t *testing.T) {
+func TestUpdateWithoutChangeIsNotWritten(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	before, err := w.ReadCluster(t.Context(), "a")
@@ -152,7 +152,7 @@ func TestUpdateThatChangesNothingWritesNothing(t *testing.T) {
 	}
 }
 
-func TestUpdateReturnsTheRevisionItWrote(t *testing.T) {
+func TestUpdateReturnsWrittenRevision(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	got, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
@@ -167,7 +167,7 @@ func TestUpdateReturnsTheRevisionItWrote(t *testing.T) {
 	}
 }
 
-func TestUpdateStoresNothingWhenRefused(t *testing.T) {
+func TestRejectedUpdateStoresNothing(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	before := w.raw(t)["/clusters/a"]
@@ -176,15 +176,15 @@ func TestUpdateStoresNothingWhenRefused(t *testing.T) {
 		"an error":      func(c *api.Cluster) error { c.Spec.CPUs = "9"; return no },
 		"another name":  func(c *api.Cluster) error { c.Metadata.Name = "b"; return nil },
 		"another UID":   func(c *api.Cluster) error { c.Metadata.UID = "u2"; return nil },
-		"a false phase": func(c *api.Cluster) error { c.Status.Phase = "HAPPY"; return nil },
+		"unknown phase": func(c *api.Cluster) error { c.Status.Phase = "HAPPY"; return nil },
 		"a version":     func(c *api.Cluster) error { c.APIVersion = "v9"; return nil },
 	} {
 		_, err := w.UpdateCluster(t.Context(), r, change)
 		if err == nil {
-			t.Errorf("%s was taken", what)
+			t.Errorf("%s was accepted", what)
 		}
 		if what == "an error" && err != no {
-			t.Errorf("the error came back as %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	if after := w.raw(t)["/clusters/a"]; after != before {
@@ -192,7 +192,7 @@ func TestUpdateStoresNothingWhenRefused(t *testing.T) {
 	}
 }
 
-func TestNothingReachesAnotherClusterOfTheSameName(t *testing.T) {
+func TestNewClusterOfSameNameIsNotChanged(t *testing.T) {
 	w := newWorld(t)
 	old := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), old, machines("a", 2, "aaaaa")))
@@ -214,13 +214,13 @@ func TestNothingReachesAnotherClusterOfTheSameName(t *testing.T) {
 	wantErr[*store.NotFoundError](t, second(w.ReadSecret(t.Context(), old, store.SecretKubeconfig)))
 	must(t, w.DeleteCluster(t.Context(), old))
 	if after := w.raw(t); !reflect.DeepEqual(before, after) {
-		t.Errorf("the new cluster was touched:\n%v\n%v", before, after)
+		t.Errorf("the new cluster was changed:\n%v\n%v", before, after)
 	}
 }
 
-func TestDeleteForgetsEverythingOfTheClusterAndNothingElse(t *testing.T) {
+func TestDeleteRemovesOnlyTheClustersKeys(t *testing.T) {
 	w := newWorld(t)
-	keep := w.created(t, "keep", "u") // its UID is how the other's begins
+	keep := w.created(t, "keep", "u") // its UID is a prefix of the other's
 	must(t, w.PutMachines(t.Context(), keep, machines("keep", 2, "aaaaa")))
 	must(t, w.PutSecret(t.Context(), keep, store.SecretKubeconfig, []byte("k")))
 	before := w.raw(t)
@@ -237,11 +237,11 @@ func TestDeleteForgetsEverythingOfTheClusterAndNothingElse(t *testing.T) {
 	}
 	wantErr[*store.NotFoundError](t, second(w.ReadCluster(t.Context(), "gone")))
 	if err := w.DeleteCluster(t.Context(), api.Ref{Name: "keep"}); err == nil {
-		t.Error("a delete without a UID was taken: it would reach all machines")
+		t.Error("a delete without a UID was accepted: it would delete all machines")
 	}
 }
 
-func TestDeleteFinishesWhatLiesAroundWithoutItsCluster(t *testing.T) {
+func TestDeleteRemovesLeftoversOfDeletedCluster(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
@@ -253,7 +253,7 @@ func TestDeleteFinishesWhatLiesAroundWithoutItsCluster(t *testing.T) {
 	}
 }
 
-func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
+func TestListReturnsReadableAndNamesCorruptClusters(t *testing.T) {
 	w := newWorld(t)
 	const n = 300 // enough for several goroutines
 	for i := range n {
@@ -270,11 +270,11 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 	put("/clusters/c200", strings.Replace(w.raw(t)["/clusters/c200"], "skyctl.sky-shift.org/v1",
 		"skyctl.sky-shift.org/v9", 1))
 	put("/clusters/c250", w.raw(t)["/clusters/c251"])
-	put("/clusters/c001", strings.Replace(w.raw(t)["/clusters/c001"], "{", `{"later":1,`, 1)) // unknown: let pass
+	put("/clusters/c001", strings.Replace(w.raw(t)["/clusters/c001"], "{", `{"later":1,`, 1)) // unknown field: accepted
 
 	for what, list := range map[string]func() ([]api.Cluster, error){
-		"light":         func() ([]api.Cluster, error) { return w.ListClusters(t.Context()) },
-		"overview":      func() ([]api.Cluster, error) { return w.ListClusterSummaries(t.Context()) },
+		"clusters":      func() ([]api.Cluster, error) { return w.ListClusters(t.Context()) },
+		"summaries":     func() ([]api.Cluster, error) { return w.ListClusterSummaries(t.Context()) },
 		"with machines": func() ([]api.Cluster, error) { return w.ListClustersWithMachines(t.Context()) },
 	} {
 		got, err := list()
@@ -285,7 +285,7 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 		}
 		for _, hint := range append(want, "v9", "c251") {
 			if !strings.Contains(bad.Error(), hint) || strings.Contains(bad.Error(), "\n") {
-				t.Errorf("%s: %q does not say %s in one line", what, bad.Error(), hint)
+				t.Errorf("%s: %q does not contain %s in one line", what, bad.Error(), hint)
 			}
 		}
 		if len(got) != n-3 {
@@ -297,7 +297,7 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 			}
 		}
 		m := len(got[7].Status.Machines)
-		if want := map[string]int{"light": 0, "overview": 0, "with machines": 3}[what]; m != want {
+		if want := map[string]int{"clusters": 0, "summaries": 0, "with machines": 3}[what]; m != want {
 			t.Errorf("%s: %d machines, want %d", what, m, want)
 		}
 	}
@@ -306,7 +306,7 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 	wantErr[*store.CorruptError](t, err)
 }
 
-func TestGetShowsClusterAndMachinesOfOneMoment(t *testing.T) {
+func TestReadClusterIncludesMachines(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 12, "aaaaa")))
@@ -320,7 +320,7 @@ func TestGetShowsClusterAndMachinesOfOneMoment(t *testing.T) {
 	}
 	for i, m := range got.Status.Machines {
 		if m.Index != i {
-			t.Errorf("place %d has machine %d", i, m.Index)
+			t.Errorf("index %d has machine %d", i, m.Index)
 		}
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// cut shortens the value of a key to its first bytes.
+// cut truncates the value of a key.
 func (w world) cut(t testing.TB, key string, length int) {
 	t.Helper()
 	_, err := w.etcd.Put(t.Context(), w.prefix+key, w.raw(t)[key][:length])
 	must(t, err)
 }
 
-func TestAClusterIsSalvagedWhereverItsObjectIsCut(t *testing.T) {
+func TestSalvageOfTruncatedCluster(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "uid-a")
 	other := w.created(t, "b", "uid-b")
@@ -65,7 +65,7 @@ func TestAClusterIsSalvagedWhereverItsObjectIsCut(t *testing.T) {
 	}
 }
 
-func TestAMachineThatIsCutIsSetAsideForTheDelete(t *testing.T) {
+func TestTruncatedMachineIsSetAsideForDelete(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "uid-a")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "x")))
@@ -88,7 +88,7 @@ func TestAMachineThatIsCutIsSetAsideForTheDelete(t *testing.T) {
 	}
 }
 
-func TestAnIntactClusterIsNotRewritten(t *testing.T) {
+func TestIntactClusterIsNotRewritten(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "a", "uid-a")
 	before := w.raw(t)
@@ -97,12 +97,12 @@ func TestAnIntactClusterIsNotRewritten(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if err := w.ForgetDamagedCluster(t.Context(), "a"); err == nil {
-		t.Error("it is forgotten")
+		t.Error("an intact cluster was removed")
 	}
 	wantErr[*store.NotFoundError](t, second(w.RewriteClusterForDelete(t.Context(), "none", time.Now())))
 }
 
-func TestAnObjectWithoutAnyTraceOfItsMachinesIsForgottenWithACopy(t *testing.T) {
+func TestForgetDamagedClusterKeepsCopy(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "a", "uid-a")
 	w.cut(t, "/clusters/a", 5)
@@ -121,7 +121,7 @@ func TestAnObjectWithoutAnyTraceOfItsMachinesIsForgottenWithACopy(t *testing.T) 
 	}
 }
 
-func TestWhatBelongsToNoClusterIsSetAsideWithACopy(t *testing.T) {
+func TestUnownedRecordsAreSetAsideWithCopy(t *testing.T) {
 	w := newWorld(t)
 	kept, lost := w.created(t, "kept", "uid-kept"), w.created(t, "lost", "uid-lost")
 	for _, r := range []api.Ref{kept, lost} {

@@ -16,7 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
-// shared is the etcd that most tests use, each under a prefix of its own.
+// shared is the etcd that most tests use, each under its own prefix.
 var shared string
 
 func TestMain(m *testing.M) { etcdserver.Main(m, &shared) }
@@ -28,7 +28,7 @@ func testKey(s string) []byte {
 	return sum[:]
 }
 
-// world is a store of its own, and etcd's plain client beside it.
+// world is a store under its own prefix, and a plain etcd client.
 type world struct {
 	*store.Store
 	etcd   *clientv3.Client
@@ -58,7 +58,7 @@ func plain(t testing.TB) *clientv3.Client {
 	return c
 }
 
-// raw is everything that etcd holds under the world's prefix.
+// raw returns all keys and values under the world's prefix.
 func (w world) raw(t testing.TB) map[string]string {
 	t.Helper()
 	resp, err := w.etcd.Get(t.Context(), w.prefix+"/", clientv3.WithPrefix())
@@ -111,7 +111,7 @@ func machines(name string, n int, incarnation string) []api.Machine {
 
 func ref(c *api.Cluster) api.Ref { return api.Ref{Name: c.Metadata.Name, UID: c.Metadata.UID} }
 
-// created is a cluster that is stored.
+// created stores a new cluster.
 func (w world) created(t testing.TB, name, uid string) api.Ref {
 	t.Helper()
 	c, err := w.CreateCluster(t.Context(), cluster(name, uid))

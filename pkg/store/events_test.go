@@ -18,7 +18,7 @@ import (
 
 var sixOClock = time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)
 
-// event is one about a machine of a cluster, some minutes after six.
+// event returns an event of a machine, some minutes after six.
 func event(uid, machine, message string, minutes int) api.Event {
 	at := sixOClock.Add(time.Duration(minutes) * time.Minute)
 	return api.Event{Cluster: "c", UID: uid, Machine: machine, Type: api.EventWarning, Reason: "UnitDead",
@@ -40,7 +40,7 @@ func messages(events []api.Event) string {
 	return strings.Join(all, " ")
 }
 
-func TestEventsThatSayTheSameAreOneWithACount(t *testing.T) {
+func TestRepeatedEventsIncreaseCount(t *testing.T) {
 	w := newWorld(t)
 	w.records(t, event("u1", "sky-c-0", "a", 0), event("u1", "sky-c-0", "a", 7), event("u1", "sky-c-0", "a", 5),
 		event("u1", "sky-c-1", "b", 1), event("u1", "sky-c-0", "c", 2), event("u2", "sky-c-0", "a", 3))
@@ -50,10 +50,10 @@ func TestEventsThatSayTheSameAreOneWithACount(t *testing.T) {
 		t.Fatalf("events are %q", messages(got))
 	}
 	if a := got[2]; a.Count != 3 || !a.First.Equal(sixOClock) || !a.Last.Equal(sixOClock.Add(7*time.Minute)) {
-		t.Errorf("the repeated one: %+v", a)
+		t.Errorf("the repeated event: %+v", a)
 	}
 	if got[0].Count != 1 {
-		t.Errorf("the single one: %+v", got[0])
+		t.Errorf("the single event: %+v", got[0])
 	}
 	all, err := w.ListEvents(t.Context(), "")
 	must(t, err)
@@ -62,7 +62,7 @@ func TestEventsThatSayTheSameAreOneWithACount(t *testing.T) {
 	}
 }
 
-func TestEveryRepetitionCountsWhenManyAreRecordedAtOnce(t *testing.T) {
+func TestConcurrentRepetitionsAreCounted(t *testing.T) {
 	w := newWorld(t)
 	var all sync.WaitGroup
 	const n = 24
@@ -81,7 +81,7 @@ func TestEveryRepetitionCountsWhenManyAreRecordedAtOnce(t *testing.T) {
 	}
 }
 
-func TestEventsOutliveTheirClusterByAWeekUnderOneLease(t *testing.T) {
+func TestEventsOutliveClusterUnderOneLease(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "c", "u1")
 	w.records(t, event("u1", "", "a", 0), event("u1", "", "b", 1), event("", "", "c", 2))
@@ -89,12 +89,12 @@ func TestEventsOutliveTheirClusterByAWeekUnderOneLease(t *testing.T) {
 	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if messages(got) != "a b" {
-		t.Errorf("left of the deleted cluster: %q", messages(got))
+		t.Errorf("events of the deleted cluster: %q", messages(got))
 	}
 	got, err = w.ListEvents(t.Context(), store.InstallationEvents)
 	must(t, err)
 	if messages(got) != "c" {
-		t.Errorf("events of no cluster: %q", messages(got))
+		t.Errorf("events without a cluster: %q", messages(got))
 	}
 	resp, err := w.etcd.Get(t.Context(), w.prefix+"/events/", clientv3.WithPrefix())
 	must(t, err)
@@ -109,26 +109,26 @@ func TestEventsOutliveTheirClusterByAWeekUnderOneLease(t *testing.T) {
 		lease, err := w.etcd.TimeToLive(t.Context(), clientv3.LeaseID(id))
 		must(t, err)
 		if week := int64(7 * 24 * 3600); lease.TTL < week || lease.TTL > week+3600 {
-			t.Errorf("they live for another %d s", lease.TTL)
+			t.Errorf("the events expire in %d s", lease.TTL)
 		}
 		_, err = w.etcd.Revoke(t.Context(), clientv3.LeaseID(id))
 		must(t, err)
 	}
-	w.records(t, event("u1", "", "d", 3)) // whoever revokes the lease does not end the recording
+	w.records(t, event("u1", "", "d", 3)) // events can be recorded after the lease was revoked
 	got, err = w.ListEvents(t.Context(), "")
 	must(t, err)
 	if messages(got) != "d" {
-		t.Errorf("after the lease's end: %q", messages(got))
+		t.Errorf("after the lease was revoked: %q", messages(got))
 	}
 }
 
-func TestTheOldestEventsOfAClusterGiveWay(t *testing.T) {
+func TestOldestEventsArePruned(t *testing.T) {
 	w := newWorld(t)
 	w.records(t, event("u2", "", "other", 0))
 	for i := range 205 {
 		w.records(t, event("u1", "", fmt.Sprint("m", i), i))
 		if i == 150 {
-			w.records(t, event("u1", "", "m0", i)) // it happens again, and is not old any more
+			w.records(t, event("u1", "", "m0", i)) // repeated, so no longer the oldest
 		}
 	}
 	got, err := w.ListEvents(t.Context(), "u1")
@@ -140,11 +140,11 @@ func TestTheOldestEventsOfAClusterGiveWay(t *testing.T) {
 	got, err = w.ListEvents(t.Context(), "u2")
 	must(t, err)
 	if len(got) != 1 {
-		t.Errorf("another cluster's were pruned: %v", got)
+		t.Errorf("events of another cluster were pruned: %v", got)
 	}
 }
 
-func TestNonsenseAmongEventsIsPassedOverAndReplaced(t *testing.T) {
+func TestInvalidEventIsSkippedAndReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.records(t, event("u1", "", "a", 0))
 	for key := range w.raw(t) {
@@ -166,7 +166,7 @@ func TestNonsenseAmongEventsIsPassedOverAndReplaced(t *testing.T) {
 	got, err = w.ListEvents(t.Context(), odd.UID)
 	must(t, err)
 	if len(got) != 1 || len(got[0].Message) > 2100 {
-		t.Errorf("an event of an odd UID: %+v", got)
+		t.Errorf("event with an unusual UID: %+v", got)
 	}
 }
 
@@ -180,12 +180,12 @@ func nextEvent(t *testing.T, events <-chan api.Event) api.Event {
 		}
 		return e
 	case <-time.After(2 * time.Minute):
-		t.Fatal("no event came")
+		t.Fatal("no event within 2 minutes")
 	}
 	return api.Event{}
 }
 
-func TestWatchingEventsTellsThoseKnownAndThenEachThatHappens(t *testing.T) {
+func TestWatchEventsSendsStoredThenNewEvents(t *testing.T) {
 	w := newWorld(t)
 	w.records(t, event("u1", "", "b", 2), event("u1", "", "a", 1), event("u2", "", "x", 0))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -194,17 +194,17 @@ func TestWatchingEventsTellsThoseKnownAndThenEachThatHappens(t *testing.T) {
 	all, err := w.WatchEvents(ctx, "")
 	must(t, err)
 	if got := []api.Event{nextEvent(t, events), nextEvent(t, events)}; messages(got) != "a b" {
-		t.Errorf("began with %q", messages(got))
+		t.Errorf("first events: %q", messages(got))
 	}
 	if got := []api.Event{nextEvent(t, all), nextEvent(t, all), nextEvent(t, all)}; messages(got) != "x a b" {
-		t.Errorf("of all began with %q", messages(got))
+		t.Errorf("first of all events: %q", messages(got))
 	}
 	w.records(t, event("u2", "", "y", 3), event("", "", "z", 4), event("u1", "", "a", 5))
 	if e := nextEvent(t, events); e.Message != "a" || e.Count != 2 {
-		t.Errorf("then told %+v", e)
+		t.Errorf("next event: %+v", e)
 	}
 	if got := []api.Event{nextEvent(t, all), nextEvent(t, all), nextEvent(t, all)}; messages(got) != "y z a" {
-		t.Errorf("of all then told %q", messages(got))
+		t.Errorf("next of all events: %q", messages(got))
 	}
 	cancel()
 	for range events {
@@ -213,7 +213,7 @@ func TestWatchingEventsTellsThoseKnownAndThenEachThatHappens(t *testing.T) {
 	}
 }
 
-func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
+func TestWatchEventsResumesWithoutRepetition(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), freeport.GetAddress(t)
 	e, err := etcdserver.Start(dir, address)
@@ -248,10 +248,10 @@ func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
 	must(t, err)
 	defer func() { s.Close(); e.Close() }()
 	if got := []api.Event{nextEvent(t, events), nextEvent(t, events)}; messages(got) != "meanwhile and then" {
-		t.Errorf("told first after the outage: %q", messages(got))
+		t.Errorf("first after the outage: %q", messages(got))
 	}
 	w.records(t, event("u1", "", "after", 5))
 	if got := nextEvent(t, events); got.Message != "after" {
-		t.Errorf("told then: %+v", got)
+		t.Errorf("after that: %+v", got)
 	}
 }

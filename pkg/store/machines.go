@@ -146,7 +146,7 @@ func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string,
 		return []clientv3.Cmp{clusterStillExists(kv)}, nil
 	}
 	// Machines are deleted together with their cluster. The exception are those that cannot be read, which
-	// RewriteClusterForDelete removes; while there is one, nothing is decided here.
+	// RewriteClusterForDelete removes; while there is one, this function fails.
 	err := s.etcd.UpdateRange(ctx, doing, s.keys.machinesPrefix(ref.UID), clusterExists,
 		func(kvs []*mvccpb.KeyValue) ([]clientv3.Op, error) {
 			have, bad := decodeMachines(kvs)

@@ -19,7 +19,7 @@ func TestPutMachinesStoresHundredsInOneStep(t *testing.T) {
 	must(t, err)
 	first := resp.Kvs[0].ModRevision
 	if resp.Header.Revision != first {
-		t.Errorf("written at revision %d, the store is at %d: not one step", first, resp.Header.Revision)
+		t.Errorf("written at revision %d but the store is at %d: more than one step", first, resp.Header.Revision)
 	}
 	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
@@ -28,7 +28,7 @@ func TestPutMachinesStoresHundredsInOneStep(t *testing.T) {
 	}
 }
 
-func TestPutMachinesLeavesOtherPlacesAlone(t *testing.T) {
+func TestPutMachinesKeepsOtherIndexes(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 3, "aaaaa")))
@@ -55,7 +55,7 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 		err := wantErr[*store.OccupiedError](t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
 		if want := "machine sky-a-1: incarnation bbbbb cannot replace aaaaa, which may still exist (" +
 			string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("error reads %q", err)
+			t.Errorf("got error %q", err)
 		}
 	}
 	got, err := w.ListMachines(t.Context(), "u1")
@@ -63,12 +63,12 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 	if got[0].Incarnation != "aaaaa" || got[1].Incarnation != "aaaaa" {
 		t.Errorf("something was stored: %+v", got)
 	}
-	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa"))) // its own may be written again
+	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa"))) // the same incarnation can be written again
 	to(api.MachineGone)
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
 }
 
-func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
+func TestInvalidMachinesAreNotStored(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	bad := map[string]api.Machine{
@@ -90,7 +90,7 @@ func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
 	}
 }
 
-func TestConcurrentMachineUpdatesLoseNothing(t *testing.T) {
+func TestNoConcurrentMachineUpdateIsLost(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 5, "aaaaa")))
@@ -111,12 +111,12 @@ func TestConcurrentMachineUpdatesLoseNothing(t *testing.T) {
 	must(t, err)
 	for _, m := range got {
 		if m.SSHPort != 10 {
-			t.Errorf("machine %d: %d of 10 updates are there", m.Index, m.SSHPort)
+			t.Errorf("machine %d: %d of 10 updates were stored", m.Index, m.SSHPort)
 		}
 	}
 }
 
-func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
+func TestMachineUpdateChecksIncarnation(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 1, "aaaaa")))
@@ -129,11 +129,11 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	}
 	stale := wantErr[*store.StaleError](t, second(w.UpdateMachine(t.Context(), r, 0, "old00", set)))
 	if stale.Error() != "machine sky-a-0: incarnation old00 was replaced by aaaaa" {
-		t.Errorf("error reads %q", stale)
+		t.Errorf("got error %q", stale)
 	}
 	missing := wantErr[*store.NotFoundError](t, second(w.UpdateMachine(t.Context(), r, 7, "aaaaa", set)))
 	if missing.Error() != `cluster "a" has no machine 7` {
-		t.Errorf("error reads %q", missing)
+		t.Errorf("got error %q", missing)
 	}
 	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa",
 		func(m *api.Machine) error { m.Incarnation = "other"; return nil })
@@ -142,9 +142,9 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	}
 	no := errors.New("no")
 	if _, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(*api.Machine) error { return no }); err != no {
-		t.Errorf("the change's error came back as %v", err)
+		t.Errorf("got error %v", err)
 	}
-	// Replaced between read and write: the change must not land on the successor.
+	// Replaced between read and write: the change must not apply to the new incarnation.
 	once := sync.OnceFunc(func() {
 		_, err := w.ReserveMachines(t.Context(), r, machines("a", 1, "bbbbb"), func(api.Machine) bool { return true })
 		must(t, err)
@@ -152,7 +152,7 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa",
 		func(m *api.Machine) error { once(); m.State = api.MachineTerminating; return nil })
 	wantErr[*store.StaleError](t, err)
-	// Deleted between read and write: it must not come back.
+	// Deleted between read and write: it must not be created again.
 	_, err = w.UpdateMachine(t.Context(), r, 0, "bbbbb", func(m *api.Machine) error {
 		m.State = api.MachineTerminating
 		return w.DeleteCluster(t.Context(), r)
@@ -163,7 +163,7 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	}
 }
 
-func TestThoseWhoReserveAtOnceEndWithTheSameMachines(t *testing.T) {
+func TestConcurrentReservesReturnSameMachines(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	results := make([][]api.Machine, 10)
@@ -183,12 +183,12 @@ func TestThoseWhoReserveAtOnceEndWithTheSameMachines(t *testing.T) {
 	for i, got := range results {
 		if len(got) != 200 || len(stored) != 200 || got[0].Incarnation != stored[0].Incarnation ||
 			got[199].Incarnation != stored[0].Incarnation {
-			t.Fatalf("attempt %d came back with other machines than are stored", i)
+			t.Fatalf("attempt %d returned other machines than are stored", i)
 		}
 	}
 }
 
-func TestReserveReplacesOnlyWhatMayGo(t *testing.T) {
+func TestReserveReplacesOnlyAllowedMachines(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))

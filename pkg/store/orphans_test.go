@@ -15,7 +15,7 @@ func orphan(name, id, uid string, minutes int) api.Orphan {
 		FirstSeen: sixOClock.Add(time.Duration(minutes) * time.Minute)}
 }
 
-// since is after how many minutes each was first seen, by name.
+// since returns the minute in which each orphan was first seen, by name.
 func since(orphans []api.Orphan) map[string]int {
 	all := map[string]int{}
 	for _, o := range orphans {
@@ -24,7 +24,7 @@ func since(orphans []api.Orphan) map[string]int {
 	return all
 }
 
-func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
+func TestOrphanKeepsFirstSeen(t *testing.T) {
 	w := newWorld(t)
 	minute := 0
 	set := func(cloud string, seen ...api.Orphan) map[string]int {
@@ -32,7 +32,7 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 		got, err := w.ReplaceOrphans(t.Context(), cloud, seen, nil, sixOClock.Add(time.Duration(minute)*time.Minute))
 		must(t, err)
 		if len(got) != len(seen) {
-			t.Fatalf("of %d came back %v", len(seen), got)
+			t.Fatalf("stored %d orphans, got %v", len(seen), got)
 		}
 		return since(got)
 	}
@@ -44,25 +44,25 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	}
 	minute = 6
 	if got := set("aws", orphan("a", "1", "u2", 6), orphan("c", "3", "u1", 6)); got["a"] != 6 || got["c"] != 0 {
-		t.Errorf("one of another cluster, and one that was out of sight for a while: first seen %v", got)
+		t.Errorf("another cluster's, and one that was missing briefly: first seen %v", got)
 	}
 	all, err := w.ListOrphans(t.Context())
 	must(t, err)
 	if len(all) != 3 {
-		t.Errorf("known are %+v", all)
+		t.Errorf("orphans: %+v", all)
 	}
 	set("aws")
 	if all, err = w.ListOrphans(t.Context()); err != nil || len(all) != 1 || all[0].ID != "9" {
-		t.Errorf("known at last: %+v, %v", all, err)
+		t.Errorf("at the end: %+v, %v", all, err)
 	}
 	minute = 200
 	set("aws")
 	if got := set("aws", orphan("c", "3", "u1", 200)); got["c"] != 200 {
-		t.Errorf("one that was gone for hours: first seen %v", got)
+		t.Errorf("missing for hours: first seen %v", got)
 	}
 }
 
-func TestACopyOfAnOrphanHasAnAgeOfItsOwn(t *testing.T) {
+func TestCopyOfOrphanHasOwnAge(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.ReplaceOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, nil, sixOClock)
 	must(t, err)
@@ -75,11 +75,11 @@ func TestACopyOfAnOrphanHasAnAgeOfItsOwn(t *testing.T) {
 		}
 	}
 	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 2 {
-		t.Errorf("known are %+v, %v", all, err)
+		t.Errorf("orphans: %+v, %v", all, err)
 	}
 }
 
-func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
+func TestOrphanOfEarlierVersionKeepsAge(t *testing.T) {
 	w := newWorld(t)
 	value, err := json.Marshal(orphan("a", "1", "u1", 0))
 	must(t, err)
@@ -93,7 +93,7 @@ func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
 	}
 }
 
-func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
+func TestInvalidOrphanIsSkippedAndReplaced(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", "nonsense")
 	must(t, err)
@@ -106,13 +106,13 @@ func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 	if _, err := w.ReplaceOrphans(t.Context(), "", nil, nil, sixOClock); err == nil {
-		t.Error("a cloud without a name was taken: that is the prefix of all")
+		t.Error("a cloud without a name was accepted, which is the prefix of all clouds")
 	}
 }
 
-func TestACloudCountsAsUsedUntilSomeTimeAfterItWasNoted(t *testing.T) {
+func TestListUsedClouds(t *testing.T) {
 	w := newWorld(t)
-	note := func(name string, minutes int) {
+	record := func(name string, minutes int) {
 		t.Helper()
 		must(t, w.RecordCloudUse(t.Context(), name, sixOClock.Add(time.Duration(minutes)*time.Minute)))
 	}
@@ -122,35 +122,35 @@ func TestACloudCountsAsUsedUntilSomeTimeAfterItWasNoted(t *testing.T) {
 		must(t, err)
 		return names
 	}
-	note("aws", 0)
-	note("docker", 120)
+	record("aws", 0)
+	record("docker", 120)
 	stored := w.raw(t)["/clouds/docker"]
-	note("docker", 125)
+	record("docker", 125)
 	if again := w.raw(t)["/clouds/docker"]; again != stored {
-		t.Errorf("it was written anew after 5 minutes: %s, then %s", stored, again)
+		t.Errorf("renewed after 5 minutes: %s, then %s", stored, again)
 	}
-	note("aws", 9)
+	record("aws", 9)
 	if got := used(5); !slices.Equal(got, []string{"aws", "docker"}) {
-		t.Errorf("used after the note that was not written anew were %v", got)
+		t.Errorf("used since minute 5: %v", got)
 	}
 	if got := used(-5); !slices.Equal(got, []string{"aws", "docker"}) {
-		t.Errorf("used were %v", got)
+		t.Errorf("used since minute -5: %v", got)
 	}
 	if got := used(60); !slices.Equal(got, []string{"docker"}) {
-		t.Errorf("used lately were %v", got)
+		t.Errorf("used since minute 60: %v", got)
 	}
-	note("docker", 180)
+	record("docker", 180)
 	if got := used(180); !slices.Equal(got, []string{"docker"}) {
-		t.Errorf("used at last were %v", got)
+		t.Errorf("used since minute 180: %v", got)
 	}
 	_, err := w.etcd.Put(t.Context(), w.prefix+"/clouds/gcp", "nonsense")
 	must(t, err)
 	if got := used(300); !slices.Equal(got, []string{"gcp"}) {
-		t.Errorf("one whose time nobody can read is asked: %v", got)
+		t.Errorf("with an invalid record: %v", got)
 	}
 }
 
-func TestAListNamesTheClustersThatNobodyCanRead(t *testing.T) {
+func TestCorruptClusterNames(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "good", "u1")
 	for _, key := range []string{"/clusters/bad", "/clusters/worse", "/machines/u1/0000"} {
@@ -159,9 +159,9 @@ func TestAListNamesTheClustersThatNobodyCanRead(t *testing.T) {
 	}
 	all, err := w.ListClustersWithMachines(t.Context())
 	if got := store.CorruptClusterNames(err); len(all) != 1 || !slices.Equal(got, []string{"bad", "worse"}) {
-		t.Errorf("%d clusters, and can't read %v: %v", len(all), got, err)
+		t.Errorf("%d clusters, corrupt %v: %v", len(all), got, err)
 	}
 	if got := store.CorruptClusterNames(nil); got != nil {
-		t.Errorf("of no error: %v", got)
+		t.Errorf("without an error: %v", got)
 	}
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
+func TestUnavailableEtcdIsReportedQuickly(t *testing.T) {
 	t.Parallel()
 	address := freeport.GetAddress(t)
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never says a word
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and sends nothing
 	must(t, err)
 	defer silent.Close()
 	for what, at := range map[string]string{"connection refused": address, "timeout": silent.Addr().String()} {
@@ -37,7 +37,7 @@ func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 		}
 		if msg := down.Error(); !strings.Contains(msg, "etcd at http://"+at+" does not answer: ") ||
 			!strings.Contains(msg, what) || strings.Contains(msg, "\n") {
-			t.Errorf("error reads %q", msg)
+			t.Errorf("got error %q", msg)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -48,12 +48,12 @@ func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 	}
 	for _, bad := range []store.Options{{}, {Endpoints: []string{"http://" + address}, SecretsKey: []byte("short")}} {
 		if _, err := store.Open(t.Context(), bad); err == nil {
-			t.Errorf("%+v was taken", bad)
+			t.Errorf("%+v was accepted", bad)
 		}
 	}
 }
 
-func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
+func TestStoreReconnectsAfterOutage(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), freeport.GetAddress(t)
 	e, err := etcdserver.Start(dir, address)
@@ -69,10 +69,10 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	down := wantErr[*store.UnavailableError](t, err)
 	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") ||
 		strings.Contains(msg, "\n") {
-		t.Errorf("error reads %q", msg)
+		t.Errorf("got error %q", msg)
 	}
 	if !errors.Is(down, context.DeadlineExceeded) {
-		t.Errorf("the cause is lost: %v", down)
+		t.Errorf("the error does not wrap its cause: %v", down)
 	}
 	e, err = etcdserver.Start(dir, address)
 	must(t, err)
@@ -81,7 +81,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	must(t, err)
 }
 
-// freezer passes bytes on to etcd until it freezes: from then on the connection stands and nothing comes through.
+// freezer forwards bytes to etcd until it freezes: then connections stay open without any traffic.
 type freezer struct {
 	net.Listener
 	frozen chan struct{}
@@ -128,7 +128,7 @@ func (f *freezer) pass(from, to net.Conn) {
 	}
 }
 
-func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
+func TestFrozenEtcdIsReportedQuickly(t *testing.T) {
 	t.Parallel()
 	f := newFreezer(t, strings.TrimPrefix(shared, "http://"))
 	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + f.Addr().String()},
@@ -148,13 +148,13 @@ func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
 			err := call(eventually.Context(t, time.Minute))
 			wantErr[*store.UnavailableError](t, err)
 			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("told after %s", took)
+				t.Errorf("returned after %s", took)
 			}
 		})
 	}
 }
 
-// authority makes certificates in a directory of the test's.
+// authority creates certificates in a temporary directory.
 func authority(t *testing.T) (*pki.Authority, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -178,7 +178,7 @@ func clientTLS(t *testing.T, trusted, own *pki.Authority) *tls.Config {
 	return cfg
 }
 
-func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing.T) {
+func TestEtcdConnectionErrorsNameTheTLSProblem(t *testing.T) {
 	t.Parallel()
 	ours, dir := authority(t)
 	theirs, _ := authority(t)
@@ -214,7 +214,7 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 		down := wantErr[*store.UnavailableError](t, err)
 		if msg := down.Error(); !strings.Contains(msg, at) || !strings.Contains(msg, c.says) ||
 			strings.Contains(msg, "\n") {
-			t.Errorf("%s: error reads %q, want it to say %q", c.what, msg, c.says)
+			t.Errorf("%s: got error %q, want %q", c.what, msg, c.says)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 const hush = "K10-very-secret-token-that-nobody-may-see"
 
-func TestSecretComesBackAndLeavesNoTraceInEtcd(t *testing.T) {
+func TestSecretIsEncryptedInEtcd(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutSecret(t.Context(), r, store.SecretAgentToken, []byte(hush)))
@@ -32,18 +32,18 @@ func TestSecretComesBackAndLeavesNoTraceInEtcd(t *testing.T) {
 			hex.EncodeToString([]byte(hush)),
 			string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key)} {
 			if strings.Contains(path+value, trace[:12]) {
-				t.Errorf("%s has a trace of the secret or its key: %s", path, value)
+				t.Errorf("%s contains the secret or its key: %s", path, value)
 			}
 		}
 	}
 	first := w.raw(t)["/secrets/u1/agent-token"]
 	must(t, w.PutSecret(t.Context(), r, store.SecretAgentToken, []byte(hush)))
 	if w.raw(t)["/secrets/u1/agent-token"] == first {
-		t.Error("the same secret looks the same twice")
+		t.Error("a secret is encrypted to the same text twice")
 	}
 }
 
-func TestSecretsOfAnyBytesComeBack(t *testing.T) {
+func TestSecretsOfAnyBytesRoundTrip(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	for i, in := range [][]byte{{}, {0}, bytes.Repeat([]byte{0xff}, 100_000)} {
@@ -51,12 +51,12 @@ func TestSecretsOfAnyBytesComeBack(t *testing.T) {
 		got, err := w.ReadSecret(t.Context(), r, fmt.Sprint(i))
 		must(t, err)
 		if !bytes.Equal(got, in) {
-			t.Errorf("%d bytes came back as %d", len(in), len(got))
+			t.Errorf("wrote %d bytes, read %d", len(in), len(got))
 		}
 	}
 }
 
-func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
+func TestSecretOpensOnlyUnderItsPathAndKey(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutSecret(t.Context(), r, "one", []byte(hush)))
@@ -70,14 +70,14 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 		t.Helper()
 		if strings.Contains(err.Error(), "K10") || strings.Contains(err.Error(), sealed[60:80]) ||
 			strings.Contains(err.Error(), "\n") {
-			t.Errorf("the error tells of the secret: %v", err)
+			t.Errorf("the error contains the secret: %v", err)
 		}
 	}
 
-	put("/secrets/u2/one", sealed) // to another cluster
+	put("/secrets/u2/one", sealed) // under another cluster
 	err := wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), other, "one")))
 	silent(err)
-	put("/secrets/u1/two", sealed) // to another name
+	put("/secrets/u1/two", sealed) // under another name
 	silent(wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), r, "two"))))
 	put("/secrets/u1/two", "plain "+hush)
 	silent(wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), r, "two"))))
@@ -88,7 +88,7 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	if !strings.Contains(wrong.Error(), "another secrets key") ||
 		!strings.Contains(wrong.Error(), "set secretsKeyFile") || !strings.Contains(wrong.Error(), wrong.Need) ||
 		wrong.Need == wrong.Have {
-		t.Errorf("error reads %q", wrong)
+		t.Errorf("got error %q", wrong)
 	}
 	keyless := open(t, w.prefix, nil)
 	if _, err := keyless.ReadSecret(t.Context(), r, "one"); !errors.Is(err, store.ErrNoKey) {
@@ -99,11 +99,11 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	}
 	missing := wantErr[*store.NotFoundError](t, second(w.ReadSecret(t.Context(), r, store.SecretKubeconfig)))
 	if missing.Error() != `cluster "a" has no secret kubeconfig` {
-		t.Errorf("error reads %q", missing)
+		t.Errorf("got error %q", missing)
 	}
 }
 
-func TestCreatedSecretIsOneForAllWhoMakeIt(t *testing.T) {
+func TestConcurrentCreatesReturnOneSecret(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	got := make([]string, 20)
@@ -127,18 +127,18 @@ func TestCreatedSecretIsOneForAllWhoMakeIt(t *testing.T) {
 	}
 }
 
-func TestAllSecretsOfAClusterAreHiddenOnceOneIsUsed(t *testing.T) {
+func TestReadingASecretRedactsAllOfTheCluster(t *testing.T) {
 	w := newWorld(t)
 	r, other := w.created(t, "a", "u1-learn"), w.created(t, "b", "u2-learn")
 	restarted := open(t, w.prefix, testKey("a"))
 	for i, ref := range []api.Ref{r, r, other} {
 		must(t, w.PutSecret(t.Context(), ref, fmt.Sprintf("key-%d", i), []byte(fmt.Sprintf("the-secret-value-%d", i))))
 	}
-	redact.ForgetOwner(r.UID) // as in a process that was just started
+	redact.ForgetOwner(r.UID) // as in a new process
 	redact.ForgetOwner(other.UID)
 	seen := func() string { return redact.Text("the-secret-value-0 the-secret-value-1 the-secret-value-2") }
 	if got := seen(); strings.Contains(got, redact.Hidden) {
-		t.Fatalf("it is known before: %s", got)
+		t.Fatalf("redacted before the first read: %s", got)
 	}
 	_, err := restarted.ReadSecret(t.Context(), r, "key-0")
 	must(t, err)
@@ -151,7 +151,7 @@ func TestAllSecretsOfAClusterAreHiddenOnceOneIsUsed(t *testing.T) {
 	}
 	must(t, restarted.DeleteCluster(t.Context(), r))
 	if got := seen(); strings.Contains(got, redact.Hidden) {
-		t.Errorf("a forgotten cluster's are still hidden: %q", got)
+		t.Errorf("secrets of a deleted cluster are still redacted: %q", got)
 	}
 }
 
@@ -160,12 +160,12 @@ func TestSecretPathsStayWithinTheirCluster(t *testing.T) {
 	r := w.created(t, "a", "u1")
 	for _, key := range []string{"", "a/b", "../u2/x"} {
 		if err := w.PutSecret(t.Context(), r, key, []byte("x")); err == nil {
-			t.Errorf("key %q was taken", key)
+			t.Errorf("key %q was accepted", key)
 		}
 	}
 	for _, bad := range []api.Ref{{Name: "a"}, {UID: "u1"}, {Name: "a", UID: "u1/x"}, {Name: "a/b", UID: "u1"}} {
 		if err := w.PutSecret(t.Context(), bad, "k", []byte("x")); err == nil {
-			t.Errorf("ref %v was taken", bad)
+			t.Errorf("ref %v was accepted", bad)
 		}
 	}
 }

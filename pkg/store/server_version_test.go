@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheServerTellsItsVersion(t *testing.T) {
+func TestServerVersion(t *testing.T) {
 	if v, err := open(t, "version", nil).ServerVersion(t.Context()); err != nil || !strings.HasPrefix(v, "3.") {
 		t.Errorf("%q, %v", v, err)
 	}

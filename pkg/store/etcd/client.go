@@ -26,7 +26,7 @@ const (
 	flowControlWindow = 8 << 20
 )
 
-// Options says which etcd to connect to, and how.
+// Options configures the connection to etcd.
 type Options struct {
 	// Endpoints as http(s)://host:port.
 	Endpoints []string

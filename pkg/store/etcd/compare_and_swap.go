@@ -39,16 +39,16 @@ func pauseBeforeRetry(ctx context.Context, attempt int) error {
 	}
 }
 
-// KeyUpdate says how UpdateKey changes the value of a key.
+// KeyUpdate describes how UpdateKey changes the value of a key.
 type KeyUpdate[T any] struct {
-	// Doing says in errors what was being done.
+	// Doing describes the operation in errors.
 	Doing string
 	Key   string
 	// First is the key as the caller has just read it. If it is nil, UpdateKey reads the key.
 	First *mvccpb.KeyValue
 	// Decode gets nil if the key does not exist.
 	Decode func(*mvccpb.KeyValue) (T, error)
-	// Change may be called several times, each time with a value that was decoded anew.
+	// Change may be called several times, each time with a value that was newly decoded.
 	Change func(T) error
 	// Encode also rejects changes that are not allowed.
 	Encode func(T) ([]byte, error)
@@ -79,7 +79,7 @@ func UpdateKey[T any](ctx context.Context, c *Client, u KeyUpdate[T]) (value T, 
 	return value, revision, nil
 }
 
-// tryUpdateKey tries once. After a conflict, kv is the key as it is now.
+// tryUpdateKey tries once. After a conflict, kv is the current key.
 func tryUpdateKey[T any](ctx context.Context, c *Client, u KeyUpdate[T], kv **mvccpb.KeyValue) (value T, revision int64,
 	written bool, err error) {
 	if value, err = u.Decode(*kv); err != nil {

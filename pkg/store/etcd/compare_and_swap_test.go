@@ -18,12 +18,12 @@ import (
 	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
-// endpoint is the etcd that the tests share, each under a prefix of its own.
+// endpoint is the etcd that the tests share, each under its own prefix.
 var endpoint string
 
 func TestMain(m *testing.M) { etcdserver.Main(m, &endpoint) }
 
-// world is a client whose exchanges are counted, and a prefix of the test's own.
+// world is a client that counts its requests, and the prefix of a test.
 type world struct {
 	*etcd.Client
 	plain  *clientv3.Client
@@ -59,7 +59,7 @@ func must(t testing.TB, err error) {
 
 var errNoCounter = errors.New("no such counter")
 
-// counterUpdate is an update of a number that has to exist.
+// counterUpdate is an update of an existing counter.
 func counterUpdate(key string, change func(*int) error) etcd.KeyUpdate[*int] {
 	return etcd.KeyUpdate[*int]{
 		Doing: "counting", Key: key, Change: change,
@@ -92,7 +92,7 @@ func (w *world) get(t *testing.T, key string) string {
 	return string(resp.Kvs[0].Value)
 }
 
-func TestConcurrentKeyUpdatesLoseNothing(t *testing.T) {
+func TestNoConcurrentKeyUpdateIsLost(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, w.prefix, "0")
 	var wg sync.WaitGroup
@@ -109,23 +109,23 @@ func TestConcurrentKeyUpdatesLoseNothing(t *testing.T) {
 	}
 }
 
-func TestConflictChangesTheNewValueInOneMoreExchange(t *testing.T) {
+func TestConflictRetriesWithNewValueInOneRequest(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, w.prefix, "1")
 	var seen []int
 	w.calls.Store(0)
 	n, revision, err := etcd.UpdateKey(t.Context(), w.Client, counterUpdate(w.prefix, func(n *int) error {
 		if seen = append(seen, *n); len(seen) == 1 {
-			w.put(t, w.prefix, "5") // an exchange of its own
+			w.put(t, w.prefix, "5") // one more request
 		}
 		return increment(n)
 	}))
 	must(t, err)
 	if fmt.Sprint(seen) != "[1 5]" || *n != 6 || w.get(t, w.prefix) != "6" {
-		t.Errorf("change saw %v; the counter is %d", seen, *n)
+		t.Errorf("change got %v; the counter is %d", seen, *n)
 	}
 	if calls := w.calls.Load(); calls != 5 { // get, put of the test, txn, txn, get of the test
-		t.Errorf("%d exchanges", calls)
+		t.Errorf("%d requests", calls)
 	}
 	resp, err := w.plain.Get(t.Context(), w.prefix)
 	must(t, err)
@@ -145,14 +145,14 @@ func TestUnchangedValueIsNotWritten(t *testing.T) {
 	n, revision, err := etcd.UpdateKey(t.Context(), w.Client, update)
 	must(t, err)
 	if *n != 7 || revision != before.Kvs[0].ModRevision || w.calls.Load() != 0 {
-		t.Errorf("%d at revision %d, with %d exchanges", *n, revision, w.calls.Load())
+		t.Errorf("%d at revision %d, with %d requests", *n, revision, w.calls.Load())
 	}
 }
 
 func TestDeletedKeyIsDecodedAsNil(t *testing.T) {
 	w := newWorld(t)
 	if _, _, err := etcd.UpdateKey(t.Context(), w.Client, counterUpdate(w.prefix, increment)); err != errNoCounter {
-		t.Errorf("a key that never existed: %v", err)
+		t.Errorf("a missing key: %v", err)
 	}
 	w.put(t, w.prefix, "1")
 	_, _, err := etcd.UpdateKey(t.Context(), w.Client, counterUpdate(w.prefix, func(n *int) error {
@@ -160,7 +160,7 @@ func TestDeletedKeyIsDecodedAsNil(t *testing.T) {
 		return errors.Join(err, increment(n))
 	}))
 	if err != errNoCounter || w.get(t, w.prefix) != "" {
-		t.Errorf("a key that was deleted meanwhile: %v", err)
+		t.Errorf("a key that was deleted at the same time: %v", err)
 	}
 }
 
@@ -188,17 +188,17 @@ func TestMissingKeyIsCreatedOnce(t *testing.T) {
 	}
 }
 
-func TestRefusedChangeComesBackAsItIs(t *testing.T) {
+func TestChangeErrorIsReturnedUnchanged(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, w.prefix, "1")
 	refused := errors.New("refused")
 	if _, _, err := etcd.UpdateKey(t.Context(), w.Client,
 		counterUpdate(w.prefix, func(*int) error { return refused })); err != refused {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-func TestRangeUpdateStartsAgainAfterAWrite(t *testing.T) {
+func TestRangeUpdateRestartsAfterWrite(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, w.prefix+"a", "1")
 	guards, counts := 0, []int{}
@@ -212,12 +212,12 @@ func TestRangeUpdateStartsAgainAfterAWrite(t *testing.T) {
 		})
 	must(t, err)
 	if fmt.Sprint(counts) != "[1 2]" || guards != 2 || w.get(t, w.prefix+"sum") != "2" {
-		t.Errorf("decide saw %v keys; guard was called %d times; the sum is %s", counts, guards,
+		t.Errorf("decide got %v keys; guard was called %d times; the sum is %s", counts, guards,
 			w.get(t, w.prefix+"sum"))
 	}
 }
 
-func TestRangeUpdateHeedsItsGuard(t *testing.T) {
+func TestRangeUpdateChecksGuard(t *testing.T) {
 	w := newWorld(t)
 	gone := errors.New("gone")
 	tries := 0
@@ -230,7 +230,7 @@ func TestRangeUpdateHeedsItsGuard(t *testing.T) {
 		return []clientv3.Op{clientv3.OpPut(w.prefix+"a", "1")}, nil
 	})
 	if err != gone || w.get(t, w.prefix+"a") != "" {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 

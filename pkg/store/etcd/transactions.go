@@ -14,7 +14,7 @@ func withCallTimeout(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(ctx, callTimeout)
 }
 
-// Get reads a key or, with an option, a range. doing says in errors what was being done.
+// Get reads a key or, with an option, a range. doing describes the operation in errors.
 func (c *Client) Get(ctx context.Context, doing, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse,
 	error) {
 	call, cancel := withCallTimeout(ctx)

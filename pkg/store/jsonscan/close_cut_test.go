@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestCutJSONIsClosed(t *testing.T) {
+func TestCloseCut(t *testing.T) {
 	const whole = `{"a": {"b": [1, 2.5, {"c": "x\"y"}], "d": null, "e": true}, "f": "", "g": [], "h": {"i": -3}}`
 	for length := 1; length <= len(whole); length++ {
 		got := CloseCut([]byte(whole[:length]))

@@ -18,7 +18,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestKeyFileIsMadeOnceByManyAtOnce(t *testing.T) {
+func TestConcurrentCallersCreateOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "secrets.key")
 	keys := make([][]byte, 20)
 	var wg sync.WaitGroup
@@ -45,11 +45,11 @@ func TestKeyFileIsMadeOnceByManyAtOnce(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(path))
 	must(t, err)
 	if len(left) != 1 {
-		t.Errorf("left beside the key: %v", left)
+		t.Errorf("other files in the directory of the key: %v", left)
 	}
 }
 
-func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
+func TestInvalidKeyFileIsRejected(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
 	good := strings.Repeat("ab", 32)
 	for _, c := range []struct {
@@ -68,7 +68,7 @@ func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
 		must(t, os.Chmod(path, c.mode))
 		_, err := secretbox.LoadOrCreateKey(path)
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%q with mode %o: %v, want it to say %q", c.content, c.mode, err, c.says)
+			t.Errorf("%q with mode %o: %v, want %q", c.content, c.mode, err, c.says)
 		}
 		if err != nil && (strings.Contains(err.Error(), "abab") || strings.Contains(err.Error(), "zq") ||
 			strings.Contains(err.Error(), "'z'")) {
@@ -77,7 +77,7 @@ func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
 		kept, rerr := os.ReadFile(path)
 		must(t, rerr)
 		if string(kept) != c.content {
-			t.Error("the file was written over")
+			t.Error("the file was overwritten")
 		}
 	}
 }

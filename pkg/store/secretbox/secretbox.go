@@ -56,7 +56,7 @@ func (e *DamagedError) Error() string { return e.Reason }
 
 const algorithm = "AES-256-GCM"
 
-// envelope is an encrypted secret as it is stored.
+// envelope is the stored form of an encrypted secret.
 type envelope struct {
 	Algorithm string `json:"alg"`
 	KeyID     string `json:"key_id"`
