@@ -93,7 +93,7 @@ func (b *machineBringUp) clearPowerOffTimer(ctx workflow.Context, m activities.M
 	return nil
 }
 
-const stepClearPowerOff = "take the power-off timer away"
+const stepClearPowerOff = "clear the power-off timer"
 
 func (b *machineBringUp) installRKE2(ctx workflow.Context, m activities.MachineRef) error {
 	if err := b.runStep(ctx, m, "install RKE2", nodeActivities.Prepare, m); err != nil {

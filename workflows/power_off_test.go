@@ -87,7 +87,7 @@ func TestFreeMachinesHaveNoPowerOffTimer(t *testing.T) {
 
 func TestClusterIsNotReadyWithAPowerOffTimer(t *testing.T) {
 	w, _ := newBilledWorld(t, 3, dear)
-	w.failures["disarm sky-c1-1"] = []error{final("take the power-off timer away", "sky-c1-1", "CommandFailed")}
+	w.failures["disarm sky-c1-1"] = []error{final("clear the power-off timer", "sky-c1-1", "CommandFailed")}
 	if err := w.provision(t); err == nil {
 		t.Fatal("no error")
 	}

@@ -33,14 +33,14 @@ func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
 
 // Disarm removes the power-off timer of a machine. It fails if the machine is already powering off.
 func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, step *machineStep) error {
+	return a.runStep(ctx, m, "clear the power-off timer", func(ctx context.Context, step *machineStep) error {
 		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
-		take, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
+		disarm, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
-		if err := poweroff.DisarmTimer(take, h); err != nil {
+		if err := poweroff.DisarmTimer(disarm, h); err != nil {
 			return err
 		}
 		return a.recordPowerOffTime(ctx, m, time.Time{})

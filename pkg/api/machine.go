@@ -29,7 +29,7 @@ type Machine struct {
 	// Step says, for people, what happens to the machine now. Since is when it started.
 	Step  string    `json:"step,omitempty"`
 	Since time.Time `json:"since,omitzero"`
-	// Trouble is why a step failed that is tried again. A new State clears it.
+	// Trouble is why a step failed that is being retried. A new State clears it.
 	Trouble string `json:"trouble,omitempty"`
 
 	Placement Placement `json:"placement,omitzero"`
@@ -120,15 +120,15 @@ func (m *Machine) SetState(s MachineState, step string, now time.Time) {
 	}
 }
 
-// SetTrouble records why a step failed that is tried again. The start of the step does not change.
+// SetTrouble records why a step failed that is being retried. The start of the step does not change.
 func (m *Machine) SetTrouble(doing, why string) {
 	m.Trouble = why
-	m.Step = doing + " failed, and is tried again: " + why
+	m.Step = doing + " failed, retrying: " + why
 }
 
 // SetProgress records the progress of a step. The reason of an earlier failure stays visible.
 func (m *Machine) SetProgress(doing string) {
 	if m.Step = doing; m.Trouble != "" {
-		m.Step += " (tried again, since it failed: " + m.Trouble + ")"
+		m.Step += " (retry after failure: " + m.Trouble + ")"
 	}
 }

@@ -13,23 +13,23 @@ import (
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
-// What a command is given is either used or it says that it is not: a worker reads its settings when it starts, and may
-// be of another version than this program. Settings of one cluster travel with its spec (config.RecordIn).
+// A command uses every setting and flag or reports that it cannot: a worker reads its settings when it starts, and may
+// have another version than this program. Settings of one cluster travel with its spec (config.RecordIn).
 
-// restartServerCommand is how a skyd on this machine takes up other settings, or becomes another version.
+// restartServerCommand makes a skyd on this computer use other settings or another version.
 const restartServerCommand = "skyctl server stop && skyctl server start"
 
-// knownWorker is what this command knows of whoever does the work.
+// knownWorker is what this command knows about the worker that runs its operation.
 type knownWorker struct {
-	where   string // as a sentence begins with it
-	level   int    // what it knows of specs; 0: a worker of before
+	where   string // starts a sentence
+	level   int    // the spec level that it supports; 0 for an older worker
 	differs []config.SettingDifference
-	apply   string // how it takes up another setting
-	upgrade string // how it becomes another version
+	apply   string // how to apply another setting
+	upgrade string // how to install another version
 }
 
-// checkServerCompatibility compares this command with the skyd dev that it is about to use. It is an error where a flag
-// can't be honoured.
+// checkServerCompatibility compares this command with the skyd dev that it is about to use. It returns an error if a
+// flag cannot be applied.
 func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) error {
 	a.worker = &knownWorker{
 		where: fmt.Sprintf("the running server (process %d)", state.PID), level: state.Level,
@@ -43,8 +43,8 @@ func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) e
 	return a.noteSettingDifferences()
 }
 
-// checkWorkerCompatibility is checkServerCompatibility for the worker of a team, which said what it is when it planned
-// the cluster; nil of one that did not.
+// checkWorkerCompatibility is checkServerCompatibility for a team's worker, which describes itself when it plans the
+// cluster. w is nil for a worker that did not.
 func (a *app) checkWorkerCompatibility(cfg *config.Config, w *operation.WorkerInfo) error {
 	a.worker = &knownWorker{where: "the team's worker", apply: "set it where skyd worker runs, and restart that",
 		upgrade: "install this version where skyd worker runs, and restart that"}
@@ -54,14 +54,14 @@ func (a *app) checkWorkerCompatibility(cfg *config.Config, w *operation.WorkerIn
 	a.worker.where += " (" + w.Where + ")"
 	a.worker.level, a.worker.differs = w.Level, cfg.DifferencesFrom(w.Settings)
 	if text := formatVersionNote(build.ReadBuild().Version, w.Version, a.worker.where,
-		"start it anew as that version"); text != "" {
+		"restart it as that version"); text != "" {
 		a.printNote(text)
 	}
 	return a.noteSettingDifferences()
 }
 
-// noteSettingDifferences tells all but those that accept refuses, and refuses those that were asked for with this very
-// command.
+// noteSettingDifferences prints the differences that requireCapableWorker does not refuse. It refuses those that come
+// from a flag of this command.
 func (a *app) noteSettingDifferences() error {
 	var refused []string
 	for _, d := range a.worker.differs {
@@ -99,7 +99,7 @@ type askedField struct {
 	from  string
 }
 
-// findUnknown returns what a create was given that fills fields which the worker does not know.
+// findUnknown returns the flags, variables and settings of a create whose fields the worker does not know.
 func (w *knownWorker) findUnknown(asked []askedField) []string {
 	var unknown []string
 	for _, f := range asked {
@@ -110,8 +110,8 @@ func (w *knownWorker) findUnknown(asked []askedField) []string {
 	return unknown
 }
 
-// requireCapableWorker refuses a worker that would ignore what a create was given: settings of its own that decide
-// which machines there are and what runs on them, and fields of the spec that it does not know.
+// requireCapableWorker refuses a worker that would ignore a part of the request: a worker with other settings that
+// affect the cluster, or that does not know a field of the spec.
 func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []askedField) error {
 	var refused []string
 	for _, d := range a.worker.differs {
@@ -133,7 +133,8 @@ func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []askedField) err
 	return nil
 }
 
-// formatVersionNote says that the other side is of another version, and what to do; empty where it is not.
+// formatVersionNote says that the other side has another version, and what to do. It is empty if the versions are
+// equal.
 func formatVersionNote(own, other, where, restart string) string {
 	switch {
 	case own == other || other == "":
@@ -145,10 +146,10 @@ func formatVersionNote(own, other, where, restart string) string {
 		return fmt.Sprintf("this skyctl is %s, newer than %s, which is skyd %s: install skyd %s there, then %s", own,
 			where, other, own, restart)
 	}
-	return fmt.Sprintf("this skyctl is %s, and %s is skyd %s: have both of the same version; %s", own, where, other,
+	return fmt.Sprintf("this skyctl is %s, and %s is skyd %s: use the same version of both; %s", own, where, other,
 		restart)
 }
 
-// isReleasedVersion says whether a version has an order; what was built in between, such as v1.2.0-5-g0123456, has
-// none.
+// isReleasedVersion reports whether a version can be ordered. A build between releases, such as v1.2.0-5-g0123456,
+// cannot.
 func isReleasedVersion(v string) bool { return semver.IsValid(v) && !strings.Contains(v, "-g") }

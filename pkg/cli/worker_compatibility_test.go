@@ -76,8 +76,8 @@ func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
 		{"v1.2.0", "v1.2.0", ""},
 		{"v1.2.0", "v1.3.0", "older than S, which is skyd v1.3.0: install skyctl v1.3.0"},
 		{"v1.3.0", "v1.2.0", "newer than S, which is skyd v1.2.0: install skyd v1.3.0 there, then R"},
-		{"v1.3.0-5-gabcdef0", "v1.3.0", "have both of the same version; R"},
-		{"d9e060a", "d9e060b-dirty", "have both of the same version; R"},
+		{"v1.3.0-5-gabcdef0", "v1.3.0", "use the same version of both; R"},
+		{"d9e060a", "d9e060b-dirty", "use the same version of both; R"},
 	} {
 		if got := formatVersionNote(tt.own, tt.other, "S", "R"); (got == "") != (tt.says == "") ||
 			!strings.Contains(got, tt.says) {

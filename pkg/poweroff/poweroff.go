@@ -38,7 +38,7 @@ func ArmTimer(ctx context.Context, h *remote.Host, after time.Duration) error {
 // DisarmTimer takes the timer away for good; a machine that has none is left as it is. It fails where the machine is
 // powering off already.
 func DisarmTimer(ctx context.Context, h *remote.Host) error {
-	_, err := h.RunScript(ctx, "taking the power-off timer away", disarmScript)
+	_, err := h.RunScript(ctx, "clearing the power-off timer", disarmScript)
 	return err
 }
 

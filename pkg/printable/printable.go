@@ -1,6 +1,5 @@
-// Package printable makes text that came from elsewhere (a machine, a cloud, an object in etcd) safe to show and to
-// keep: it can no longer steer a terminal, hide a part of itself, or read in another order than it was written. It is
-// pure.
+// Package printable makes text from outside (a machine, a cloud, an object in etcd) safe to show and to store: it
+// cannot control a terminal, hide a part of itself, or change its reading order. The package is pure.
 package printable
 
 import (
@@ -11,19 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// Line makes one line of a text. Terminal control sequences and control characters are dropped, tabs and line breaks of
-// every kind become spaces, and characters that are invisible or that change the direction of writing are spelled out,
-// such as \u202e: two names that differ look different.
+// Line turns a text into one line. It drops terminal control sequences and control characters, replaces tabs and all
+// line breaks with spaces, and escapes characters that are invisible or change the writing direction, such as \u202e,
+// so that different names look different.
 func Line(s string) string { return sanitizeText(s, "") }
 
-// Text is Line for a text whose line breaks are kept.
+// Text is Line, but keeps line breaks.
 func Text(s string) string { return sanitizeText(s, "\n") }
 
-// Stream is Text for output as it is written, piece by piece: its tabs are kept too. In JSON, what it spells out are
-// the escapes of the same characters.
+// Stream is Text for output that is written in pieces; it also keeps tabs. Its escapes are valid in JSON.
 func Stream(s string) string { return sanitizeText(s, "\n\t") }
 
-// Lines makes each of some lines printable.
+// Lines applies Line to each line.
 func Lines(lines []string) []string {
 	if lines == nil {
 		return nil
@@ -35,13 +33,13 @@ func Lines(lines []string) []string {
 	return out
 }
 
-// IsHarmless says that a character can be shown as it is, within a line.
+// IsHarmless reports whether a character can be shown unchanged within a line.
 func IsHarmless(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) && !isBlankLetter(r) }
 
-// isBlankLetter is true of the letters that show nothing (Hangul fillers).
+// isBlankLetter reports whether a letter is invisible (Hangul fillers).
 func isBlankLetter(r rune) bool { return r == 0x115f || r == 0x1160 || r == 0x3164 || r == 0xffa0 }
 
-// sanitizeText keeps those control characters that keep has.
+// sanitizeText keeps the control characters in keep.
 func sanitizeText(s, keep string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !IsHarmless(r) && !strings.ContainsRune(keep, r) }) < 0 {
 		return s
@@ -59,7 +57,7 @@ func sanitizeText(s, keep string) string {
 	return b.String()
 }
 
-// replacementFor is what stands for a character; raw are its bytes.
+// replacementFor returns the replacement of a character; raw are its bytes.
 func replacementFor(r rune, raw, keep string) string {
 	switch {
 	case r == utf8.RuneError:
@@ -82,12 +80,11 @@ func replacementFor(r rune, raw, keep string) string {
 
 const (
 	esc = "\x1b"
-	// The C1 forms of the same, in UTF-8 (ECMA-48, 5.3).
+	// The C1 control characters in UTF-8 (ECMA-48, 5.3).
 	c1CSI, c1DCS, c1SOS, c1OSC, c1PM, c1APC, c1ST = "\u009b", "\u0090", "\u0098", "\u009d", "\u009e", "\u009f", "\u009c"
 )
 
-// controlSequenceLength is the length of the terminal control sequence that a text begins with; 0 where it begins with
-// none.
+// controlSequenceLength returns the length of the terminal control sequence at the start of a text, or 0.
 func controlSequenceLength(s string) int {
 	for _, intro := range []string{esc + "[", c1CSI} {
 		if strings.HasPrefix(s, intro) {
@@ -106,8 +103,8 @@ func controlSequenceLength(s string) int {
 	return 0
 }
 
-// parametersLength is the length of what follows the introducer of a control sequence: parameters, intermediate signs,
-// and a final letter or sign (ECMA-48, 5.4). What does not belong to one ends it.
+// parametersLength returns the length of the rest of a control sequence after its introducer: parameter, intermediate
+// and final bytes (ECMA-48, 5.4). Any other byte ends it.
 func parametersLength(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -120,11 +117,11 @@ func parametersLength(s string) int {
 	return len(s)
 }
 
-// maxCommandString bounds a command string: one that never ends must not hide what follows it.
+// maxCommandString bounds a command string: an unterminated one must not hide the text that follows.
 const maxCommandString = 4096
 
-// commandStringLength is the length of a string up to and with its terminator: BEL, ESC \ or its C1 form. Without one,
-// it ends with its line.
+// commandStringLength returns the length of a command string including its terminator: BEL, ESC \ or its C1 form.
+// Without a terminator it ends at the end of the line.
 func commandStringLength(s string) int {
 	for i := range min(len(s), maxCommandString) {
 		switch {
@@ -142,7 +139,8 @@ func commandStringLength(s string) int {
 	return len(s)
 }
 
-// escapeSequenceLength is the length of what belongs to a bare ESC: intermediate signs and a final one (ECMA-35, 13.2).
+// escapeSequenceLength returns the length of an escape sequence after ESC: intermediate and final bytes (ECMA-35,
+// 13.2).
 func escapeSequenceLength(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// foldedText is a text without what may stand in the midst of a secret that is broken into lines: blanks, breaks, and
-// characters that show nothing. The two alphabets of base64 are one in it.
+// foldedText is a text without the characters that may be inside a secret that is broken into lines: blanks, line
+// breaks, and invisible characters. It maps the two base64 alphabets to one.
 type foldedText struct {
 	bytes []byte
-	// from and to are where each byte was in the text.
+	// from and to are the position of each byte in the text.
 	from, to []int
 }
 
@@ -29,10 +29,10 @@ func isFoldedRune(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Z, r)
 }
 
-// startsWithLineJoint is true of what lines are joined with where they are quoted in one.
+// startsWithLineJoint reports whether a text starts with the separator that joins quoted lines into one.
 func startsWithLineJoint(s string) bool { return strings.HasPrefix(s, "; ") }
 
-// foldText folds a text as it is.
+// foldText folds a text without decoding escapes.
 func foldText(s string) foldedText {
 	f := foldedText{}
 	for i, r := range s {
@@ -50,8 +50,7 @@ func foldText(s string) foldedText {
 	return f
 }
 
-// foldEscapedText folds a text as it was before it was escaped, as URLs, JSON and Go's own quotes do. It is not fold's
-// where the text has no escapes.
+// foldEscapedText folds a text after decoding the escapes of URLs, JSON and Go.
 func foldEscapedText(s string) foldedText {
 	f := foldedText{}
 	for i := 0; i < len(s); {
@@ -72,7 +71,8 @@ func foldEscapedText(s string) foldedText {
 	return f
 }
 
-// decodeEscape reads an escape at the beginning of a text: what it stands for, and its length; 0 where there is none.
+// decodeEscape decodes an escape at the start of a text. It returns the characters and the length of the escape, which
+// is 0 if there is none.
 func decodeEscape(s string) (string, int) {
 	switch {
 	case len(s) >= 3 && s[0] == '%':

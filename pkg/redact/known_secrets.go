@@ -8,42 +8,42 @@ import (
 )
 
 const (
-	// MinLength is the least length of a secret that is known by its value: a shorter one is in too many harmless
+	// MinLength is the minimum length of a secret that is found by its value: a shorter one occurs in too many harmless
 	// words.
 	MinLength = 8
-	// windowLength is how much of a long secret has to be in a text for it to be found there, give or take stride: a
-	// log may have cut the rest.
+	// windowLength is how much of a long secret must be in a text to find it, plus up to windowStride: a log may have
+	// cut off the rest.
 	windowLength = 16
 	windowStride = 8
 )
 
-// KnownSecrets are secrets that are known by their values. It keeps no secret itself, only hashes of parts of them. It
-// may be used by many at once.
+// KnownSecrets finds secrets by their values. It keeps hashes of parts of them, not the secrets. It is safe for
+// concurrent use.
 type KnownSecrets struct {
 	seed maphash.Seed
 
 	mu sync.RWMutex
-	// learned are the hashes of the secrets that each owner has.
+	// learned are the hashes of each owner's secrets.
 	learned map[string]map[uint64]secretMarks
-	// windows are those of all long secrets, short the short ones by the hash of their first bytes.
+	// windows are the windows of all long secrets. short are the short secrets, by the hash of their first bytes.
 	windows map[uint64]windowMark
 	short   map[uint64][]shortSecret
 }
 
-// windowMark is a window of one or more secrets: how much of one may stand before it, and after it.
+// windowMark is a window of one or more secrets: how many bytes of a secret may precede and follow it.
 type windowMark struct {
 	before, after int
 	count         int
 }
 
-// shortSecret is a short secret.
+// shortSecret identifies a secret that is too short for windows.
 type shortSecret struct {
 	length int
 	hash   uint64
 	count  int
 }
 
-// secretMarks are what a secret is found by.
+// secretMarks are the marks by which a secret is found.
 type secretMarks struct {
 	windows []uint64
 	short   []shortSecretMark
@@ -54,7 +54,7 @@ type shortSecretMark struct {
 	piece  shortSecret
 }
 
-// NewKnownSecrets knows nothing yet.
+// NewKnownSecrets returns an empty set.
 func NewKnownSecrets() *KnownSecrets {
 	return &KnownSecrets{
 		seed: maphash.MakeSeed(), learned: map[string]map[uint64]secretMarks{}, windows: map[uint64]windowMark{},
@@ -122,7 +122,7 @@ func (v *KnownSecrets) addWindows(f secretForm) []uint64 {
 	}
 }
 
-// ForgetOwner takes away the secrets that only this owner has.
+// ForgetOwner removes the secrets that only this owner has.
 func (v *KnownSecrets) ForgetOwner(owner string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -155,8 +155,7 @@ func (v *KnownSecrets) removeShortSecret(s shortSecretMark) {
 	}
 }
 
-// HideSecrets replaces the secrets that are known in a text: as they are, in base64, escaped, broken into lines, or
-// cut.
+// HideSecrets replaces the known secrets in a text, whether plain, in base64, escaped, broken into lines, or cut off.
 func (v *KnownSecrets) HideSecrets(s string) string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -173,7 +172,7 @@ func (v *KnownSecrets) HideSecrets(s string) string {
 // textSpan is a part of a text.
 type textSpan struct{ from, to int }
 
-// findSecrets returns where secrets are in the text that was folded.
+// findSecrets returns where the secrets are in the text before folding.
 func (v *KnownSecrets) findSecrets(f foldedText) []textSpan {
 	var found []textSpan
 	for i := 0; i+MinLength <= len(f.bytes); i++ {
@@ -194,8 +193,8 @@ func (v *KnownSecrets) findSecrets(f foldedText) []textSpan {
 	return found
 }
 
-// extendWindow is where a window is in the text, with the letters around it that may be of the same secret: of one that
-// was cut, only a part of it can be known.
+// extendWindow returns the position of a window in the text, with the adjacent characters that may belong to the same
+// secret: if the secret was cut off, only a part of it matches.
 func (f foldedText) extendWindow(from, to int, m windowMark) textSpan {
 	for least := max(0, from-m.before); from > least && f.to[from-1] == f.from[from] && isKeyByte(f.bytes[from-1]); {
 		from--
@@ -207,12 +206,12 @@ func (f foldedText) extendWindow(from, to int, m windowMark) textSpan {
 	return textSpan{f.from[from], f.to[to-1]}
 }
 
-// isKeyByte says that a byte of a folded text may be one of a key, a token or base64.
+// isKeyByte reports whether a byte of a folded text can be part of a key, a token or base64.
 func isKeyByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '+' || b == '/'
 }
 
-// replaceSpans puts Hidden in the place of parts of a text, once for those that touch.
+// replaceSpans replaces parts of a text with Hidden. Adjacent parts become one Hidden.
 func replaceSpans(s string, spans []textSpan) string {
 	if len(spans) == 0 {
 		return s
@@ -231,7 +230,7 @@ func replaceSpans(s string, spans []textSpan) string {
 	return b.String() + s[at:]
 }
 
-// isFoldedBetween says that nothing is between two places of a text but what is folded.
+// isFoldedBetween reports whether only folded characters are between two positions of a text.
 func isFoldedBetween(s string, from, to int) bool {
 	return to <= from || len(foldText(s[from:to]).bytes) == 0
 }

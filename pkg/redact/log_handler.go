@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// LogHandler hides secrets in what is logged.
+// LogHandler hides secrets in log records.
 type LogHandler struct{ slog.Handler }
 
 // Handle logs a record without secrets in its message and attributes.
@@ -19,7 +19,7 @@ func (h LogHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, clean)
 }
 
-// WithAttrs is as slog.Handler has it.
+// WithAttrs implements slog.Handler.
 func (h LogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	clean := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
@@ -28,10 +28,10 @@ func (h LogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return LogHandler{h.Handler.WithAttrs(clean)}
 }
 
-// WithGroup is as slog.Handler has it.
+// WithGroup implements slog.Handler.
 func (h LogHandler) WithGroup(name string) slog.Handler { return LogHandler{h.Handler.WithGroup(name)} }
 
-// redactAttribute leaves an attribute as it is where its text has no secret.
+// redactAttribute hides the secrets of an attribute. It does not change an attribute without secrets.
 func redactAttribute(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {

@@ -1,6 +1,5 @@
-// Package redact hides secrets in text that came from elsewhere (a machine, a cloud, a server) before it is kept,
-// logged or shown. It knows a secret in two ways: by its value, where this process has learned it, whatever form it is
-// written in; and by its shape, as a second net for those that nobody told it.
+// Package redact hides secrets in text from outside (a machine, a cloud, a server) before it is stored, logged or
+// shown. It finds a secret by its value in any encoding, if this process has learned it, and otherwise by its shape.
 package redact
 
 import (
@@ -9,23 +8,23 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// Hidden stands where a secret stood.
+// Hidden replaces a secret.
 const Hidden = "[hidden]"
 
 // processSecrets are the secrets that this process has learned.
 var processSecrets = NewKnownSecrets()
 
-// LearnSecret makes the process hide a secret from now on. Owner is whose it is, a cluster's UID or "" for the
-// installation's own, and is what Forget forgets it by. What is shorter than MinLength is not learned.
+// LearnSecret makes the process hide a secret from now on. owner is a cluster's UID, or "" for the installation's own
+// secrets; ForgetOwner uses it. Secrets shorter than MinLength are ignored.
 func LearnSecret(owner string, secret []byte) { processSecrets.LearnSecret(owner, secret) }
 
-// ForgetOwner lets go of the secrets of an owner that is no more.
+// ForgetOwner removes the secrets of an owner that no longer exists.
 func ForgetOwner(owner string) { processSecrets.ForgetOwner(owner) }
 
-// Text is a text without secrets and without anything that would steer a terminal; line breaks are kept.
+// Text returns a text without secrets and terminal control sequences. It keeps line breaks.
 func Text(s string) string { return hidePatterns(processSecrets.HideSecrets(printable.Text(s))) }
 
-// Lines splits a text into its lines, without secrets, empty lines, and the blanks around each.
+// Lines splits a text into trimmed lines, without secrets and empty lines.
 func Lines(s string) []string {
 	var out []string
 	for l := range strings.Lines(Text(s)) {
@@ -36,7 +35,7 @@ func Lines(s string) []string {
 	return out
 }
 
-// Error is an error whose message has no secrets; what it wraps is gone with them. nil stays nil.
+// Error returns an error whose message has no secrets and which wraps no other error. nil stays nil.
 func Error(err error) error {
 	if err == nil {
 		return nil

@@ -11,17 +11,16 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// secretForm is a run of bytes by which a secret is found in a folded text.
+// secretForm is a byte sequence by which a secret is found in a folded text.
 type secretForm struct {
 	bytes []byte
-	// before and after are how many letters beside the form have a bit of the secret too: those of base64 at its ends,
-	// which depend on what stands beside the secret.
+	// before and after are how many characters next to the form also hold bits of the secret: those at the ends of
+	// base64 depend on the bytes next to the secret.
 	before, after int
 }
 
-// secretFormsOf are the forms of a secret: as it is, and in base64 wherever it may stand in what was encoded. Of a key
-// file, a kubeconfig or a token it is only the parts that are secret: their headers and certificates are in many
-// harmless texts.
+// secretFormsOf returns the forms of a secret: plain, and in base64 at any offset of the encoded text. Of a key file, a
+// kubeconfig or a token it uses only the secret parts: headers and certificates occur in many harmless texts.
 func secretFormsOf(secret []byte) []secretForm {
 	var all []secretForm
 	for _, part := range secretPartsOf(secret) {
@@ -42,17 +41,16 @@ func secretFormsOf(secret []byte) []secretForm {
 }
 
 var (
-	// tokenPattern is a token of RKE2: the hash of the cluster's CA, which is no secret, then who and with which
-	// password.
+	// tokenPattern matches an RKE2 token: the hash of the cluster's CA, which is not secret, then user and password.
 	tokenPattern = regexp.MustCompile(`^K10[0-9a-fA-F]+::(?:[^:]*:)?(.+)$`)
-	// kubeconfigSecretPattern are the secrets of a kubeconfig.
+	// kubeconfigSecretPattern matches the secrets of a kubeconfig.
 	kubeconfigSecretPattern = regexp.MustCompile(`(?m)^\s*(?:- )?(client-key-data|token|password):\s*["']?([^"'\s]+)`)
 )
 
 func secretPartsOf(secret []byte) [][]byte {
 	secret = bytes.TrimSpace(secret)
 	if bytes.Contains(secret, []byte("-----BEGIN ")) {
-		return privateKeyBodies(bytes.ReplaceAll(secret, []byte(`\n`), []byte("\n"))) // within JSON, breaks are escaped
+		return privateKeyBodies(bytes.ReplaceAll(secret, []byte(`\n`), []byte("\n"))) // JSON escapes line breaks
 	}
 	if m := tokenPattern.FindSubmatch(secret); m != nil {
 		return m[1:]
@@ -72,7 +70,7 @@ func secretPartsOf(secret []byte) [][]byte {
 	return [][]byte{secret}
 }
 
-// privateKeyBodies are the bodies of the private keys in PEM, as they stand there, line breaks included.
+// privateKeyBodies returns the bodies of the private keys in PEM with their line breaks.
 func privateKeyBodies(text []byte) [][]byte {
 	var parts [][]byte
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -82,7 +80,7 @@ func privateKeyBodies(text []byte) [][]byte {
 		lines := strings.Split(strings.TrimSpace(string(pem.EncodeToMemory(block))), "\n")
 		whole := strings.Join(lines[1:len(lines)-1], "\n")
 		if i := bytes.Index(text, []byte(lines[1][:min(len(lines[1]), 32)])); i >= 0 {
-			if j := bytes.Index(text[i:], []byte("-----END ")); j > 0 { // its lines may be of another length than ours
+			if j := bytes.Index(text[i:], []byte("-----END ")); j > 0 { // its lines may have another length
 				whole = string(bytes.TrimSpace(text[i : i+j]))
 			}
 		}
@@ -91,8 +89,8 @@ func privateKeyBodies(text []byte) [][]byte {
 	return parts
 }
 
-// cutPublicHalf is the body of a private SSH key without the public half that stands in it: that one is for everybody
-// to see, and a line of authorized_keys has it in the same letters. What is no such key is returned whole.
+// cutPublicHalf returns the body of a private SSH key without the public half that it contains: the public half is not
+// secret, and lines of authorized_keys contain the same characters. It returns any other text unchanged.
 func cutPublicHalf(body, secret []byte) [][]byte {
 	pieces := [][]byte{body}
 	key, err := ssh.ParsePrivateKey(secret)
@@ -102,21 +100,21 @@ func cutPublicHalf(body, secret []byte) [][]byte {
 	blob := key.PublicKey().Marshal()
 	for shift := range 3 {
 		public := foldText(encodeStableBase64(blob[len(blob)-ed25519.PublicKeySize:], shift)).bytes
-		var left [][]byte
+		var rest [][]byte
 		for _, piece := range pieces {
-			left = append(left, bytes.Split(piece, public)...)
+			rest = append(rest, bytes.Split(piece, public)...)
 		}
-		pieces = left
+		pieces = rest
 	}
 	return pieces
 }
 
-// encodeStableBase64 is what of a secret's base64 depends on the secret alone, where so many bytes (modulo 3) stand
-// before it.
+// encodeStableBase64 returns the part of a secret's base64 that depends only on the secret, if it follows so many bytes
+// (modulo 3).
 func encodeStableBase64(secret []byte, before int) string {
 	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
 	if rest := (before + len(secret)) % 3; rest > 0 {
-		text = text[:len(text)-1] // the last letter has bits of what follows
+		text = text[:len(text)-1] // the last character has bits of what follows
 	}
 	return text[min([]int{0, 2, 3}[before], len(text)):]
 }

@@ -2,8 +2,8 @@ package redact
 
 import "regexp"
 
-// secretPatterns are what must not leave a machine in a log, whoever's it is: keys, tokens in all their forms,
-// passwords that say what they are, and the base64 in which kubeconfigs carry certificates and keys.
+// secretPatterns match text that must not leave a machine in a log: keys, tokens in all their forms, labeled passwords,
+// and the base64 of certificates and keys in kubeconfigs.
 var secretPatterns = []struct {
 	form *regexp.Regexp
 	by   string
@@ -24,7 +24,7 @@ var secretPatterns = []struct {
 	{regexp.MustCompile(`LS0tLS1CRUdJTi[\w+/=]*`), Hidden},
 }
 
-// hidePatterns hides what looks like a secret.
+// hidePatterns hides text that looks like a secret.
 func hidePatterns(text string) string {
 	for _, s := range secretPatterns {
 		text = s.form.ReplaceAllString(text, s.by)

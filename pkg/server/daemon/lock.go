@@ -1,5 +1,5 @@
-// Package daemon finds, starts and stops the skyd dev of a state directory. It links no server, so that the command
-// line can use it.
+// Package daemon finds, starts and stops the skyd dev of a state directory. It links no server, so that skyctl can use
+// it.
 package daemon
 
 import (
@@ -16,12 +16,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// ErrHeld is what Acquire's error wraps where another process holds the lock.
+// ErrHeld is wrapped by AcquireLock's error if another process holds the lock.
 var ErrHeld = errors.New("already in use")
 
-// Lock is held by one process at a time and goes with it, however it ends. It belongs to the open file and not to the
-// process (an "open file description lock"), so that it also holds against a second holder in the same process, and so
-// that asking about it neither takes nor drops it.
+// Lock is held by one process at a time and is released when the process exits for any reason. It is an "open file
+// description lock": it belongs to the open file and not to the process, so that it also excludes a second holder in
+// the same process, and so that querying it neither takes nor drops it.
 type Lock struct {
 	file *os.File
 }
@@ -40,7 +40,7 @@ func AcquireLock(name string) (*Lock, error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", name, err)
 	}
-	// Of fixed length and in one write: a reader sees the old number or the new one, never a mixture.
+	// Fixed length and one write: a reader sees the old number or the new one, never a mixture.
 	if _, err := f.WriteAt(fmt.Appendf(nil, "%10d\n", os.Getpid()), 0); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("writing the process id into %s: %w", name, err)
@@ -48,26 +48,26 @@ func AcquireLock(name string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name. Closing
-// it alone would not do: a program that is just being started has the file open too until it runs.
+// Release releases the lock. The file stays: if it were removed, two processes could lock two files of one name.
+// Closing the file is not enough: a child process that is being started has it open until its exec.
 func (l *Lock) Release() error {
 	whole := unix.Flock_t{Type: unix.F_UNLCK}
 	err := unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &whole)
 	return errors.Join(err, l.file.Close())
 }
 
-// FindLockHolder gives the process that holds the lock, and 0 where none does. The number in the file is believed only
-// of a process that has the file open, so that a signal never meets a stranger who inherited the number.
+// FindLockHolder returns the id of the process that holds the lock, or 0. It trusts the number in the file only if that
+// process has the file open, so that no signal goes to an unrelated process that reuses the id.
 func FindLockHolder(name string) (int, error) {
 	f, err := regularfile.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("asking who runs: %w", err)
+		return 0, fmt.Errorf("finding the holder of the lock: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	// Whoever has just taken the lock writes its number in the next instant.
+	// A process writes its id right after it has taken the lock.
 	for try := 0; ; try++ {
 		held, err := isHeld(f)
 		if err != nil || !held {
@@ -77,8 +77,8 @@ func FindLockHolder(name string) (int, error) {
 			return pid, nil
 		}
 		if try == holderTries {
-			return 0, fmt.Errorf("%s is locked by a process that this one can't see: ask as the same user, in the "+
-				"same container", name)
+			return 0, fmt.Errorf("%s is locked by a process that is not visible here: run this command as the same "+
+				"user, in the same container", name)
 		}
 		time.Sleep(holderPause)
 	}
@@ -90,10 +90,10 @@ const (
 )
 
 func isHeld(f *os.File) (bool, error) {
-	// A read lock is asked about, since the file is open for reading only.
+	// The probe is a read lock, because the file is open for reading only.
 	probe := unix.Flock_t{Type: unix.F_RDLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &probe); err != nil {
-		return false, fmt.Errorf("asking who holds %s: %w", f.Name(), err)
+		return false, fmt.Errorf("querying the lock of %s: %w", f.Name(), err)
 	}
 	return probe.Type != unix.F_UNLCK, nil
 }
@@ -119,5 +119,5 @@ func readLockPID(name string) string {
 	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
 		return pid
 	}
-	return "(not told)"
+	return "(unknown)"
 }

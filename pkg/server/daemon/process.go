@@ -26,13 +26,13 @@ const (
 	// stopTimeout leaves room for the worker's own 30 seconds.
 	stopTimeout = 45 * time.Second
 
-	logTailLines = 20       // lines of the log that an error carries
-	logTailBytes = 64 << 10 // bytes of the log that are read for them
-	logMaxBytes  = 8 << 20  // bytes above which the log is put aside at a start
+	logTailLines = 20       // lines of the log in an error
+	logTailBytes = 64 << 10 // bytes of the log that are read for these lines
+	logMaxBytes  = 8 << 20  // size above which a start moves the log aside
 	binaryName   = "skyd"
 )
 
-// FindSkyd finds the skyd that belongs to the running program: beside it, or else in $PATH.
+// FindSkyd finds the skyd of the running program: in the same directory, or else in $PATH.
 func FindSkyd() (string, error) {
 	if self, err := os.Executable(); err == nil {
 		if self, err = filepath.EvalSymlinks(self); err == nil {
@@ -44,18 +44,18 @@ func FindSkyd() (string, error) {
 	}
 	path, err := exec.LookPath(binaryName)
 	if err != nil {
-		return "", fmt.Errorf("%s is neither beside this program nor in $PATH: install it there, or name an "+
-			"external Temporal and etcd", binaryName)
+		return "", fmt.Errorf("%s is neither in this program's directory nor in $PATH: install it there, or "+
+			"configure an external Temporal and etcd", binaryName)
 	}
 	return filepath.Abs(path)
 }
 
-// EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background where none
-// runs. Any number of processes may call it at once: one starts it, the others wait with it. The error of a skyd dev
-// that could not start carries the last lines of its log.
+// EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background if none
+// runs. Any number of processes can call it at once: one starts skyd dev, the others wait for it. If skyd dev cannot
+// start, the error has the last lines of its log.
 func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (State, error) {
 	if c.IsExternal() {
-		return State{}, errors.New("an external etcd and Temporal are configured: skyd dev is not for them")
+		return State{}, errors.New("an external etcd and Temporal are configured: skyd dev cannot use them")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
 		fmt.Errorf("not ready after %v; its log is %s", startTimeout, c.LogFile()))
@@ -67,23 +67,23 @@ func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (Stat
 	if err := config.MakeDir(c.Dir); err != nil {
 		return State{}, err
 	}
-	turn, err := pollForValue(ctx, func() (*Lock, bool, error) {
+	startLock, err := pollForValue(ctx, func() (*Lock, bool, error) {
 		l, err := AcquireLock(filepath.Join(c.Dir, "start.lock"))
 		return l, !errors.Is(err, ErrHeld), err
 	})
 	if err != nil {
 		return State{}, fmt.Errorf("waiting for another program that starts skyd dev: %w", err)
 	}
-	defer func() { _ = turn.Release() }()
+	defer func() { _ = startLock.Release() }()
 	for {
 		s, err = FindRunning(c)
-		if errors.Is(err, ErrNotReady) { // somebody's own skyd dev, or one that is on its way out
+		if errors.Is(err, ErrNotReady) { // another skyd dev is starting or stopping
 			s, err = awaitReady(ctx, c, s.PID)
 		}
 		if !errors.Is(err, ErrNotRunning) {
 			return s, err
 		}
-		// One that was started by hand may get in between: its lock then makes ours end, and the loop finds it.
+		// A skyd dev that a user starts in between takes the lock: ours then exits, and the loop finds the other.
 		if s, err = startProcess(ctx, c, skydPath); !errors.Is(err, ErrNotReady) {
 			return s, err
 		}
@@ -137,7 +137,7 @@ func startProcess(ctx context.Context, c *config.Config, skydPath string) (State
 			if s.PID != 0 && s.PID != cmd.Process.Pid {
 				return s, true, ErrNotReady
 			}
-			return s, true, fmt.Errorf("it ended (%v) and said:\n%s", end, readLogTail(c.LogFile(), from))
+			return s, true, fmt.Errorf("it exited (%v) with this output:\n%s", end, readLogTail(c.LogFile(), from))
 		default:
 			return s, false, err
 		}
@@ -148,11 +148,11 @@ func startProcess(ctx context.Context, c *config.Config, skydPath string) (State
 	return s, err
 }
 
-// Stop ends the skyd dev of this state directory and returns when it is gone. Nothing runs: that is success.
+// Stop stops the skyd dev of this state directory and returns when it is gone. It succeeds if none runs.
 func Stop(ctx context.Context, c *config.Config) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, fmt.Errorf("still running after %v", stopTimeout))
 	defer cancel()
-	// The lock tells who it is: a process id from a file may long be another program's.
+	// The lock identifies the process: a process id from a file may belong to another program by now.
 	pid, err := FindLockHolder(c.LockFile())
 	if err != nil || pid == 0 {
 		return err
@@ -189,7 +189,7 @@ func openLog(name string) (*os.File, error) {
 	return regularfile.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// readLogTail gives the last lines that were written to a log after the given place, each of them once.
+// readLogTail returns the last lines that were written to a log after an offset, without duplicates.
 func readLogTail(name string, from int64) string {
 	f, err := regularfile.Open(name)
 	if err != nil {
@@ -205,20 +205,19 @@ func readLogTail(name string, from int64) string {
 	}
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 {
-		return "nothing"
+		return "(none)"
 	}
 	lines := distinctLines(strings.Split(string(data), "\n"))
 	return strings.Join(lines[max(0, len(lines)-logTailLines):], "\n")
 }
 
-// distinctLines leaves out the lines that were there already: an error may be told by who met it and by who ends with
-// it.
+// distinctLines drops repeated lines: an error may be logged where it occurs and again when the program exits with it.
 func distinctLines(lines []string) []string {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(lines, func(line string) bool {
-		said := strings.TrimPrefix(line, binaryName+": ")
-		again := said != "" && seen[said]
-		seen[said] = true
-		return again
+		message := strings.TrimPrefix(line, binaryName+": ")
+		repeated := message != "" && seen[message]
+		seen[message] = true
+		return repeated
 	})
 }

@@ -23,19 +23,19 @@ type State struct {
 	Namespace       string    `json:"namespace"`
 	EtcdEndpoint    string    `json:"etcdEndpoint"`
 	UIAddress       string    `json:"uiAddress"`
-	// Level is what it knows of specs (api.SpecLevel), and Settings are those that it uses; a skyd of before tells
-	// neither.
+	// Level is the spec level that it supports (api.SpecLevel), and Settings are those that it uses. An older skyd
+	// reports neither.
 	Level    int                        `json:"specLevel,omitempty"`
 	Settings map[string]api.UsedSetting `json:"settings,omitempty"`
 }
 
-// ErrNotRunning is what Status gives where no skyd dev runs on the state directory.
+// ErrNotRunning is FindRunning's error if no skyd dev runs on the state directory.
 var ErrNotRunning = errors.New("skyd dev is not running")
 
-// ErrNotReady is what Status gives where skyd dev runs and isn't ready yet, or is stopping. State.PID is set then.
+// ErrNotReady is FindRunning's error if skyd dev runs but is not ready yet, or is stopping. State.PID is then set.
 var ErrNotReady = errors.New("skyd dev is starting or stopping")
 
-// ApplyTo points the settings at this skyd dev, which may have been started with other ports than the settings say.
+// ApplyTo points the settings at this skyd dev, which may use other ports than the settings name.
 func (s State) ApplyTo(c *config.Config) {
 	c.Temporal.Address, c.Temporal.Namespace = s.TemporalAddress, s.Namespace
 	c.Etcd.Endpoints = []string{s.EtcdEndpoint}
@@ -43,8 +43,7 @@ func (s State) ApplyTo(c *config.Config) {
 	c.ApplyConnection(s.Settings)
 }
 
-// FindRunning tells where the skyd dev of this state directory answers; ErrNotRunning and ErrNotReady are the ways it
-// may not.
+// FindRunning returns where the skyd dev of this state directory answers, or ErrNotRunning or ErrNotReady.
 func FindRunning(c *config.Config) (State, error) {
 	pid, err := FindLockHolder(c.LockFile())
 	if err != nil {
@@ -63,7 +62,7 @@ func FindRunning(c *config.Config) (State, error) {
 	return s, nil
 }
 
-// PublishState tells other processes that this skyd dev is ready; Withdraw takes it back.
+// PublishState tells other processes that this skyd dev is ready, until WithdrawState.
 func PublishState(c *config.Config, s State) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -78,7 +77,7 @@ func PublishState(c *config.Config, s State) error {
 	return nil
 }
 
-// WithdrawState removes what Publish wrote.
+// WithdrawState removes what PublishState wrote.
 func WithdrawState(c *config.Config) error {
 	var errs []error
 	for _, name := range []string{c.StateFile(), c.PIDFile()} {

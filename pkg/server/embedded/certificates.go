@@ -11,15 +11,15 @@ import (
 
 const leafLifetime = 2 * 365 * 24 * time.Hour
 
-// Subjects of the certificates. Temporal grants by them: the UI may only read.
+// Subjects of the certificates. Temporal authorizes by them: the UI can only read.
 const (
 	subjectServer = "skyd"
 	subjectClient = "skyctl"
 	subjectUI     = "skyctl-ui"
 )
 
-// leafCertificates are the certificates that the CA signs, by the name of their files. The server's is a client's as
-// well: Temporal's services call each other with it.
+// leafCertificates are the certificates that the CA signs, by the name of their files. The server certificate is also a
+// client certificate: Temporal's services call each other with it.
 var leafCertificates = []struct {
 	file string
 	leaf pki.Leaf
@@ -30,14 +30,14 @@ var leafCertificates = []struct {
 	{"ui", pki.Leaf{Subject: subjectUI, Client: true, Life: leafLifetime}},
 }
 
-// ensureCertificates makes what certificates are missing, unreadable, signed by another CA or past two thirds of their
-// life. Every certificate is signed anew with a new CA. The caller holds the lock of the state directory.
+// ensureCertificates creates the certificates that are missing, unreadable, signed by another CA or past two thirds of
+// their lifetime. A new CA replaces every certificate. The caller holds the lock of the state directory.
 func ensureCertificates(c *config.Config, now time.Time) error {
 	if err := config.MakeDir(c.PKIDir()); err != nil {
 		return err
 	}
 	if err := os.Chmod(c.PKIDir(), 0o700); err != nil {
-		return fmt.Errorf("keeping the certificates to this person: %w", err)
+		return fmt.Errorf("restricting the certificates to this user: %w", err)
 	}
 	ca, err := pki.RenewAuthority(certificatePair(c, "ca"), "skyctl", now)
 	if err != nil {
@@ -45,7 +45,7 @@ func ensureCertificates(c *config.Config, now time.Time) error {
 	}
 	for _, l := range leafCertificates {
 		if _, err := ca.EnsureCertificate(certificatePair(c, l.file), l.leaf, now); err != nil {
-			return fmt.Errorf("making the certificate %s: %w", c.PKIFile(l.file+".crt"), err)
+			return fmt.Errorf("creating the certificate %s: %w", c.PKIFile(l.file+".crt"), err)
 		}
 	}
 	return nil

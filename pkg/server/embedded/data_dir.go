@@ -22,8 +22,8 @@ func (d dataDir) databasePath() string      { return filepath.Join(d.dir, "tempo
 func (d dataDir) etcdDir() string           { return filepath.Join(d.dir, "etcd") }
 func (d dataDir) schemaVersionPath() string { return filepath.Join(d.dir, "version.json") }
 
-// unfinishedMarkPath exists from before the first byte of data until the servers have answered for the first time.
-// Nothing can be stored while it exists, so an interrupted creation is discarded and started again.
+// unfinishedMarkPath exists from before the first byte of data until the servers have answered for the first time. No
+// cluster can be stored while it exists, so an interrupted creation is discarded and started again.
 func (d dataDir) unfinishedMarkPath() string { return filepath.Join(d.dir, "unfinished") }
 
 // prepareDataDir creates the data directory, or prepares an existing one for this version of the program.
@@ -33,7 +33,7 @@ func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (da
 		return d, err
 	}
 	if err := os.Chmod(d.dir, 0o700); err != nil {
-		return d, fmt.Errorf("keeping the data to this person: %w", err)
+		return d, fmt.Errorf("restricting the data directory to this user: %w", err)
 	}
 	if err := d.discardUnfinished(); err != nil {
 		return d, fmt.Errorf("removing what an unfinished start left in %s: %w", d.dir, err)
@@ -44,7 +44,7 @@ func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (da
 	}
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
-		return d, fmt.Errorf("looking for data: %w", err)
+		return d, fmt.Errorf("reading the data directory: %w", err)
 	}
 	if len(entries) > 0 {
 		return d, d.openExistingData(ctx, want, log)
@@ -59,12 +59,12 @@ func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (da
 }
 
 func (d dataDir) discardUnfinished() error {
-	// The mark itself is written under another name first: cut short there, that is all there is.
-	begun, err := filepath.Glob(filepath.Join(d.dir, "."+filepath.Base(d.unfinishedMarkPath())+"-*"))
+	// The mark is first written under a temporary name; an interrupted write leaves only that file.
+	temporary, err := filepath.Glob(filepath.Join(d.dir, "."+filepath.Base(d.unfinishedMarkPath())+"-*"))
 	if err != nil {
 		return err
 	}
-	for _, name := range begun {
+	for _, name := range temporary {
 		if err := os.Remove(name); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (d dataDir) discardUnfinished() error {
 			return err
 		}
 	}
-	return os.Remove(d.unfinishedMarkPath()) // the last, or a second kill would leave a directory that looks finished
+	return os.Remove(d.unfinishedMarkPath()) // last, or a second kill would leave a directory that looks finished
 }
 
 func (d dataDir) markFinished() error {
@@ -104,18 +104,17 @@ func (d dataDir) createUnfinished(ctx context.Context, s schemaVersion) error {
 	return d.createDatabase(ctx, s)
 }
 
-// refuseLostData refuses to begin anew where the rest of the state directory speaks of clusters: what knew of them is
-// missing.
+// refuseLostData refuses to create an empty database if the rest of the state directory has files of clusters, because
+// their records are then missing.
 func refuseLostData(c *config.Config) error {
 	left, err := os.ReadDir(c.ClustersDir())
 	if err != nil || len(left) == 0 {
 		return nil //nolint:nilerr // there are none
 	}
 	if _, err := os.Stat(c.SecretsKeyFile); err != nil {
-		return nil //nolint:nilerr // no server has ever worked here
+		return nil //nolint:nilerr // no server has ever run here
 	}
-	return fmt.Errorf("%s is missing, where the clusters are kept, though %s has files of clusters (%s): put it "+
-		"back from a backup. "+
-		"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
+	return fmt.Errorf("%s, which holds the clusters, is missing, but %s has files of clusters (%s): restore it from a "+
+		"backup. To start empty, move %s away; machines of the lost clusters keep costing money",
 		c.ServerDir(), c.ClustersDir(), left[0].Name(), c.ClustersDir())
 }

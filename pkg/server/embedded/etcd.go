@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// etcdQuota is when etcd refuses writes. History is compacted long before.
+	// etcdQuota is the database size at which etcd refuses writes. History is compacted long before.
 	etcdQuota = 1 << 30
 
 	// etcdKeptRevisions is how far back a watch may resume. etcd compacts every five minutes.
 	etcdKeptRevisions = "10000"
 
-	// etcdSnapshotEvery is how many writes etcd holds in memory before it lets go of them; a second member, which would
-	// need them to catch up, doesn't exist.
+	// etcdSnapshotEvery is how many writes etcd keeps in memory until it drops them. There is no second member that
+	// would need them to catch up.
 	etcdSnapshotEvery, etcdCatchUp = 1000, 100
 )
 
@@ -40,10 +40,10 @@ func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logg
 	case <-e.Server.ReadyNotify():
 		return e, nil
 	case <-e.Server.StopNotify():
-		err = errors.New("it stopped by itself; its log has the reason")
+		err = errors.New("it stopped unexpectedly; its log has the reason")
 	case err = <-e.Err():
 	case <-ctx.Done():
-		err = fmt.Errorf("it isn't ready: %w", context.Cause(ctx))
+		err = fmt.Errorf("it is not ready: %w", context.Cause(ctx))
 	}
 	e.Close()
 	return nil, fmt.Errorf("starting etcd: %w", err)
@@ -60,7 +60,7 @@ func etcdConfig(c *config.Config, dir string, log *zap.Logger) *embed.Config {
 		CertFile: c.PKIFile("server.crt"), KeyFile: c.PKIFile("server.key"),
 		TrustedCAFile: c.PKIFile("ca.crt"), ClientCertAuth: true,
 	}
-	// A single member has no peers: it listens to none, and the URL it would be called by is but a name.
+	// A single member has no peers: it does not listen for any, and its peer URL is only a name.
 	cfg.PeerTLSInfo = cfg.ClientTLSInfo
 	cfg.ListenPeerUrls = nil
 	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "https", Host: "127.0.0.1:2380"}}

@@ -37,12 +37,12 @@ func (r *etcdSpaceReclaimer) reclaimIfNeeded(ctx context.Context) {
 	r.delay = nextReclaimDelay(r.delay, err)
 	r.next = time.Now().Add(r.delay)
 	if err != nil {
-		r.log.Error("etcd refuses writes, and no space could be reclaimed", "error", err, "again_in", r.delay)
+		r.log.Error("etcd refuses writes, and no space could be reclaimed", "error", err, "retry_in", r.delay)
 	}
 }
 
-// spaceAlarms returns the alarms that free space ends. It leaves out that of a corrupt database, which a person has to
-// see.
+// spaceAlarms returns the alarms that free space resolves. It leaves out the alarm of a corrupt database, which a
+// person has to handle.
 func spaceAlarms(all []*pb.AlarmMember) []*pb.AlarmMember {
 	var found []*pb.AlarmMember
 	for _, a := range all {
@@ -53,7 +53,7 @@ func spaceAlarms(all []*pb.AlarmMember) []*pb.AlarmMember {
 	return found
 }
 
-// nextReclaimDelay is the pause after an attempt that ended with err, given the pause before it.
+// nextReclaimDelay is the pause after an attempt that returned err, given the pause before the attempt.
 func nextReclaimDelay(before time.Duration, err error) time.Duration {
 	if err == nil {
 		return 0
@@ -61,14 +61,14 @@ func nextReclaimDelay(before time.Duration, err error) time.Duration {
 	return min(max(2*before, reclaimRetryDelay), reclaimRetryMaxDelay)
 }
 
-// reclaimSpace compacts etcd's history and defragments its database. If that was enough, it ends the alarm, which etcd
-// otherwise keeps, and etcd accepts writes again.
+// reclaimSpace compacts etcd's history and defragments its database. If that was enough, it clears the alarm, which
+// etcd otherwise keeps, and etcd accepts writes again.
 func (r *etcdSpaceReclaimer) reclaimSpace(ctx context.Context, alarms []*pb.AlarmMember) error {
 	ctx, cancel := context.WithTimeout(ctx, reclaimTimeout)
 	defer cancel()
 	server := r.etcd.Server
 	if _, err := server.Compact(ctx, &pb.CompactionRequest{Revision: server.KV().Rev(), Physical: true}); err != nil {
-		r.log.Info("etcd's history was not compacted", "error", err) // it may be already
+		r.log.Info("etcd's history was not compacted", "error", err) // it may be compacted already
 	}
 	if err := server.Backend().Defrag(); err != nil {
 		return fmt.Errorf("defragmenting etcd's database: %w", err)
@@ -79,7 +79,7 @@ func (r *etcdSpaceReclaimer) reclaimSpace(ctx context.Context, alarms []*pb.Alar
 	for _, alarm := range alarms {
 		off := &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: alarm.MemberID, Alarm: alarm.Alarm}
 		if _, err := server.Alarm(ctx, off); err != nil {
-			return fmt.Errorf("ending etcd's alarm: %w", err)
+			return fmt.Errorf("clearing etcd's alarm: %w", err)
 		}
 		r.log.Warn("etcd's database had reached its limit: its history was compacted, and it accepts writes again")
 	}

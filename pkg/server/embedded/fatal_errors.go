@@ -23,7 +23,7 @@ func (h fatalErrorHandler) OnWrite(entry *zapcore.CheckedEntry, _ []zapcore.Fiel
 	os.Exit(1)
 }
 
-// restartIfDiskFull starts the program again if a full disk ends it. The new process waits for free space, so no person
+// restartIfDiskFull starts the program again if a full disk stops it. The new process waits for free space, so nobody
 // has to start it.
 func (h fatalErrorHandler) restartIfDiskFull(why string) {
 	space, err := diskspace.ReadSpace(h.dir)

@@ -7,13 +7,12 @@ import (
 	"strings"
 )
 
-// loopbackNames are the names under which a person opens what listens on loopback, on this machine or through an SSH
-// tunnel.
+// loopbackNames are the host names for a server on loopback, opened on this computer or through an SSH tunnel.
 var loopbackNames = []string{"localhost", "127.0.0.1", "::1"}
 
-// loopbackOnly answers requests for a loopback name alone. A page from anywhere may have its own name point to
-// 127.0.0.1 and then read what is served here as if it were its own (DNS rebinding): the name that it was asked for
-// gives it away. Nor may a page of another origin ask for anything by script.
+// loopbackOnly rejects requests whose Host is not a loopback name. A foreign page can point its own name to 127.0.0.1
+// and then read these pages as its own origin (DNS rebinding); the Host header reveals it. It also rejects requests
+// from scripts of other origins.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch origin := r.Header.Get("Origin"); {
@@ -28,7 +27,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// isLoopbackName says whether a Host header names loopback; its port may be that of a tunnel.
+// isLoopbackName reports whether a Host header names loopback, with any port: it may be the port of a tunnel.
 func isLoopbackName(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {

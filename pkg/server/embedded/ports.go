@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// checkPortsFree finds busy ports before anything is started: the servers themselves would end the process on one.
+// checkPortsFree finds ports in use before any server starts: the servers would exit the process on one.
 func checkPortsFree(c *config.Config) error {
 	var errs []error
 	for _, p := range []struct {
@@ -21,8 +21,8 @@ func checkPortsFree(c *config.Config) error {
 		{"etcd", "dev.etcdPort", c.Dev.EtcdPort},
 	} {
 		if err := tryBindPort(p.port); err != nil {
-			errs = append(errs, fmt.Errorf("port %d of %s, for %s, can't be had (%w): stop what uses it, or choose "+
-				"another with %s",
+			errs = append(errs, fmt.Errorf("port %d on %s, for %s, is not available (%w): stop the program "+
+				"that uses it, or choose another with %s",
 				p.port, config.Loopback, p.what, err, c.HowToSet(p.key)))
 		}
 	}
@@ -41,8 +41,8 @@ func tryBindPort(port int) error {
 	return l.Close()
 }
 
-// findInternalPorts finds n free ports for Temporal's services among themselves, below those that outgoing connections
-// are given, so that none is taken between now and its use.
+// findInternalPorts finds n free ports for the connections between Temporal's services. They are below the range of
+// outgoing connections, so that no connection takes one before it is used.
 func findInternalPorts(n int, c *config.Config) ([]int, error) {
 	const low, high = 20000, 32000
 	taken := map[int]bool{c.Dev.TemporalPort: true, c.Dev.UIPort: true, c.Dev.EtcdPort: true}

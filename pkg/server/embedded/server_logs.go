@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// temporalLogger hands what Temporal logs to slog.
+// temporalLogger passes Temporal's log to slog.
 type temporalLogger struct {
 	log   *slog.Logger
 	fatal fatalErrorHandler
@@ -41,7 +41,7 @@ func (l temporalLogger) Info(msg string, tags ...tag.Tag)  { l.writeRecord(slog.
 func (l temporalLogger) Warn(msg string, tags ...tag.Tag)  { l.writeRecord(slog.LevelWarn, msg, tags) }
 func (l temporalLogger) Error(msg string, tags ...tag.Tag) { l.writeRecord(slog.LevelError, msg, tags) }
 
-// DPanic is a panic in development only, which this isn't to Temporal.
+// DPanic panics only in development, which this is not.
 func (l temporalLogger) DPanic(msg string, tags ...tag.Tag) {
 	l.writeRecord(slog.LevelError, msg, tags)
 }
@@ -51,7 +51,7 @@ func (l temporalLogger) Panic(msg string, tags ...tag.Tag) {
 	panic(msg)
 }
 
-// Fatal ends the process: Temporal calls it where it can't go on, and counts on it not to return.
+// Fatal exits the process: Temporal calls it when it cannot continue, and relies on it not to return.
 func (l temporalLogger) Fatal(msg string, tags ...tag.Tag) {
 	l.writeRecord(slog.LevelError, msg, tags)
 	l.fatal.restartIfDiskFull(msg)
@@ -70,7 +70,7 @@ func newZapLogger(log *slog.Logger, fatal fatalErrorHandler) *zap.Logger {
 	return zap.New(etcdCore{log.With("component", "etcd")}, zap.WithFatalHook(fatal))
 }
 
-// etcdCore hands what etcd logs to slog.
+// etcdCore passes etcd's log to slog.
 type etcdCore struct {
 	log *slog.Logger
 }
@@ -128,22 +128,21 @@ func slogLevel(l zapcore.Level) slog.Level {
 	}
 }
 
-// serverLogHandler is where the servers' records pass on their way to the program's log. The servers are chatty and the
-// program isn't: what is below a warning is dropped, and everything once they are told to stop, when they complain of
-// each other.
+// serverLogHandler filters the servers' records for the program's log. It drops records below warning, and every record
+// while the servers stop, because they then report each other's absence.
 type serverLogHandler struct {
 	slog.Handler
 	quiet *atomic.Bool
 }
 
-// expectedWarnings are warnings about what is so on purpose.
+// expectedWarnings are warnings about intended settings.
 var expectedWarnings = map[string]bool{
 	"Running http and grpc server on single port. This is not recommended for production.": true,
-	// etcd's own users: none
+	// etcd's simple tokens are for its own users; there are none
 	"simple token is not cryptographically signed": true,
 }
 
-// expectedWarningPrefix is the same, of a message that goes on with a URL.
+// expectedWarningPrefix starts an expected warning that ends with a URL.
 const expectedWarningPrefix = "HTTP API port has not been set."
 
 func (h serverLogHandler) Enabled(ctx context.Context, l slog.Level) bool {

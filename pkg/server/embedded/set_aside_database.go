@@ -15,13 +15,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// openExistingData makes a data directory that was complete once fit for this program. What can't be made again is
-// etcd's, and is never touched; where it is not there, the directory is refused. Temporal's database holds what was
-// under way, which the sweeps take up from etcd: one that this program can't read is set aside, and made anew.
+// openExistingData prepares a finished data directory for this program. etcd's data cannot be recreated: they are never
+// changed, and a directory without them is refused. Temporal's database holds the running operations, which sweeps
+// resume from etcd: a database that this program cannot read is set aside and recreated.
 func (d dataDir) openExistingData(ctx context.Context, want schemaVersion, log *slog.Logger) error {
 	if _, err := os.Stat(filepath.Join(d.etcdDir(), "member")); err != nil {
-		return fmt.Errorf("etcd's data are not in %s, where the clusters are kept (%w): put them back from a backup. "+
-			"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
+		return fmt.Errorf("no etcd data in %s (%w): restore it from a backup. "+
+			"To start empty, move %s away; machines of the lost clusters keep costing money",
 			d.etcdDir(), err, d.dir)
 	}
 	have, err := d.readSchemaVersion()
@@ -36,21 +36,20 @@ func (d dataDir) openExistingData(ctx context.Context, want schemaVersion, log *
 	}
 	dir, err := d.setDatabaseAside(was)
 	if err != nil {
-		return fmt.Errorf("setting Temporal's database in %s aside, which has schema %s where this program needs "+
+		return fmt.Errorf("setting Temporal's database in %s aside, because it has schema %s and this program needs "+
 			"%s: %w", d.dir, was, want, err)
 	}
 	if err := d.createDatabase(ctx, want); err != nil {
-		return fmt.Errorf("creating Temporal's database in %s anew: %w", d.dir, err)
+		return fmt.Errorf("recreating Temporal's database in %s: %w", d.dir, err)
 	}
-	log.Warn("Temporal's database was written by another version: it was set aside and made anew; operations under "+
-		"way are taken up from etcd",
+	log.Warn("Temporal's database was written by another version: it was set aside and recreated; running "+
+		"operations are resumed from etcd",
 		"kept_in", dir, "schema", was, "needed", want.String())
 	return d.recordDatabaseReplaced()
 }
 
-// setDatabaseAside moves Temporal's database with all that belongs to it into a directory of its own. It may be cut
-// short at any instant and begun again: the list says where to, before anything is moved, and the version is written
-// last.
+// setDatabaseAside moves Temporal's database and its side files into a directory of their own. It can be interrupted
+// and repeated at any point: the list names the directory before any file is moved, and the version is written last.
 func (d dataDir) setDatabaseAside(was string) (string, error) {
 	all, err := d.readSetAsideList()
 	if err != nil {
@@ -68,7 +67,7 @@ func (d dataDir) setDatabaseAside(was string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	// a database without its log would be one that lacks the last of it
+	// The log moves first: a database without its log lacks the latest writes.
 	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := moveFileOnce(d.databasePath()+suffix,
 			filepath.Join(dir, filepath.Base(d.databasePath())+suffix)); err != nil {
@@ -78,7 +77,7 @@ func (d dataDir) setDatabaseAside(was string) (string, error) {
 	return dir, errors.Join(atomicfile.SyncDir(dir), atomicfile.SyncDir(d.dir))
 }
 
-// moveFileOnce moves a file. Where it was moved before, what has its name is a new one that was cut short, and goes.
+// moveFileOnce moves a file. If it was moved before, a file with the old name is an unfinished new one and is removed.
 func moveFileOnce(from, to string) error {
 	if _, err := os.Stat(to); err == nil {
 		if err := os.Remove(from); !errors.Is(err, fs.ErrNotExist) {
@@ -112,7 +111,7 @@ func (d dataDir) writeSetAsideList(all []daemon.SetAsideDatabase) error {
 	return atomicfile.Write(daemon.SetAsideListPath(d.dir), append(data, '\n'))
 }
 
-// recordDatabaseReplaced says of the last database that was set aside that another stands in its place.
+// recordDatabaseReplaced records that a new database has replaced the one that was set aside last.
 func (d dataDir) recordDatabaseReplaced() error {
 	all, err := d.readSetAsideList()
 	if err != nil || len(all) == 0 || all[len(all)-1].Done {

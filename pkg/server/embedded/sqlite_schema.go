@@ -70,7 +70,7 @@ func (d dataDir) createDatabase(ctx context.Context, s schemaVersion) error {
 	return atomicfile.Write(d.schemaVersionPath(), append(data, '\n'))
 }
 
-// schemaStatements receives the statements of Temporal's schema in place of a database, which Temporal would never
+// schemaStatements receives the statements of Temporal's schema instead of a database, which Temporal would never
 // close.
 type schemaStatements struct {
 	sqlplugin.AdminDB

@@ -1,5 +1,5 @@
-// Package embedded runs Temporal, its Web UI and etcd in this process, on this machine's loopback and for this person
-// alone, with all their data in the state directory. It is what skyd dev stands on.
+// Package embedded runs Temporal, its Web UI and etcd in this process, on loopback and for one user, with all their
+// data in the state directory. It is the base of skyd dev.
 package embedded
 
 import (
@@ -30,11 +30,11 @@ const (
 type Options struct {
 	Config *config.Config
 	Log    *slog.Logger // the servers' own records appear from warnings upward
-	// Restart starts the program anew where a server ends it because the disk is full; nil where it just ends.
+	// Restart starts the program again when a server exits it because the disk is full; nil if it only exits.
 	Restart func()
 }
 
-// Stack is the running servers. Its addresses are those of the settings it was started with.
+// Stack is the running servers. Its addresses come from the settings it was started with.
 type Stack struct {
 	cfg      *config.Config
 	log      *slog.Logger
@@ -51,12 +51,12 @@ type Stack struct {
 	err       error // why done was closed; read it after
 }
 
-// StartServers returns when all servers answer. It refuses, before it starts or writes anything there, a state
-// directory that another process works on, busy ports, and data of another version.
+// StartServers returns when all servers answer. It refuses a state directory that another process uses, ports in use,
+// and lost data, before it starts a server.
 func StartServers(ctx context.Context, o Options) (*Stack, error) {
 	c := o.Config
 	if c.IsExternal() {
-		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is nothing to run here: unset " +
+		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is no server to run here: unset " +
 			"them, or run skyd worker")
 	}
 	if err := config.MakeDir(c.Dir); err != nil {
@@ -64,7 +64,7 @@ func StartServers(ctx context.Context, o Options) (*Stack, error) {
 	}
 	lock, err := daemon.AcquireLock(c.LockFile())
 	if err != nil {
-		return nil, fmt.Errorf("the data in %s is %w: use that one, or stop it first", c.Dir, err)
+		return nil, fmt.Errorf("the data in %s is %w: use that server, or stop it first", c.Dir, err)
 	}
 	s := &Stack{cfg: c, log: o.Log, lock: lock, restart: o.Restart, closing: make(chan struct{}),
 		done: make(chan struct{})}
@@ -94,7 +94,7 @@ func (s *Stack) startServers(ctx context.Context) error {
 	defer cancel()
 	log := slog.New(serverLogHandler{s.log.Handler(), &s.quiet})
 	fatal := fatalErrorHandler{dir: s.cfg.Dir, restart: s.restart, log: s.log}
-	// Only one error is worth telling: the other server's is that it was cancelled.
+	// Only the first error matters: the other servers then report that they were cancelled.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		s.etcd, err = startEtcd(ctx, s.cfg, data.etcdDir(), log, fatal)
@@ -119,7 +119,7 @@ func (s *Stack) startServers(ctx context.Context) error {
 	return data.markFinished()
 }
 
-// watchServers notices a server that stopped by itself, and renews certificates in a process that lives for years.
+// watchServers reports a server that stops unexpectedly, and renews certificates in a process that may run for years.
 func (s *Stack) watchServers() {
 	renew, checkSpace := time.NewTicker(pkiCheckInterval), time.NewTicker(diskSpaceCheckInterval)
 	defer renew.Stop()
@@ -131,7 +131,7 @@ func (s *Stack) watchServers() {
 	go func() {
 		select {
 		case <-s.closing:
-			cancel() // what mends etcd, too
+			cancel() // also stops a running reclaim of etcd's space
 		case <-ctx.Done():
 		}
 	}()
@@ -143,7 +143,7 @@ func (s *Stack) watchServers() {
 			s.reportStopped(fmt.Errorf("etcd stopped: %w", err))
 			return
 		case <-s.etcd.Server.StopNotify():
-			s.reportStopped(errors.New("etcd stopped by itself; the log has the reason"))
+			s.reportStopped(errors.New("etcd stopped unexpectedly; the log has the reason"))
 			return
 		case <-checkSpace.C:
 			if disk.checkDiskSpace(); !disk.full {
@@ -159,14 +159,14 @@ func (s *Stack) watchServers() {
 
 func (s *Stack) reportStopped(err error) {
 	select {
-	case <-s.closing: // asked for
+	case <-s.closing: // Close was called
 	default:
 		s.err = err
 		close(s.done)
 	}
 }
 
-// Done is closed when a server stopped by itself; Err has the reason.
+// Done is closed when a server stopped unexpectedly; Err has the reason.
 func (s *Stack) Done() <-chan struct{} { return s.done }
 
 // Err is why Done was closed.
@@ -181,8 +181,7 @@ func (s *Stack) EtcdEndpoint() string { return s.cfg.Etcd.Endpoints[0] }
 // UIAddress is the URL of the Web UI.
 func (s *Stack) UIAddress() string { return s.cfg.UI.Address }
 
-// Close stops the servers in the order in which they need each other, and lets go of the state directory. Workers
-// should have been stopped before.
+// Close stops the servers in the order of their dependencies, and releases the state directory. Stop workers before.
 func (s *Stack) Close() error {
 	var err error
 	s.closeOnce.Do(func() {

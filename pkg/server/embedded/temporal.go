@@ -27,13 +27,13 @@ import (
 )
 
 const (
-	// Retention is how long the history of a finished operation can be looked at, here and in a team's Temporal.
+	// Retention is how long the history of a finished operation is kept, here and in a team's Temporal.
 	Retention = 7 * 24 * time.Hour
 
 	temporalClusterName = "active"
 )
 
-// SearchAttributes are what operations can be listed by, beyond what Temporal has by itself.
+// SearchAttributes are the attributes by which operations can be listed, in addition to Temporal's own.
 var SearchAttributes = []string{operation.SearchClusterName, operation.SearchOperation}
 
 // dynamicSettings holds the settings that differ from Temporal's defaults, which are meant for a fleet.
@@ -130,8 +130,8 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 	}, hosts, nil
 }
 
-// temporalTLS demands a client certificate at every port, also at those of the services among themselves: whoever
-// reaches the history service needs no frontend.
+// temporalTLS requires a client certificate at every port, including the internal ports of the services: anyone who
+// reaches the history service does not need the frontend.
 func temporalTLS(c *config.Config) temporalconfig.RootTLS {
 	cert, key, ca := c.PKIFile("server.crt"), c.PKIFile("server.key"), []string{c.PKIFile("ca.crt")}
 	group := temporalconfig.GroupTLS{
@@ -150,13 +150,13 @@ func sqlConfig(d dataDir) *temporalconfig.SQL {
 	return &temporalconfig.SQL{
 		PluginName:   sqlite.PluginName,
 		DatabaseName: escapeURIPath(d.databasePath()),
-		// Pragmas have no underscore here. FULL: what was acknowledged is on the disk, as it is with etcd.
+		// Pragmas have no underscore here. With FULL, acknowledged writes are on disk, as with etcd.
 		ConnectAttributes: map[string]string{"mode": "rw", "journal_mode": "wal", "synchronous": "full",
 			"busy_timeout": "10000"},
 	}
 }
 
-// ensureNamespace adds the namespace where it is missing; one that is there is left as it is.
+// ensureNamespace adds the namespace if it is missing. It does not change an existing one.
 func ensureNamespace(name string, db *temporalconfig.SQL) error {
 	attributes := map[string]enumspb.IndexedValueType{}
 	for _, a := range SearchAttributes {
@@ -164,16 +164,16 @@ func ensureNamespace(name string, db *temporalconfig.SQL) error {
 	}
 	ns, err := sqliteschema.NewNamespaceConfig(temporalClusterName, name, false, attributes)
 	if err != nil {
-		return fmt.Errorf("making the namespace %s: %w", name, err)
+		return fmt.Errorf("creating the namespace %s: %w", name, err)
 	}
 	ns.Detail.Config.Retention = durationpb.New(Retention)
 	if err := sqliteschema.CreateNamespaces(db, ns); err != nil {
-		return fmt.Errorf("making the namespace %s: %w", name, err)
+		return fmt.Errorf("creating the namespace %s: %w", name, err)
 	}
 	return nil
 }
 
-// certificateClaims grants by the subject of the client's certificate: the UI's reads, the others do everything.
+// certificateClaims grants roles by the subject of the client certificate: the UI reads, the others are administrators.
 type certificateClaims struct{}
 
 func (certificateClaims) GetClaims(info *authorization.AuthInfo) (*authorization.Claims, error) {
@@ -204,7 +204,7 @@ func awaitTemporalReady(ctx context.Context, c *config.Config) error {
 	defer func() { _ = conn.Close() }()
 	service := workflowservice.NewWorkflowServiceClient(conn)
 	return await.Success(ctx, pollInterval, func() error {
-		// Asks the frontend, matching behind it, and the namespace.
+		// This needs the frontend, the matching service behind it, and the namespace.
 		_, err := service.ListWorkflowExecutions(ctx,
 			&workflowservice.ListWorkflowExecutionsRequest{Namespace: c.Temporal.Namespace, PageSize: 1})
 		return err

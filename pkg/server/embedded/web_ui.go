@@ -22,12 +22,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// uiHeaderTimeout bounds how long a browser may take to say what it wants.
+// uiHeaderTimeout bounds how long a browser may take to send the headers of a request.
 const uiHeaderTimeout = 30 * time.Second
 
-// newUIServer gives the Web UI, for reading: any user of this machine may open it. It has a certificate of its own, by
-// which Temporal would refuse it a write, were it to try one. It is put together from the parts of Temporal's own
-// server, which would answer under any name and leaves no place to ask for one.
+// newUIServer returns a read-only Web UI, because any user of this computer can open it. Temporal rejects writes with
+// its certificate. It is built from the parts of Temporal's own UI server, which accepts any Host header and cannot be
+// configured otherwise.
 func newUIServer(c *config.Config) (*http.Server, error) {
 	provider, err := uiconfig.NewConfigProviderWithRefresh(uiConfig(c))
 	if err != nil {
@@ -36,7 +36,7 @@ func newUIServer(c *config.Config) (*http.Server, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(middleware.Recover(), middleware.Gzip(), middleware.Secure(),
-		// it is plain HTTP, on loopback
+		// plain HTTP, on loopback
 		csrf.EnsureTokenCookie(false), middleware.CSRFWithConfig(csrf.MiddlewareConfig(provider, false)))
 	route.SetHealthRoute(e)
 	if err := route.SetAPIRoutes(e, provider,
@@ -80,7 +80,7 @@ func uiConfig(c *config.Config) *uiconfig.Config {
 	}
 }
 
-// serveUI serves until the server is closed. The port was seen to be free; that it is not any more is an error.
+// serveUI serves until the server is closed. It is an error if the port is no longer free.
 func serveUI(ctx context.Context, s *http.Server) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
@@ -94,7 +94,7 @@ func serveUI(ctx context.Context, s *http.Server) error {
 	return nil
 }
 
-// awaitUIReady waits until the UI answers: it says nothing by itself.
+// awaitUIReady polls the UI until it answers: it has no ready signal.
 func awaitUIReady(ctx context.Context, c *config.Config) error {
 	err := await.Success(ctx, pollInterval, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.LoopbackAddress(c.Dev.UIPort)+
@@ -114,5 +114,5 @@ func awaitUIReady(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// directClient asks this machine itself, whatever proxy is set.
+// directClient connects without a proxy, even if one is configured.
 var directClient = &http.Client{Transport: &http.Transport{}}

@@ -1,5 +1,5 @@
-// Package team prepares what several people share: certificates for the servers of docker-compose.yml and for each
-// member, Temporal's namespace, and the question whether a worker is alive.
+// Package team sets up what a team shares: certificates for the servers of docker-compose.yml and for each member,
+// Temporal's namespace, and the health check of the worker.
 package team
 
 import (
@@ -21,53 +21,53 @@ import (
 const (
 	caFile, certFile, keyFile = "ca.crt", "tls.crt", "tls.key"
 
-	secretsKeyFile = "secrets.key" // of the worker, and of every member
+	secretsKeyFile = "secrets.key" // of the worker and of every member
 	passwordFile   = "password"    // of Postgres
 	authorityDir   = "ca"
 	workerDir      = "worker"
 )
 
-// service is one that has a directory of its own, so that none can read another's key.
+// service is a service with its own directory, so that it cannot read another service's key.
 type service struct {
-	name string // the directory; services of docker-compose.yml know it by this name as well
+	name string // of its directory, and in docker-compose.yml
 	uid  int    // the user its image runs as
 	leaf pki.Leaf
 }
 
-// services of docker-compose.yml. Postgres knows Temporal by its certificate: the subject is the database's user.
+// services of docker-compose.yml. Postgres authenticates Temporal by certificate: the subject is the database user.
 var services = []service{
 	{"postgres", 999, pki.Leaf{Subject: "postgres", Server: true}},
 	{"temporal", 1000, pki.Leaf{Subject: "temporal", Server: true, Client: true}},
-	{"etcd", 0, pki.Leaf{Subject: "etcd", Server: true, Client: true}}, // asks itself whether it is well
+	{"etcd", 0, pki.Leaf{Subject: "etcd", Server: true, Client: true}}, // its health check is its own client
 	{"ui", 1000, pki.Leaf{Subject: "skyctl-ui", Client: true}},
 	{workerDir, 65532, pki.Leaf{Subject: "skyd", Client: true}},
 }
 
-// Certificates says what to make, and where.
+// Certificates says which certificates to create, and where.
 type Certificates struct {
 	Dir   string   // holds a directory for the authority and for each service
 	Hosts []string // further names and addresses by which people reach Temporal and etcd
-	// GiveAway makes each directory belong to the user that its service's image runs as, which takes root.
+	// GiveAway makes the user of each service's image the owner of its directory, which needs root.
 	GiveAway bool
 	Now      time.Time
 }
 
-// Ensure makes what is missing or near its end, leaves the rest, and tells the names of the services whose certificate
-// is new. It may be called again at any time; a directory that was cut short is completed.
+// Ensure creates the certificates that are missing or expire soon, and returns the names of the services whose
+// certificate is new. It can be called again at any time, and completes an interrupted call.
 func (c Certificates) Ensure() (renewed []string, err error) {
 	if err := os.MkdirAll(filepath.Join(c.Dir, authorityDir), 0o700); err != nil {
-		return nil, fmt.Errorf("making certificates: %w", err)
+		return nil, fmt.Errorf("creating certificates: %w", err)
 	}
 	ca, err := pki.EnsureAuthority(c.authorityPair(), "skyctl team", c.Now)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range services {
-		made, err := c.ensureService(ca, s)
+		created, err := c.ensureService(ca, s)
 		if err != nil {
-			return renewed, fmt.Errorf("making the certificates of %s: %w", s.name, err)
+			return renewed, fmt.Errorf("creating the certificates of %s: %w", s.name, err)
 		}
-		if made {
+		if created {
 			renewed = append(renewed, s.name)
 		}
 	}
@@ -87,13 +87,13 @@ func (c Certificates) ensureService(ca *pki.Authority, s service) (bool, error) 
 	if leaf.Server {
 		leaf.Hosts = uniqueHosts(append([]string{s.name, "localhost", "127.0.0.1", "::1"}, c.Hosts...))
 	}
-	made, err := ca.EnsureCertificate(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)},
+	created, err := ca.EnsureCertificate(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)},
 		leaf, c.Now)
 	if err == nil {
 		err = atomicfile.Write(filepath.Join(dir, caFile), ca.CertificatePEM())
 	}
 	if err != nil {
-		return made, err
+		return created, err
 	}
 	switch s.name {
 	case workerDir:
@@ -107,11 +107,11 @@ func (c Certificates) ensureService(ca *pki.Authority, s service) (bool, error) 
 	if err == nil && c.GiveAway {
 		err = changeOwner(dir, s.uid)
 	}
-	return made, err
+	return created, err
 }
 
-// ensurePassword makes the password that Postgres's image asks for. Nobody needs to know it: people of the network are
-// known by their certificate.
+// ensurePassword creates the password that Postgres's image requires. No user needs it: connections from the network
+// authenticate by certificate.
 func ensurePassword(name string) error {
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -123,8 +123,8 @@ func ensurePassword(name string) error {
 	return atomicfile.Write(name, []byte(hex.EncodeToString(secret)))
 }
 
-// changeOwner works from the inside out: a directory that belongs to somebody else may be closed to root itself, where
-// root is short of capabilities.
+// changeOwner changes the files before their directory: root without some capabilities cannot enter a directory of
+// another user.
 func changeOwner(dir string, uid int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

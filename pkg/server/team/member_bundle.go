@@ -17,11 +17,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// Member is somebody who is to use the team's etcd and Temporal.
+// Member is a person who uses the team's etcd and Temporal.
 type Member struct {
 	Name         string
 	Dir          string // as in Certificates
-	Host         string // by which the member's machine reaches the servers
+	Host         string // under which the member's computer reaches the servers
 	TemporalPort int
 	EtcdPort     int
 	Namespace    string
@@ -33,11 +33,10 @@ type Member struct {
 var memberNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$`)
 
 // WriteBundle writes what the member unpacks in ~/.skyconf, as a tar archive: settings, a certificate in the member's
-// name, and the key that the clusters' secrets are encrypted with. It is a secret from end to end, and kept nowhere
-// here.
+// name, and the key that the clusters' secrets are encrypted with. The archive is secret, and no copy of it is kept.
 func (m Member) WriteBundle(w io.Writer) error {
 	if !memberNamePattern.MatchString(m.Name) {
-		return fmt.Errorf("the member's name is %q: it should be letters, digits, dots, dashes, at most 63", m.Name)
+		return fmt.Errorf("invalid member name %q: use at most 63 letters, digits, dots and dashes", m.Name)
 	}
 	ca, err := pki.LoadAuthority(Certificates{Dir: m.Dir}.authorityPair(), m.Now)
 	if err != nil {
@@ -80,7 +79,7 @@ func (m Member) WriteBundle(w io.Writer) error {
 	return nil
 }
 
-// renderSettings are those of config.yaml; its paths count from where it lies.
+// renderSettings returns the member's config.yaml. Its paths are relative to its directory.
 func (m Member) renderSettings() ([]byte, error) {
 	tls := map[string]string{"ca": "team/" + caFile, "cert": "team/" + certFile, "key": "team/" + keyFile}
 	tree := map[string]any{
@@ -102,11 +101,11 @@ func (m Member) renderSettings() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the settings of %s: %w", m.Name, err)
 	}
-	return append([]byte("# "+m.Name+"'s way to the team's etcd and Temporal, made by skyd team member\n"), data...),
+	return append([]byte("# "+m.Name+"'s connection to the team's etcd and Temporal, written by skyd team member\n"), data...),
 		nil
 }
 
-// DefaultMember has the ports and names that docker-compose.yml has.
+// DefaultMember has the ports and names of docker-compose.yml.
 func DefaultMember() Member {
 	return Member{
 		Host: "localhost", TemporalPort: config.DefaultTemporalPort, EtcdPort: config.DefaultEtcdPort,

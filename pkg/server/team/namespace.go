@@ -23,19 +23,18 @@ const (
 	requestTimeout = 5 * time.Second
 )
 
-// Namespace is what skyctl needs of Temporal.
+// Namespace is the Temporal namespace that skyctl needs.
 type Namespace struct {
-	Retention        time.Duration // how long the history of a finished operation can be looked at
+	Retention        time.Duration // how long the history of a finished operation is kept
 	SearchAttributes []string      // keywords
 }
 
-// Ensure makes the namespace of the settings where it is missing, adds the search attributes that it lacks, and returns
-// when workflows can be started in it. It waits for Temporal until the context ends. A namespace that is there keeps
-// its retention.
+// Ensure creates the configured namespace if it is missing, adds missing search attributes, and returns when workflows
+// can be started in it. It waits for Temporal until the context ends. An existing namespace keeps its retention.
 func (n Namespace) Ensure(ctx context.Context, cfg *config.Config) error {
 	err := await.Success(ctx, retryInterval, func() error { return n.ensureOnce(ctx, cfg) })
 	if err != nil {
-		return fmt.Errorf("making the namespace %s at Temporal %s: %w", cfg.Temporal.Namespace, cfg.Temporal.Address,
+		return fmt.Errorf("creating the namespace %s at Temporal %s: %w", cfg.Temporal.Namespace, cfg.Temporal.Address,
 			err)
 	}
 	return nil
@@ -60,7 +59,7 @@ func (n Namespace) ensureOnce(ctx context.Context, cfg *config.Config) error {
 	if err := n.addSearchAttributes(ctx, c, cfg.Temporal.Namespace); err != nil {
 		return err
 	}
-	// Asks the frontend, which learns of a namespace some seconds later than the database.
+	// Queries the frontend, which sees a namespace some seconds later than the database.
 	_, err = c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: cfg.Temporal.Namespace,
 		PageSize: 1})
 	return err
@@ -72,17 +71,17 @@ func (n Namespace) addSearchAttributes(ctx context.Context, c client.Client, nam
 	if err != nil {
 		return err
 	}
-	lack := map[string]enumspb.IndexedValueType{}
+	missing := map[string]enumspb.IndexedValueType{}
 	for _, a := range n.SearchAttributes {
 		if _, ok := have.GetCustomAttributes()[a]; !ok {
-			lack[a] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+			missing[a] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 		}
 	}
-	if len(lack) == 0 {
+	if len(missing) == 0 {
 		return nil
 	}
 	_, err = c.OperatorService().AddSearchAttributes(ctx,
-		&operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: lack})
+		&operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
 	return err
 }
 
