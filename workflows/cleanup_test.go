@@ -63,7 +63,7 @@ func TestDeleteInterruptsTheCleanUpOfACreate(t *testing.T) {
 	begin := w.Now()
 	var next *workflow.ContinueAsNewError
 	if err := w.provision(t); !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
-		t.Errorf("got %v, want to go on as Delete", err)
+		t.Errorf("got %v, want to continue as Delete", err)
 	}
 	if took := w.Now().Sub(begin); took > time.Minute {
 		t.Errorf("it took %s", took)

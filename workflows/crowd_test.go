@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// crowd counts how many are in an activity at once. One that gathers keeps the first to come until as many are there,
-// so that a bound above that shows.
+// crowd counts how many calls of an activity run at once. After gather, the first calls wait until n have arrived, so
+// that a higher limit is noticed.
 type crowd struct {
 	mu        sync.Mutex
 	now, most int
@@ -14,10 +14,10 @@ type crowd struct {
 	full      chan struct{}
 }
 
-// gather makes the crowd wait for n.
+// gather makes calls wait until n have arrived.
 func (c *crowd) gather(n int) { c.awaited, c.full = n, make(chan struct{}) }
 
-// enter joins the crowd; what it returns leaves it.
+// enter adds a call; the returned function removes it.
 func (c *crowd) enter() (leave func()) {
 	c.mu.Lock()
 	c.now++

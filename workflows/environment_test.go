@@ -7,8 +7,8 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-// newEnvironment is one to run workflows in, on a machine that may be busy with other tests. Of real time it has more
-// than the 3 s for a test, and the 1 s in which a workflow has to yield, that are the defaults.
+// newEnvironment returns a workflow environment for a computer that may be busy with other tests: its real-time limits
+// are longer than the defaults of 3 s per test and 1 s until a workflow yields.
 func newEnvironment() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// newGPUWorld is a world whose cluster has accelerators, on two machines that cost something.
+// newGPUWorld returns a world whose cluster has accelerators, on two billed machines.
 func newGPUWorld(t *testing.T) *world {
 	t.Helper()
 	w, _ := newBilledWorld(t, 2, dear)
@@ -44,7 +44,7 @@ func TestGPUClusterIsReadyAfterAPodUsedEachNodesGPU(t *testing.T) {
 	}
 	for _, first := range []string{"node sky-c1-0", "node sky-c1-1", "disarm sky-c1-0", "disarm sky-c1-1"} {
 		if w.index(first) > w.index("probe") {
-			t.Errorf("%s came after the GPU stack was begun", first)
+			t.Errorf("%s ran after the GPU stack had started", first)
 		}
 	}
 	for _, first := range []string{"probe", "apply", "stack", "try sky-c1-0", "try sky-c1-1"} {

@@ -46,7 +46,7 @@ func TestOnlyTheLostWorkerIsLaunchedAgain(t *testing.T) {
 		"condition " + string(api.MachinesLaunched): 1, "condition " + string(api.NodesReady): 1,
 	} {
 		if got := w.count(what); got != want {
-			t.Errorf("%q was asked %d times, want %d", what, got, want)
+			t.Errorf("%q ran %d times, want %d", what, got, want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestOnlyTheHeadIsLaunchedAgainBeforeWorkersJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.count("submit sky-c1-0") != 2 || w.count("submit sky-c1-1") != 1 || w.count("join sky-c1-1") != 1 {
-		t.Error("not just the head was launched again")
+		t.Error("other machines than the head were launched again")
 	}
 }
 
@@ -71,7 +71,7 @@ func TestHeadLostAfterJoinsRestartsAllMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.count("submit sky-c1-0") != 2 || w.count("submit sky-c1-1") != 2 || w.count("release") != 1 {
-		t.Error("workers that may have joined the head were kept for another one")
+		t.Error("workers that may have joined the lost head were kept")
 	}
 }
 
@@ -96,7 +96,7 @@ func TestWorkerErrorIsItsOwnIfTheHeadExists(t *testing.T) {
 		t.Errorf("%v, %+v", err, w.failed)
 	}
 	if w.count("lost? sky-c1-0") != 1 || w.count("submit sky-c1-0") != 1 {
-		t.Error("the head was not asked for once, or launched again")
+		t.Error("the head was not launched exactly once")
 	}
 }
 

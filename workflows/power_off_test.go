@@ -17,7 +17,7 @@ import (
 
 var dear = api.Placement{Cloud: "sim", Region: "dear", PricePerMachine: 0.5, PriceTotal: 1.5}
 
-// newBilledWorld is a world on whose machines power-off timers can be set; it keeps when they would go off.
+// newBilledWorld returns a world of billed machines, and the time at which each powers itself off.
 func newBilledWorld(t *testing.T, numNodes int, placements ...api.Placement) (*world, map[string]time.Time) {
 	t.Helper()
 	w := newWorld(t, numNodes, placements...)
@@ -81,7 +81,7 @@ func TestFreeMachinesHaveNoPowerOffTimer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.index("arm sky-c1-0") >= 0 || w.index("disarm sky-c1-0") >= 0 {
-		t.Error("a machine that costs nothing was armed")
+		t.Error("a free machine was armed")
 	}
 }
 
@@ -104,7 +104,7 @@ func TestKeptMachinesKeepTheirPowerOffTimers(t *testing.T) {
 		t.Fatal("no error")
 	}
 	if len(w.exist) != 2 || len(at) != 2 {
-		t.Errorf("machines left %v, armed %v, want both of both", w.exist, at)
+		t.Errorf("machines left %v, armed %v, want both machines", w.exist, at)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestCreateFailsWithoutAPowerOffTimer(t *testing.T) {
 		t.Fatal("no error")
 	}
 	if w.index("prepare sky-c1-0") >= 0 || len(w.exist) != 0 {
-		t.Errorf("it went on, or left machines: %v", w.exist)
+		t.Errorf("the create continued, or left machines: %v", w.exist)
 	}
 }
 

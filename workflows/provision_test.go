@@ -28,8 +28,8 @@ import (
 
 var ref = api.Ref{Name: "c1", UID: "uid-1"}
 
-// world stands in for everything outside of the workflows: it keeps a log of what was asked of it, and can be told to
-// fail at any activity. What the activities themselves do is tested with them.
+// world stands in for all activities: it logs every call, and each call can be made to fail. The activities have their
+// own tests.
 type world struct {
 	*testsuite.TestWorkflowEnvironment
 	mu     sync.Mutex
@@ -39,9 +39,9 @@ type world struct {
 	survey machines.SurveyResult
 	begun  record.BeginResult
 	exist  map[string]bool
-	// failures by "activity machine" or "activity"; each is used up once.
+	// failures by "activity machine" or "activity"; each is returned once.
 	failures map[string][]error
-	// during is called when an activity runs, with the same keys.
+	// during has functions that run within an activity, by the same keys.
 	during         map[string]func(ctx context.Context) error
 	failed         *api.Failure
 	tried          []record.RecordAttemptInput
@@ -53,7 +53,7 @@ func newWorld(t *testing.T, numNodes int, placements ...api.Placement) *world {
 	return newSlowWorld(t, numNodes, 0, placements...)
 }
 
-// newSlowWorld is one in which a join takes its time, by the clock of the workflow.
+// newSlowWorld returns a world in which a join takes time on the workflow's clock.
 func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placements ...api.Placement) *world {
 	t.Helper()
 	w := &world{
@@ -70,13 +70,13 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 	w.onNodes(joinTakes)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("what was asked:\n%s", strings.Join(w.log, "\n"))
+			t.Logf("calls:\n%s", strings.Join(w.log, "\n"))
 		}
 	})
 	return w
 }
 
-// did records an activity, runs what the test wants to happen in it, and fails it where the test says so.
+// did logs an activity, runs the test's function for it, and returns the test's failure for it.
 func (w *world) did(ctx context.Context, what string) error {
 	w.mu.Lock()
 	w.log = append(w.log, what)
@@ -93,8 +93,8 @@ func (w *world) did(ctx context.Context, what string) error {
 	}
 	submit, await := strings.HasPrefix(what, "submit "), strings.HasPrefix(what, "await ")
 	if err != nil && (submit || await) {
-		// The others first: unlike a server, this environment does not wait for what is cancelled, and a launch that
-		// came later would not be seen by the clean-up.
+		// Wait for the other launches: unlike a server, this environment does not wait for cancelled activities, and
+		// the clean-up would miss a later launch.
 		there := w.nodes
 		if submit {
 			there--
@@ -106,8 +106,7 @@ func (w *world) did(ctx context.Context, what string) error {
 	return err
 }
 
-// until lets an activity take as long as it takes for something to hold; where it never does, the activity fails for
-// good.
+// until makes an activity wait until a condition holds. If it never does, the activity fails permanently.
 func (w *world) until(holds func() bool) func(context.Context) error {
 	return func(context.Context) error {
 		for give := time.Now().Add(5 * time.Second); time.Now().Before(give); time.Sleep(time.Millisecond) {
@@ -238,7 +237,7 @@ func (w *world) onNodes(joinTakes time.Duration) {
 	}).Maybe()
 }
 
-// index is where in the log something was first asked; -1 where it never was.
+// index returns the position of the first such call in the log, or -1.
 func (w *world) index(what string) int { return slices.Index(w.log, what) }
 
 func (w *world) provision(t *testing.T) error {
@@ -250,7 +249,7 @@ func (w *world) provision(t *testing.T) error {
 	return w.GetWorkflowError()
 }
 
-// final is an error as the activities return it for what a second try can't help.
+// final returns an error as activities return it if a retry cannot help.
 func final(step, machine, reason string) error {
 	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: "because"}
 	return temporal.NewApplicationErrorWithOptions("because", reason,
@@ -316,7 +315,7 @@ func TestNextPlacementWaitsUntilTheFirstIsEmpty(t *testing.T) {
 				t.Errorf("attempts recorded: %+v", w.tried)
 			}
 			if w.index("release") < 0 || w.index("release") > w.index("reserve there") {
-				t.Error("the next placement was asked before the first was confirmed empty")
+				t.Error("the next placement was tried before the first was confirmed empty")
 			}
 		})
 	}
@@ -382,7 +381,7 @@ func TestProvisionReusesKeptMachinesOnlyWithTheirHead(t *testing.T) {
 				t.Fatal(err)
 			}
 			if kept := w.index("reserve here") >= 0; kept != head {
-				t.Errorf("went on in the old placement: %t, want %t", kept, head)
+				t.Errorf("continued in the old placement: %t, want %t", kept, head)
 			}
 			if gone := w.index("terminate sky-c1-1") >= 0; gone == head {
 				t.Errorf("terminated the old worker: %t, want %t", gone, !head)
@@ -413,7 +412,7 @@ func TestProvisionContinuesAsDelete(t *testing.T) {
 	err := w.provision(t)
 	var next *workflow.ContinueAsNewError
 	if !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
-		t.Fatalf("error: %v, want to go on as Delete", err)
+		t.Fatalf("error: %v, want to continue as Delete", err)
 	}
 	if w.index("failed") >= 0 {
 		t.Error("the cluster was marked as failed")
@@ -499,7 +498,7 @@ func TestMachinesOfTheLastPlacementAreKept(t *testing.T) {
 		t.Fatal("no error")
 	}
 	if !w.exist["sky-c1-0"] {
-		t.Error("the machine that could be had was terminated")
+		t.Error("the launched machine was terminated")
 	}
 	if len(w.tried) != 1 || !w.tried[0].Last {
 		t.Errorf("attempts recorded: %+v", w.tried)
@@ -528,14 +527,14 @@ func TestLongCreateContinuesAsNewWithTheRemainingTime(t *testing.T) {
 	err := w.provision(t)
 	var next *workflow.ContinueAsNewError
 	if !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowProvision {
-		t.Fatalf("error: %v, want to go on as Provision", err)
+		t.Fatalf("error: %v, want to continue as Provision", err)
 	}
 	var in operation.ProvisionInput
 	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
 		t.Fatal(err)
 	}
 	if !in.Continued || in.Cluster != ref || in.Timeout <= 0 || in.Timeout > operation.DefaultProvisionTimeout {
-		t.Errorf("goes on with %+v", in)
+		t.Errorf("continues with %+v", in)
 	}
 	if w.failed != nil {
 		t.Errorf("the cluster was marked as failed: %+v", w.failed)

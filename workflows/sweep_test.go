@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// runSweep runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is
-// asked for, the look for orphans too.
+// runSweep runs a sweep of more clusters than fit into one batch. The first batch fails and, if the test requests it,
+// so does the search for orphans.
 func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operation.SweepResult, error) {
 	t.Helper()
 	env := newEnvironment()

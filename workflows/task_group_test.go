@@ -88,7 +88,7 @@ func TestTaskGroupWaitsForTasksOfACancelledWorkflow(t *testing.T) {
 		})
 		cancel()
 		if err := group.awaitTasks(work); err != nil || !ended {
-			t.Errorf("got %v, ended: %t, want no error from a task that ended", err, ended)
+			t.Errorf("got %v, ended: %t, want no error from an ended task", err, ended)
 		}
 		return nil
 	})

@@ -20,7 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/test/smalldisk"
 )
 
-// onSmallDisk are settings whose state directory is on a disk of its own, with room for the servers and a little work.
+// onSmallDisk returns settings whose state directory is on its own disk, with room for the servers and a little more.
 func onSmallDisk(t *testing.T) (*config.Config, string) {
 	t.Helper()
 	settings(t)
@@ -40,8 +40,7 @@ func onSmallDisk(t *testing.T) (*config.Config, string) {
 	return c, disk
 }
 
-// TestSkydRecoversFromAFullDisk fills the disk while the servers write, until they can't; then it makes room, and
-// does nothing else.
+// TestSkydRecoversFromAFullDisk fills the disk until the servers cannot write; then it only frees space.
 func TestSkydRecoversFromAFullDisk(t *testing.T) {
 	c, disk := onSmallDisk(t)
 	state := start(t, c)
@@ -56,14 +55,14 @@ func TestSkydRecoversFromAFullDisk(t *testing.T) {
 	}
 	writeUntilRefused(t, etcd)
 	runUntilRefused(t, c)
-	eventually.Holds(t, "the log says so, or the process begins anew", func() bool {
+	eventually.Holds(t, "the log reports it, or the process restarts", func() bool {
 		said := read(t, c.LogFile())
 		return strings.Contains(said, "is full") || !answers(c)
 	})
 	if err := filling.Free(); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Holds(t, "etcd and Temporal work again, though nobody started them", func() bool {
+	eventually.Holds(t, "etcd and Temporal work again without a manual start", func() bool {
 		soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, err := etcd.Put(soon, "/test/key", "after")
@@ -71,7 +70,7 @@ func TestSkydRecoversFromAFullDisk(t *testing.T) {
 	})
 	got, err := daemon.FindRunning(c)
 	if err != nil || got.PID != state.PID {
-		t.Errorf("it is %+v, %v; want the process %d", got, err, state.PID)
+		t.Errorf("got %+v, %v; want the process %d", got, err, state.PID)
 	}
 }
 
@@ -84,8 +83,7 @@ func answers(c *config.Config) bool {
 	return true
 }
 
-// writeUntilRefused writes until etcd does not take it any more: its log has room set aside, and its database grows
-// only slowly.
+// writeUntilRefused writes until etcd refuses: its log has preallocated space, and its database grows slowly.
 func writeUntilRefused(t *testing.T, etcd *clientv3.Client) {
 	t.Helper()
 	value := strings.Repeat("x", 1<<20)
@@ -101,7 +99,7 @@ func writeUntilRefused(t *testing.T, etcd *clientv3.Client) {
 	t.Fatal("the disk is not full")
 }
 
-// runUntilRefused starts workflows until Temporal does not take one.
+// runUntilRefused starts workflows until Temporal refuses one.
 func runUntilRefused(t *testing.T, c *config.Config) {
 	t.Helper()
 	for range 500 {
@@ -116,7 +114,7 @@ func runUntilRefused(t *testing.T, c *config.Config) {
 	t.Fatal("the disk is not full")
 }
 
-// runs starts a workflow that nobody works on.
+// runs starts a workflow that no worker polls.
 func runs(ctx context.Context, c *config.Config) error {
 	tls, err := c.Temporal.TLS.ClientConfig()
 	if err != nil {
@@ -158,6 +156,6 @@ func TestSkydWaitsForDiskSpaceAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-waiting; err != nil {
-		t.Errorf("there is room, and it did not start: %v", err)
+		t.Errorf("skyd did not start with free space: %v", err)
 	}
 }

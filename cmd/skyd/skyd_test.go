@@ -29,7 +29,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// beSkyd makes this test program the real skyd: nothing has to be built beside it.
+// beSkyd makes this test program run as the real skyd, so that no binary has to be built.
 const beSkyd = "SKYD_TEST_IS_SKYD"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// settings are those of a fresh state directory, on free ports. What this process starts gets them through its
+// settings returns the settings of a new state directory with free ports. Child processes get them through the
 // environment.
 func settings(t *testing.T) *config.Config {
 	t.Helper()
@@ -114,7 +114,7 @@ func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 	}
 	for _, s := range states {
 		if !reflect.DeepEqual(s, states[0]) {
-			t.Errorf("two were started: %+v and %+v", s, states[0])
+			t.Errorf("two skyds were started: %+v and %+v", s, states[0])
 		}
 	}
 	if got, err := daemon.FindRunning(c); err != nil || !reflect.DeepEqual(got, states[0]) {
@@ -132,7 +132,7 @@ func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 		}
 	}
 	if pgid, err := syscall.Getpgid(states[0].PID); err != nil || pgid != states[0].PID {
-		t.Errorf("a signal to this terminal would reach it: group %d, %v", pgid, err)
+		t.Errorf("a signal from this terminal would reach it: group %d, %v", pgid, err)
 	}
 	if err := daemon.Stop(t.Context(), c); err != nil {
 		t.Fatal(err)
@@ -146,11 +146,11 @@ func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 		t.Errorf("after: %v", err)
 	}
 	if err := daemon.Stop(t.Context(), c); err != nil {
-		t.Errorf("stopping what doesn't run: %v", err)
+		t.Errorf("stopping when none runs: %v", err)
 	}
 	for _, line := range strings.Split(read(t, c.LogFile()), "\n") {
 		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
-			t.Errorf("an uneventful life was logged with: %s", line)
+			t.Errorf("unexpected log line of a healthy skyd: %s", line)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestFailedStartReportsTheReason(t *testing.T) {
 	_, err = daemon.EnsureRunning(t.Context(), c, self(t))
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d", c.Dev.UIPort)) ||
 		!strings.Contains(err.Error(), "--dev-ui-port") {
-		t.Errorf("the error should carry what skyd said of the port: %v", err)
+		t.Errorf("the error should contain skyd's message about the port: %v", err)
 	}
 	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("status after: %v", err)
@@ -216,12 +216,12 @@ func TestKilledSkydResumesWorkflows(t *testing.T) {
 	select {
 	case <-work.inSecond:
 	case <-ctx.Done():
-		t.Fatal("the second step was never begun")
+		t.Fatal("the second step never started")
 	}
 
 	kill(t, c, first.PID)
 	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
-		t.Errorf("status of a killed one: %v", err)
+		t.Errorf("status after a kill: %v", err)
 	}
 	second := start(t, c)
 	if second.PID == first.PID {
@@ -230,10 +230,10 @@ func TestKilledSkydResumesWorkflows(t *testing.T) {
 	close(work.goOn)
 	var got string
 	if err := run.Get(ctx, &got); err != nil || got != "one two" {
-		t.Errorf("the workflow gave %q, %v", got, err)
+		t.Errorf("the workflow returned %q, %v", got, err)
 	}
 	if work.firsts != 1 {
-		t.Errorf("the first step, which was done, was done %d times", work.firsts)
+		t.Errorf("the first step ran %d times, want once", work.firsts)
 	}
 	kv, err := etcd.Get(ctx, "/test/key")
 	if err != nil || len(kv.Kvs) != 1 || string(kv.Kvs[0].Value) != "value" {
@@ -241,7 +241,7 @@ func TestKilledSkydResumesWorkflows(t *testing.T) {
 	}
 }
 
-// TestSkydStartsAfterAKillDuringItsFirstStart kills it ever later, and sees that it starts all the same.
+// TestSkydStartsAfterAKillDuringItsFirstStart kills it at increasing delays, and checks that it still starts.
 func TestSkydStartsAfterAKillDuringItsFirstStart(t *testing.T) {
 	c := settings(t)
 	for _, after := range []time.Duration{0, 20, 60, 100, 150, 200, 250, 300, 400, 500} {
@@ -284,7 +284,7 @@ func TestWorkerNeedsExternalServers(t *testing.T) {
 	}
 }
 
-// externally gives the flags by which a worker reaches the etcd and Temporal of a skyd dev as if they were a team's.
+// externally returns the flags with which a worker uses the etcd and Temporal of a skyd dev as a team's.
 func externally(c *config.Config) []string {
 	args := []string{"worker", "--temporal-address", c.Temporal.Address, "--etcd-endpoints", c.Etcd.Endpoints[0]}
 	for _, server := range []string{"temporal", "etcd"} {
@@ -313,7 +313,7 @@ func TestWorkerRunsWithExternalServersUntilStopped(t *testing.T) {
 	eventually.Holds(t, "the worker works", func() bool {
 		said := read(t, logName)
 		if strings.Contains(said, "skyd: ") {
-			t.Fatalf("the worker ended: %s", said)
+			t.Fatalf("the worker exited: %s", said)
 		}
 		return strings.Contains(said, "worker started")
 	})
@@ -321,13 +321,13 @@ func TestWorkerRunsWithExternalServersUntilStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("asked to stop: %v\n%s", err, read(t, logName))
+		t.Errorf("after SIGTERM: %v\n%s", err, read(t, logName))
 	}
 }
 
 func TestWorkerNamesTheUnreachableServer(t *testing.T) {
 	c := settings(t)
-	if _, err := secretbox.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
+	if _, err := secretbox.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as from a bundle
 		t.Fatal(err)
 	}
 	port := freeport.Get(t, 1)[0]

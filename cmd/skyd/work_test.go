@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// work is a worker in this process, which outlives the skyd that is killed.
+// work is a worker in this process, which survives the skyd that is killed.
 type work struct {
 	client   client.Client
 	firsts   int
@@ -73,7 +73,7 @@ func newWork(t *testing.T, c *config.Config) *work {
 	return w
 }
 
-// quiet drops what the SDK says of a server that is down, which is what these tests are about.
+// quiet drops the SDK's log about an unreachable server, which these tests cause.
 type quiet struct{ log.Logger }
 
 func (quiet) Debug(string, ...any) {}

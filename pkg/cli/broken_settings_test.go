@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// writeConfig gives a person a config.yaml.
+// writeConfig writes the user's config.yaml.
 func (p *testUser) writeConfig(content string) {
 	p.t.Helper()
 	if err := os.WriteFile(filepath.Join(p.env[config.EnvDir], "config.yaml"), []byte(content), 0o600); err != nil {
@@ -20,7 +20,7 @@ func (p *testUser) writeConfig(content string) {
 	}
 }
 
-func TestWhatNeedsNoSettingsWorksWhileTheyAreBroken(t *testing.T) {
+func TestCommandsWithoutSettingsWorkIfSettingsAreBroken(t *testing.T) {
 	for name, breakIt := range map[string]func(*testUser){
 		"misspelt": func(p *testUser) { p.writeConfig("rke2: {verison: v1.34.1+rke2r1}\n") },
 		"no YAML":  func(p *testUser) { p.writeConfig("rke2: [\n") },
@@ -51,7 +51,7 @@ func TestWhatNeedsNoSettingsWorksWhileTheyAreBroken(t *testing.T) {
 	}
 }
 
-func TestAServerIsStoppedThoughTheSettingsWereBrokenOrTurnedMeanwhile(t *testing.T) {
+func TestServerStopsIfSettingsBrokeOrChanged(t *testing.T) {
 	for name, file := range map[string]string{
 		"broken":          "rke2: {verison: v1.34.1+rke2r1}\n",
 		"somebody else's": "etcd: {endpoints: 'http://127.0.0.1:1'}\ntemporal: {address: '127.0.0.1:1'}\n",
@@ -69,7 +69,7 @@ func TestAServerIsStoppedThoughTheSettingsWereBrokenOrTurnedMeanwhile(t *testing
 	}
 }
 
-func TestForeignHeadingsCostOneNoteAndNoCommand(t *testing.T) {
+func TestUnknownSectionsCauseOneNoteAndNoFailure(t *testing.T) {
 	p := newExternalUser(t)
 	p.writeConfig("api_server:\n  host: 127.0.0.1\n  port: 50051\n")
 	got := p.run("get", "clusters")
@@ -80,7 +80,7 @@ func TestForeignHeadingsCostOneNoteAndNoCommand(t *testing.T) {
 		"{\n  \"api_version\": \"skyctl.sky-shift.org/v1\",\n  \"kind\": \"ClusterList\",\n  \"items\": []\n}\n", "")
 }
 
-func TestAMisspeltVariableIsNamed(t *testing.T) {
+func TestMisspeltVariableIsNamed(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_RKE2_VERSON"] = "v1.34.1+rke2r1"
 	got := p.run("get", "clusters")
@@ -90,7 +90,7 @@ func TestAMisspeltVariableIsNamed(t *testing.T) {
 	}
 }
 
-func TestAStateFileThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
+func TestStateFileThatIsAPipeIsReported(t *testing.T) {
 	p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 	cfg, err := config.Load(nil, func(k string) string { return p.env[k] })
 	if err != nil {
@@ -107,7 +107,7 @@ func TestAStateFileThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestWordsThatHelpAndCompletionDoNotKnowAreRefused(t *testing.T) {
+func TestHelpAndCompletionRejectUnknownWords(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, tt := range []struct{ words, says string }{
 		{"help nosuch", `unknown command "nosuch" for skyctl`},

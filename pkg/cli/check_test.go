@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
+func TestCheckSucceedsIfOneCloudWorks(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
@@ -41,7 +41,7 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 	}
 }
 
-func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
+func TestCheckWithoutAnyCloudExitsWithOne(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
 		return operation.CheckResult{Clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine answers"}}}, nil
@@ -52,7 +52,7 @@ func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
 	}
 }
 
-func TestACheckThatFailsOnTheWorkerSaysSo(t *testing.T) {
+func TestCheckReportsAFailureOfTheWorker(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
 		return operation.CheckResult{}, errors.New("out of files")
@@ -63,7 +63,7 @@ func TestACheckThatFailsOnTheWorkerSaysSo(t *testing.T) {
 	}
 }
 
-func TestACheckOfServersThatDoNotAnswerIsAPageAndEndsWithFive(t *testing.T) {
+func TestCheckOfSilentServersPrintsAPageAndExitsWithFive(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_ADDRESS"] = "127.0.0.1:1"
 	got := p.run("check")
@@ -73,7 +73,7 @@ func TestACheckOfServersThatDoNotAnswerIsAPageAndEndsWithFive(t *testing.T) {
 	}
 }
 
-func TestACheckWithoutAWorkerEndsWithFive(t *testing.T) {
+func TestCheckWithoutAWorkerExitsWithFive(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_TASK_QUEUE"] = "deserted"
 	got := p.run("check")

@@ -31,7 +31,7 @@ func createArgs(name string, more ...string) []string {
 		"3"}, more...)
 }
 
-func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
+func TestCreateAndGetMatchTheTranscript(t *testing.T) {
 	world.StartWorker(t)
 	hold := make(chan struct{})
 	world.SetBehavior("cloud-cluster", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
@@ -69,7 +69,7 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 	}
 }
 
-func TestCreateWithWaitShowsTheWorkAndWritesTheKubeconfig(t *testing.T) {
+func TestCreateWaitShowsProgressAndWritesTheKubeconfig(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
@@ -97,11 +97,11 @@ func TestCreateWithWaitShowsTheWorkAndWritesTheKubeconfig(t *testing.T) {
 		t.Errorf("exit %d: %q %q", gone.code, gone.out, gone.err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the local files are still there: %v", err)
+		t.Errorf("the local files still exist: %v", err)
 	}
 }
 
-func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
+func TestKubeconfigWithoutTheSecretsKeyIsRefused(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	got := p.run(createArgs("sealed", "--wait")...)
@@ -114,11 +114,11 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	if _, err := os.Stat(filepath.Join(p.env[config.EnvDir], "secrets.key")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a key was made that nothing was encrypted with: %v", err)
+		t.Errorf("a key was created that encrypts nothing: %v", err)
 	}
 }
 
-func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
+func TestFailedCreateShowsStepMachineReasonAndLog(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("doomed", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
 		in operation.ProvisionInput) error {
@@ -144,7 +144,7 @@ func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 	}
 }
 
-func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
+func TestCtrlCLeavesTheOperationRunningAndSaysHowToFollow(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
 	world.SetBehavior("left", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
@@ -168,7 +168,7 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "left").out, "READY") })
 }
 
-func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
+func TestInvalidRequestsAreRejectedBeforeAnythingStarts(t *testing.T) {
 	p := &testUser{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
 	for _, tt := range []struct {
 		args []string
@@ -218,7 +218,7 @@ func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
 		}
 		for _, s := range tt.says {
 			if !strings.Contains(got.err, s) {
-				t.Errorf("%v: %q does not say %q", tt.args, got.err, s)
+				t.Errorf("%v: %q lacks %q", tt.args, got.err, s)
 			}
 		}
 		if n := strings.Count(got.err, "\n"); n != max(1, strings.Count(got.err, "Error: ")) {
@@ -230,7 +230,7 @@ func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsExitFour(t *testing.T) {
+func TestMissingClusterExitsWithFour(t *testing.T) {
 	p := newExternalUser(t)
 	for _, args := range [][]string{
 		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"},
@@ -246,7 +246,7 @@ func TestWhatIsNotThereIsExitFour(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsDownIsExitFiveInOneLine(t *testing.T) {
+func TestUnreachableServerExitsWithFiveInOneLine(t *testing.T) {
 	for setting, name := range map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "Temporal",
 		"SKYCTL_ETCD_ENDPOINTS": "etcd"} {
 		p := newExternalUser(t)
@@ -265,7 +265,7 @@ func TestAServerThatIsDownIsExitFiveInOneLine(t *testing.T) {
 	}
 }
 
-func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
+func TestStructuredOutputLeavesStderrEmpty(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("data", "--labels", "a=b")...)
@@ -282,7 +282,7 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 		t.Errorf("%v: %+v", err, list)
 	}
 	if again := p.run("get", "cluster", "data", "-o", "json"); again.out != one.out {
-		t.Error("the same object is printed in two ways")
+		t.Error("the same object is printed in two forms")
 	}
 	if y := p.run("get", "cluster", "data", "-o", "yaml"); !strings.HasPrefix(y.out, "api_version: ") || y.err != "" {
 		t.Errorf("%s%s", y.out, y.err)
@@ -300,7 +300,7 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 	}
 }
 
-func TestWatchPrintsWhatChangesAndEndsWithCtrlC(t *testing.T) {
+func TestWatchPrintsChangesUntilCtrlC(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
 	world.SetBehavior("watched", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
@@ -328,7 +328,7 @@ func TestWatchPrintsWhatChangesAndEndsWithCtrlC(t *testing.T) {
 	}
 }
 
-func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
+func TestPurgeListsMachinesThatMayStillCostMoney(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("lost")...)
@@ -341,7 +341,7 @@ func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
 	}
 }
 
-func TestWithoutAWorkerTheTaskQueueIsNamed(t *testing.T) {
+func TestMissingWorkerErrorNamesTheTaskQueue(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_TASK_QUEUE"] = "deserted"
 	got := p.run("server", "status")
@@ -350,7 +350,7 @@ func TestWithoutAWorkerTheTaskQueueIsNamed(t *testing.T) {
 	}
 }
 
-func TestNamesAreCompletedWhereServersAnswer(t *testing.T) {
+func TestNamesAreCompletedIfServersAnswer(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("complete-me")...)
@@ -363,6 +363,6 @@ func TestNamesAreCompletedWhereServersAnswer(t *testing.T) {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
 	if _, err := os.Stat(nobody.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("completion started something: %v", err)
+		t.Errorf("completion started a server: %v", err)
 	}
 }

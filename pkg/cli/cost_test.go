@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// storeBilledCluster is a cluster in the shared world that has cost 20 cents an hour for two hours and three minutes,
-// which is far from where the cent would change.
+// storeBilledCluster stores a cluster that has cost 20 cents an hour for two hours and three minutes, far from where
+// the rounded cents change.
 func storeBilledCluster(t *testing.T, name string) {
 	t.Helper()
 	place := api.Placement{Cloud: "aws", Region: "us-east-1", PricePerMachine: 0.1, PriceTotal: 0.2}
@@ -35,7 +35,7 @@ func storeBilledCluster(t *testing.T, name string) {
 	}
 }
 
-func TestADeleteSaysWhatTheClusterHasCost(t *testing.T) {
+func TestDeletePrintsTheCostSoFar(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeBilledCluster(t, "dear")
@@ -49,14 +49,14 @@ func TestADeleteSaysWhatTheClusterHasCost(t *testing.T) {
 	}
 }
 
-func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
+func TestDeleteWaitPrintsTheFinalCost(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeBilledCluster(t, "awaited-dear")
 	var out, errs syncBuffer
 	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
 		in operation.DeleteInput) error {
-		for i := range 2 { // the cloud took another hour
+		for i := range 2 { // the machines ran for another hour
 			if _, err := w.Store.UpdateMachine(ctx, in.Cluster, i, "x7k2p", func(m *api.Machine) error {
 				m.SetState(api.MachineGone, "", m.LaunchedAt.Add(200*time.Minute))
 				m.BilledFrom, m.BilledUntil = m.LaunchedAt, m.LaunchedAt.Add(183*time.Minute)
@@ -65,7 +65,7 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 				return err
 			}
 		}
-		for ctx.Err() == nil && !strings.Contains(errs.String(), "sky-awaited-dear-1 Gone") { // seen by who watches
+		for ctx.Err() == nil && !strings.Contains(errs.String(), "sky-awaited-dear-1 Gone") { // the watcher has seen it
 			time.Sleep(5 * time.Millisecond)
 		}
 		return w.Store.DeleteCluster(ctx, in.Cluster)

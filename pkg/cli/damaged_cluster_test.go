@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// storeDamagedCluster is a READY cluster with a machine, of whose object etcd has only so much.
+// storeDamagedCluster stores a READY cluster with a machine, and replaces its record with a damaged one.
 func storeDamagedCluster(t *testing.T, name string, keep func(int) int) {
 	t.Helper()
 	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
@@ -44,7 +44,7 @@ func storeDamagedCluster(t *testing.T, name string, keep func(int) int) {
 	})
 }
 
-// plainEtcd is a client that does with keys what no store would.
+// plainEtcd returns a client for changes that the store does not make.
 func plainEtcd(t *testing.T) *clientv3.Client {
 	t.Helper()
 	tls, err := world.Config.Etcd.TLS.ClientConfig()
@@ -60,17 +60,17 @@ func plainEtcd(t *testing.T) *clientv3.Client {
 	return etcd
 }
 
-// deleteEtcdPrefix takes away all keys under a part of the prefix.
+// deleteEtcdPrefix deletes all keys under a part of the prefix.
 func deleteEtcdPrefix(t *testing.T, under string) {
 	t.Helper()
 	prefix := strings.TrimRight(world.Config.Etcd.Prefix, "/")
 	if gone, err := plainEtcd(t).Delete(t.Context(), prefix+under, clientv3.WithPrefix()); err != nil ||
 		gone.Deleted == 0 {
-		t.Fatalf("nothing is under %s: %v", under, err)
+		t.Fatalf("no keys under %s: %v", under, err)
 	}
 }
 
-func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
+func TestDamagedClusterIsShownAsFarAsReadable(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "torn", func(n int) int { return n / 2 })
 	for _, args := range [][]string{{"get", "clusters"}, {"get", "cluster", "torn"}, {"get", "clusters", "-o", "wide"},
@@ -88,11 +88,11 @@ func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
 		}
 	}
 	if !strings.Contains(got.err, "skyctl delete cluster torn") {
-		t.Errorf("it does not say what to do: %s", got.err)
+		t.Errorf("no instructions in: %s", got.err)
 	}
 }
 
-func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
+func TestDamagedClusterIsDeletedByItsReadableFields(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "shred", func(int) int { return 0 })
@@ -106,7 +106,7 @@ func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatLeadsToNoMachinesIsForgottenOnlyWithPurge(t *testing.T) {
+func TestRecordWithoutCloudOrUIDNeedsPurge(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "dust", func(int) int { return 0 })
 	ref := api.Ref{Name: "dust", UID: "uid-of-dust"}
@@ -124,7 +124,7 @@ func TestAnObjectThatLeadsToNoMachinesIsForgottenOnlyWithPurge(t *testing.T) {
 	}
 }
 
-func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
+func TestSweepThatChecksNothingFails(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	c := api.NewCluster("unseen", "uid-of-unseen", api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
@@ -156,7 +156,7 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
+func TestDamagedClusterIsAlwaysShownAsDAMAGED(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "nicked", func(n int) int { return n * 95 / 100 })
 	for _, args := range [][]string{
@@ -177,7 +177,7 @@ func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
 	}
 }
 
-func TestAnUnreadableCreationTimeIsLeftOut(t *testing.T) {
+func TestUnreadableCreationTimeIsOmitted(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "blank", func(int) int { return 0 })
 	got := p.run("get", "cluster", "blank", "-o", "json")
@@ -187,7 +187,7 @@ func TestAnUnreadableCreationTimeIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestEveryCommandOnADamagedClusterSaysWhatToDo(t *testing.T) {
+func TestCommandsOnADamagedClusterSayWhatToDo(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "cracked", func(n int) int { return n / 2 })

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// setUpOrphans casts orphans that are gone once they were terminated, but for one that is not.
+// setUpOrphans sets up orphans that disappear once terminated, except for one.
 func setUpOrphans() *[]string {
 	var ended []string
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
@@ -48,7 +48,7 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	}
 	if got := p.run("delete", "orphans", "sky-train-1", "sky-nobody-1", "--yes"); got.code != ExitNotFound ||
 		!strings.Contains(got.err, "sky-nobody-1") || len(*ended) != 0 {
-		t.Errorf("a name that is none: exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
+		t.Errorf("an unknown name: exit %d, %q, %q, terminated %v", got.code, got.out, got.err, *ended)
 	}
 	if got := p.run("delete", "orphans", "sky-train-1", "-y"); got.code != 0 ||
 		got.out != "Terminated machine sky-train-1 on aws.\n" || len(*ended) != 1 {
@@ -69,7 +69,7 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	}
 }
 
-func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
+func TestCopyIsTerminatedOnlyByName(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	var ended []string
@@ -100,7 +100,7 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
 	if got := p.run("delete", "orphans", "sky-dev-1", "-y"); got.code != ExitNotFound || len(ended) != 0 {
-		t.Errorf("a name that two bear: exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
+		t.Errorf("a name of two machines: exit %d, %q, %q, terminated %v", got.code, got.out, got.err, ended)
 	}
 	if got := p.run("delete", "orphans", "backup", "i-2", "-y"); got.code != 0 ||
 		!slices.Equal(ended, []string{"c0ffee", "i-2"}) {
@@ -108,7 +108,7 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 	}
 }
 
-func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
+func TestTerminatingAnOrphanKeepsACopyOfItsName(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	var ended []string
@@ -125,7 +125,7 @@ func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
 	}
 }
 
-func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
+func TestOrphansAreListedBeforeThePrompt(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ended := setUpOrphans()
@@ -140,13 +140,13 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 					1: "Terminated machine sky-train-1"}[n])
 		})
 		if len(*ended) != n {
-			t.Errorf("after %q there were terminated %v", answer, *ended)
+			t.Errorf("after the answer %q: terminated %v", answer, *ended)
 		}
 		*ended = nil
 	}
 }
 
-func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T) {
+func TestUnreachableCloudIsReportedWithTheOrphansOfOthers(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(context.Context, *skydstub.World,
@@ -171,6 +171,6 @@ func TestNamesOfOrphansAreCompleted(t *testing.T) {
 		t.Errorf("%s%s", got.out, got.err)
 	}
 	if got := p.run("__complete", "delete", "orphans", "sky-train-1", ""); strings.Contains(got.out, "sky-train-1") {
-		t.Errorf("offered twice: %s%s", got.out, got.err)
+		t.Errorf("completed twice: %s%s", got.out, got.err)
 	}
 }

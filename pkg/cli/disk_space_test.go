@@ -11,18 +11,18 @@ import (
 
 var aCreate = []string{"create", "cluster", "dev", "--provision", "--cloud", "docker"}
 
-func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
+func TestEveryCommandReportsAFullDisk(t *testing.T) {
 	disk := smalldisk.Mount(t, 500)
 	p := newLocalUser(t)
 	p.env[config.EnvDir] = filepath.Join(disk, "state")
 	if got := p.run("get", "clusters"); got.code != 0 || strings.Contains(got.err, "Warning") {
-		t.Fatalf("with room: exit %d, %s", got.code, got.err)
+		t.Fatalf("with free space: exit %d, %s", got.code, got.err)
 	}
 	for _, tt := range []struct {
 		name  string
 		left  int // MiB
 		says  string
-		state int // the code of server status
+		state int // the exit code of server status
 	}{
 		{"nearly full", 100, "is nearly full", ExitUnreachable}, // the stand-in has no worker
 		{"full", 8, "skyd is not managing clusters, and the output may be out of date", ExitUnreachable},
@@ -55,13 +55,13 @@ func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := p.run("get", "clusters"); got.code != 0 || strings.Contains(got.err, "Warning") {
-				t.Errorf("with room again: exit %d, %s", got.code, got.err)
+				t.Errorf("with free space again: exit %d, %s", got.code, got.err)
 			}
 		})
 	}
 }
 
-func TestNoServerIsStartedWithoutRoom(t *testing.T) {
+func TestNoServerIsStartedOnAFullDisk(t *testing.T) {
 	disk := smalldisk.Mount(t, 8)
 	p := newLocalUser(t)
 	p.env[config.EnvDir] = disk

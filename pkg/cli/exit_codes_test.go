@@ -50,12 +50,12 @@ func TestEachKindOfErrorHasItsCode(t *testing.T) {
 			t.Errorf("%T, wrapped: %d, want %d", tt.err, got, tt.code)
 		}
 		if !strings.Contains(exitCodesHelp, fmt.Sprintf("\n  %-4d", tt.code)) {
-			t.Errorf("skyctl help exit-codes says nothing of %d", tt.code)
+			t.Errorf("skyctl help exit-codes lacks %d", tt.code)
 		}
 	}
 }
 
-func TestErrorsAreToldOnceALineForEachAndCannotSteerTheTerminal(t *testing.T) {
+func TestErrorsAreOneLineEachAndPrintable(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want string

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
+func TestEventsOfADeletedClusterAreShown(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ref := storeReadyCluster(t, "past")
@@ -38,7 +38,7 @@ func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
 	}
 }
 
-func TestAWatchOfEventsTellsEachOnceAndEndsWithCtrlC(t *testing.T) {
+func TestEventWatchPrintsEachEventOnceUntilCtrlC(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ref := storeReadyCluster(t, "seen-events")

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-func TestWhatIsAskedOfGPUsIsJudgedBeforeAnythingIsAsked(t *testing.T) {
+func TestGPUFlagsAreValidatedBeforeAnythingStarts(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, bad := range []struct {
 		args  []string

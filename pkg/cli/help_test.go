@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-// exampleCommands are the command lines in the examples of a command and of those below it.
+// exampleCommands returns the command lines in the examples of a command and its subcommands.
 func exampleCommands(cmd *cobra.Command) [][]string {
 	var all [][]string
 	for l := range strings.Lines(strings.ReplaceAll(cmd.Example, "\\\n", " ")) {
@@ -33,7 +33,7 @@ func exampleCommands(cmd *cobra.Command) [][]string {
 	return all
 }
 
-func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
+func TestCreateExamplesInHelpAreValid(t *testing.T) {
 	region, _ := api.FindField("region")
 	creates := 0
 	for _, words := range exampleCommands((&app{}).newRootCommand()) {
@@ -61,24 +61,24 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 	}
 }
 
-func TestTheCloudsThatAreOfferedAreThoseThatSkydCanAsk(t *testing.T) {
+func TestCompletedCloudsAreThoseOfSkyd(t *testing.T) {
 	if want := append([]string{docker.Name}, skypilot.CloudNames...); !slices.Equal(api.Clouds, want) {
-		t.Errorf("offered: %v\nwant:    %v", api.Clouds, want)
+		t.Errorf("got:  %v\nwant: %v", api.Clouds, want)
 	}
 }
 
-func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
+func TestCreateFlagValuesAreCompleted(t *testing.T) {
 	p := newUserWithoutState(t)
 	for line, want := range map[string]string{
 		"create cluster x --cloud ":                  strings.Join(api.Clouds, "\n") + "\n:4\n",
 		"create cluster x --manager ":                "k8\n:4\n",
-		"create cluster x --region ":                 ":4\n", // which depends on the cloud
+		"create cluster x --region ":                 ":4\n", // depends on the cloud
 		"create cluster x --zone ":                   ":4\n",
 		"create cluster x --cloud docker --region ":  "local\n:4\n",
 		"create cluster x --cloud unheard --region ": ":4\n",
 		"create cluster x -o ":                       "table\nwide\njson\nyaml\n:4\n",
 		"server status -o ":                          "table\nwide\njson\nyaml\n:4\n",
-		"create cluster x --cpus ":                   ":4\n", // and no files
+		"create cluster x --cpus ":                   ":4\n", // no file names
 	} {
 		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 ||
 			got.out != want {
@@ -88,7 +88,7 @@ func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
 	p.checkNothingWritten()
 }
 
-func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
+func TestEveryOutputFlagAcceptsEveryFormat(t *testing.T) {
 	found := 0
 	var look func(*cobra.Command)
 	look = func(c *cobra.Command) {
@@ -118,7 +118,7 @@ func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
 	}
 }
 
-func TestHelpIsWrittenForPeople(t *testing.T) {
+func TestHelpMatchesItsGoldenFile(t *testing.T) {
 	for _, args := range []string{
 		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster",
 		"delete", "delete cluster", "check",
@@ -138,7 +138,7 @@ func TestHelpIsWrittenForPeople(t *testing.T) {
 	}
 }
 
-func TestEveryCommandHasWordsAndAnExample(t *testing.T) {
+func TestEveryCommandHasDescriptionsAndAnExample(t *testing.T) {
 	a := &app{env: Environment{}}
 	root := a.newRootCommand()
 	for _, c := range append(root.Commands(), root) {

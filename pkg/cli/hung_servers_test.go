@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// listenSilently takes connections and never says a word, as a stopped process does.
+// listenSilently accepts connections and never answers, like a stopped process.
 func listenSilently(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -17,7 +17,7 @@ func listenSilently(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestServersThatHangAreToldWithinSecondsInOneLineEach(t *testing.T) {
+func TestHangingServersAreReportedInOneLineEach(t *testing.T) {
 	p := newExternalUser(t)
 	etcd, temporal := listenSilently(t), listenSilently(t)
 	p.env["SKYCTL_ETCD_ENDPOINTS"], p.env["SKYCTL_TEMPORAL_ADDRESS"] = "https://"+etcd, temporal
@@ -32,7 +32,7 @@ func TestServersThatHangAreToldWithinSecondsInOneLineEach(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsDownIsToldWithoutSayingItsAddressTwice(t *testing.T) {
+func TestUnreachableServersAddressIsPrintedOnce(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_ETCD_ENDPOINTS"], p.env["SKYCTL_TEMPORAL_ADDRESS"] = "https://127.0.0.1:1", "127.0.0.1:1"
 	got := p.run("server", "status")
@@ -44,7 +44,7 @@ func TestAServerThatIsDownIsToldWithoutSayingItsAddressTwice(t *testing.T) {
 	}
 }
 
-// lined are the lines of a text, however wide its columns are.
+// lined returns the lines of a text with single spaces between columns.
 func lined(text string) []string {
 	var all []string
 	for l := range strings.Lines(text) {
@@ -53,7 +53,7 @@ func lined(text string) []string {
 	return append(all, "", "")
 }
 
-func TestAServerThatHangsTakesNothingFromTheOthers(t *testing.T) {
+func TestHangingServerDoesNotDelayOthers(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.env["SKYCTL_ETCD_ENDPOINTS"] = "https://" + listenSilently(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// storeReadyCluster makes a READY cluster with drift.
+// storeReadyCluster stores a READY cluster with drift.
 func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 	t.Helper()
 	c := api.NewCluster(name, "uid-of-"+name,
@@ -36,7 +36,7 @@ func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud no longer lists it",
 	Next: "it is replaced"}
 
-// newRepairingSweep is a sweep that finds what etcd says, and starts a repair.
+// newRepairingSweep returns a sweep that reports the drift in etcd and starts a repair.
 func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, operation.SweepInput) (operation.SweepResult,
 	error) {
 	return func(ctx context.Context, w *skydstub.World, in operation.SweepInput) (operation.SweepResult, error) {
@@ -52,7 +52,7 @@ func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, opera
 	}
 }
 
-func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
+func TestReconcileOfOneClusterRetriesAndWaitsForSync(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeReadyCluster(t, "mended", lost)
@@ -73,7 +73,7 @@ func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
 		"Checking cluster mended\n✔ Checking cluster mended completed successfully.\n")
 }
 
-func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
+func TestReconcileWithRemainingDriftExitsWithOne(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeReadyCluster(t, "lasting", lost)
@@ -99,7 +99,7 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestReconcileOfAClusterThatFailedEndsWithOneAndTheReason(t *testing.T) {
+func TestReconcileOfAFailedClusterExitsWithOneAndReason(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ref := storeReadyCluster(t, "given-up")
@@ -115,14 +115,14 @@ func TestReconcileOfAClusterThatFailedEndsWithOneAndTheReason(t *testing.T) {
 	}
 }
 
-func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
+func TestReconcileOfAllPrintsStructuredOutput(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeReadyCluster(t, "one", lost)
 	world.SetBehavior("", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
 		in operation.SweepInput) (operation.SweepResult, error) {
 		if in.Again || in.Cluster != "" {
-			t.Errorf("asked for %+v", in)
+			t.Errorf("got the input %+v", in)
 		}
 		return operation.SweepResult{Looked: 1, Orphans: fixture.NewOrphans()}, nil
 	}})
@@ -164,7 +164,7 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	}
 }
 
-func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
+func TestPauseAndResumeReportTheirResult(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeReadyCluster(t, "halted")
@@ -190,7 +190,7 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 		{"pause", "no cluster is checked or repaired"}, {"pause", "were already paused"},
 		{"resume", "Sweeps are resumed"}, {"resume", "were not paused"},
 	} {
-		// what a schedule says of itself may lag a moment
+		// the state of a schedule may be out of date for a moment
 		eventually.Holds(t, step.verb+" says: "+step.says, func() bool {
 			got := p.run(step.verb, "reconcile")
 			return got.code == 0 && strings.Contains(got.out, step.says)

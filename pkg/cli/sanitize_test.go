@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-func TestNothingInAnObjectSteersTheTerminal(t *testing.T) {
+func TestObjectsCannotControlTheTerminal(t *testing.T) {
 	c, now := fixture.NewHostile[api.Cluster](), time.Now()
 	failure := &client.OperationFailedError{Failure: c.Status.Failure}
 	for what, print := range map[string]func(w io.Writer){
@@ -53,7 +53,7 @@ func TestNothingInAnObjectSteersTheTerminal(t *testing.T) {
 	}
 }
 
-func TestJSONOfAHostileObjectIsTheSameObject(t *testing.T) {
+func TestJSONKeepsTheDataOfAHostileObject(t *testing.T) {
 	in := map[string]string{"name": "a\u202eb\u200bc\u2028d", "more": "tab\tand\nbreak"}
 	var b bytes.Buffer
 	if err := render.WriteStructured(&terminal.SanitizingWriter{To: &b}, render.AsJSON, in); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// putHomeInDoubt makes the world's state one that is in doubt, and gives back what was asked of who adopts it.
+// putHomeInDoubt puts the world's home in doubt, and returns the adoption requests.
 func putHomeInDoubt(t *testing.T) *[]operation.AdoptInput {
 	t.Helper()
 	doubt := &api.HomeDoubt{Since: fixture.Noon, Findings: []api.HomeFinding{{
@@ -47,7 +47,7 @@ func putHomeInDoubt(t *testing.T) *[]operation.AdoptInput {
 	return &asked
 }
 
-func TestADoubtIsToldByEveryCommandThatShowsState(t *testing.T) {
+func TestCommandsThatShowStateReportAHomeInDoubt(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	putHomeInDoubt(t)
@@ -70,13 +70,13 @@ func TestADoubtIsToldByEveryCommandThatShowsState(t *testing.T) {
 	}
 }
 
-func TestAnAdoptionSaysWhatItFoundAndNeedsAYes(t *testing.T) {
+func TestAdoptReportsItsFindingsAndNeedsAYes(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	asked := putHomeInDoubt(t)
 	if got := p.run("server", "adopt"); got.code != ExitUsage || !strings.Contains(got.err, "--yes") ||
 		len(*asked) != 0 {
-		t.Errorf("without a terminal: exit %d, %s, asked %v", got.code, got.err, *asked)
+		t.Errorf("without a terminal: exit %d, %s, requests %v", got.code, got.err, *asked)
 	}
 	got := p.run("server", "adopt", "--yes")
 	if got.code != 0 || got.out != "/home/ann/copy on ann is the installation's home now (start 4).\n" {
@@ -85,11 +85,11 @@ func TestAnAdoptionSaysWhatItFoundAndNeedsAYes(t *testing.T) {
 	for _, says := range []string{"belongs to /home/ann/.skyconf on ann", "1 cluster could be reached: dev. Another",
 		"skyctl get orphans"} {
 		if !strings.Contains(got.err, says) {
-			t.Errorf("%q does not say %q", got.err, says)
+			t.Errorf("%q lacks %q", got.err, says)
 		}
 	}
 	if len(*asked) != 2 || (*asked)[0].Confirmed || !(*asked)[1].Confirmed {
-		t.Errorf("asked were %v", *asked)
+		t.Errorf("requests: %v", *asked)
 	}
 	if got := p.run("get", "clusters"); got.code != 0 || strings.Contains(got.err, "doubt") {
 		t.Errorf("after it: exit %d, %q", got.code, got.err)

@@ -10,14 +10,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// newLocalUser has configured nothing, and nothing runs.
+// newLocalUser returns a user without settings and running servers.
 func newLocalUser(t *testing.T) *testUser {
 	p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 	t.Cleanup(func() { p.run("server", "stop") })
 	return p
 }
 
-func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
+func TestFirstCommandStartsTheServerAndReportsItOnce(t *testing.T) {
 	p := newLocalUser(t)
 	first := p.run("get", "clusters")
 	if first.code != 0 || first.out != "NAME    MANAGER    LABELS    RESOURCES    STATUS    AGE\n" ||
@@ -40,7 +40,7 @@ func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
 	p.run("server", "stop").check(t, 0, "The server is not running.\n", "")
 }
 
-func TestWhatNeedsNoServerStartsNone(t *testing.T) {
+func TestCommandsThatNeedNoServerStartNone(t *testing.T) {
 	p := newLocalUser(t)
 	for _, args := range [][]string{{"version"}, {"version", "-o", "yaml"}, {"help"}, {"completion", "bash"},
 		{"get", "--help"}, {"help", "exit-codes"}} {
@@ -54,14 +54,14 @@ func TestWhatNeedsNoServerStartsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := daemon.FindRunning(cfg); !errors.Is(err, daemon.ErrNotRunning) {
-		t.Errorf("something was started: %v", err)
+		t.Errorf("a server was started: %v", err)
 	}
 	if files, err := os.ReadDir(p.env[config.EnvDir]); err != nil || len(files) > 0 {
-		t.Errorf("something was written: %v, %v", files, err)
+		t.Errorf("files were written: %v, %v", files, err)
 	}
 }
 
-func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
+func TestFailedServerStartExitsWithFiveAndTheReason(t *testing.T) {
 	p := newLocalUser(t)
 	env := p.environment(nil, nil, nil)
 	var out, errs syncBuffer
@@ -73,7 +73,7 @@ func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
 	}
 }
 
-func TestSomebodyElsesServersAreNotStartedOrStopped(t *testing.T) {
+func TestExternalServersAreNotStartedOrStopped(t *testing.T) {
 	p := newExternalUser(t)
 	for _, verb := range []string{"start", "stop"} {
 		if got := p.run("server", verb); got.code != ExitUsage ||

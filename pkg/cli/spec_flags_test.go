@@ -16,7 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-// newUserWithoutState has no servers, and a state directory that must not come to be.
+// newUserWithoutState returns a user without servers, whose state directory must not be created.
 func newUserWithoutState(t *testing.T) *testUser {
 	return &testUser{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
 }
@@ -24,11 +24,11 @@ func newUserWithoutState(t *testing.T) *testUser {
 func (p *testUser) checkNothingWritten() {
 	p.t.Helper()
 	if _, err := os.Stat(p.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
-		p.t.Errorf("the state directory was touched: %v", err)
+		p.t.Errorf("the state directory was created: %v", err)
 	}
 }
 
-func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
+func TestEmptyFlagValueIsRejected(t *testing.T) {
 	p := newUserWithoutState(t)
 	for field, right := range map[string]string{
 		"cpus": "4+", "memory": "16+", "disk_size": "100", "ports": "8080", "accelerators": "A100:8",
@@ -52,7 +52,7 @@ func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
 	p.checkNothingWritten()
 }
 
-func TestValuesOfListsComeWithCommasAndOneByOne(t *testing.T) {
+func TestListFlagsTakeCommasAndRepetition(t *testing.T) {
 	o := &createOptions{}
 	o.bindFlags(&cobra.Command{})
 	if err := o.flags.Parse([]string{"--provision", "--ports", "80,443", "--ports=8080", "--labels",
@@ -66,7 +66,7 @@ func TestValuesOfListsComeWithCommasAndOneByOne(t *testing.T) {
 	}
 }
 
-func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
+func TestMachineFlagsAcceptBothSpellings(t *testing.T) {
 	for _, dash := range []string{"_", "-"} {
 		o := &createOptions{}
 		cmd := &cobra.Command{}
@@ -90,7 +90,7 @@ func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
 	}
 }
 
-func TestWhatCloudsAskForIsJudgedBeforeAnythingIsAsked(t *testing.T) {
+func TestMachineFlagsAreValidatedBeforeAnythingStarts(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, bad := range []struct{ flag, value string }{
 		{"zone", "a zone"}, {"max_hourly_cost", "cheap"}, {"max_hourly_cost", "0"}, {"max_hourly_cost", "-1"},
@@ -106,7 +106,7 @@ func TestWhatCloudsAskForIsJudgedBeforeAnythingIsAsked(t *testing.T) {
 	p.checkNothingWritten()
 }
 
-func TestTheDocumentsNameEveryFlagOfASpec(t *testing.T) {
+func TestDocsNameEverySpecFlag(t *testing.T) {
 	var text strings.Builder
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -120,7 +120,7 @@ func TestTheDocumentsNameEveryFlagOfASpec(t *testing.T) {
 		text.Write(data)
 	}
 	for _, f := range api.Fields {
-		// manager has one value only, which is its default
+		// manager has only one value, the default
 		if f.Flag != api.NoFlag && f.Name != "manager" && !strings.Contains(text.String(), "--"+f.Name) {
 			t.Errorf("no document names --%s", f.Name)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestClustersThatNoSweepHasLookedAtAreShownWithThat(t *testing.T) {
+func TestStaleSweepsAreNoted(t *testing.T) {
 	p := newExternalUser(t)
 	ctx, etcd, prefix := t.Context(), plainEtcd(t), strings.TrimRight(world.Config.Etcd.Prefix, "/")
 	spec := api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}
@@ -30,20 +30,20 @@ func TestClustersThatNoSweepHasLookedAtAreShownWithThat(t *testing.T) {
 	}
 	describe := []string{"describe", "cluster", "stale"}
 	if !noted("get", "clusters") || !noted(describe...) {
-		t.Error("nothing is said where no sweep has been")
+		t.Error("no note without any sweep")
 	}
 	if noted("get", "clusters", "-o", "json") {
-		t.Error("it is said where a program reads the output")
+		t.Error("a note in output for programs")
 	}
 	if err := world.Store.RecordSweep(ctx, time.Now(), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if noted("get", "clusters") || noted(describe...) {
-		t.Error("it is said although a sweep has just begun")
+		t.Error("a note although a sweep has just started")
 	}
 }
 
-func TestNothingIsSaidOfSweepsThatASkydOfBeforeDoesNotRecord(t *testing.T) {
+func TestMissingSweepTimesOfAnOlderSkydAreNotNoted(t *testing.T) {
 	var errs syncBuffer
 	old := api.NewCluster("old", "uid", api.ClusterSpec{}, nil, time.Now().Add(-time.Hour))
 	old.Status.Phase = api.PhaseReady

@@ -16,14 +16,14 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// onTerminal is the environment of somebody whose three streams are one terminal.
+// onTerminal returns an environment whose three streams are one terminal.
 func (p *testUser) onTerminal(term *pseudoterminal.Terminal) Environment {
 	env := p.environment(nil, nil, nil)
 	env.In, env.Out, env.Err = term.Far, term.Far, term.Far
 	return env
 }
 
-func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
+func TestTerminalOutputMatchesTheTranscript(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	term := pseudoterminal.Open(t, 80, 24)
@@ -35,7 +35,7 @@ func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
 	eventually.Holds(t, "everything is written", func() bool { return want.MatchString(term.Text()) })
 }
 
-func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
+func TestFailureReplacesTheSpinner(t *testing.T) {
 	p := newExternalUser(t)
 	term := pseudoterminal.Open(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
@@ -47,7 +47,7 @@ func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 	})
 }
 
-func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
+func TestDumbTerminalGetsPlainLines(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["TERM"] = "dumb"
 	term := pseudoterminal.Open(t, 80, 24)
@@ -59,7 +59,7 @@ func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
 	})
 }
 
-func TestADeleteAsksOnATerminal(t *testing.T) {
+func TestDeletePromptsOnATerminal(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("asked")...)
@@ -85,7 +85,7 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 	}
 }
 
-func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
+func TestConfirmationAppliesOnlyToTheShownCluster(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("swapped")...)
@@ -114,11 +114,11 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 		t.Errorf("exit %d: %s", code, term.Text())
 	}
 	if c, err := world.Store.ReadCluster(t.Context(), "swapped"); err != nil || c.Status.Phase != api.PhaseInit {
-		t.Errorf("the other one: %+v, %v", c, err)
+		t.Errorf("the other cluster: %+v, %v", c, err)
 	}
 }
 
-func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
+func TestCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
 		in operation.ProvisionInput) error {

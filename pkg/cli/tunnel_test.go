@@ -20,8 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// storeTunnelledCluster is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as
-// its API.
+// storeTunnelledCluster stores a cluster whose head is an SSH server of the test, with an API that answers "ok".
 func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -89,7 +88,7 @@ func portAnswers(port int) bool {
 	return string(said) == "ok"
 }
 
-// running is a command that has not ended yet.
+// running is a command that is still running.
 func (p *testUser) running(args ...string) (stop func(), ended <-chan runResult) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	done := make(chan runResult, 1)
@@ -97,7 +96,7 @@ func (p *testUser) running(args ...string) (stop func(), ended <-chan runResult)
 	return cancel, done
 }
 
-func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *testing.T) {
+func TestTunnelStaysOpenUntilInterrupted(t *testing.T) {
 	c, port := storeTunnelledCluster(t, "behind")
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
@@ -115,7 +114,7 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 	}
 	if got := p.run("describe", "cluster", "behind"); !strings.Contains(got.out, c.Status.Endpoint+
 		" (through SSH to the head)") || !strings.Contains(got.out, "skyctl tunnel behind") {
-		t.Errorf("describe does not tell of the tunnel:\n%s", got.out)
+		t.Errorf("describe does not show the tunnel:\n%s", got.out)
 	}
 	stop()
 	if got := <-ended; got.code != ExitInterrupted || got.err != "Use it with: export KUBECONFIG="+path+
@@ -127,7 +126,7 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 	}
 }
 
-func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
+func TestTunnelAtAnotherPortKeepsTheKubeconfig(t *testing.T) {
 	c, own := storeTunnelledCluster(t, "moved")
 	port := freeport.Get(t, 1)[0]
 	p := newExternalUser(t)
@@ -149,7 +148,7 @@ func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
 	}
 }
 
-func TestATunnelIsRefusedWhereThereIsNoUseForOne(t *testing.T) {
+func TestNeedlessTunnelIsRefused(t *testing.T) {
 	c, _ := storeTunnelledCluster(t, "open")
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile

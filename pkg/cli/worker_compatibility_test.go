@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func TestACreateIsNotIgnoredInSilence(t *testing.T) {
+func TestSettingsThatTheServerIgnoresAreReported(t *testing.T) {
 	p := newLocalUser(t)
 	if got := p.run("server", "start"); got.code != 0 {
 		t.Fatalf("exit %d: %s", got.code, got.err)
@@ -21,7 +21,7 @@ func TestACreateIsNotIgnoredInSilence(t *testing.T) {
 
 	p.env["SKYCTL_RKE2_VERSION"] = "v9.9.9+rke2r1"
 	if got := p.run(createArgs("nine")...); got.code != ExitUsage || !strings.Contains(got.err, "SKYCTL_RKE2_VERSION") {
-		t.Errorf("a version that makes no sense: exit %d: %s", got.code, got.err)
+		t.Errorf("an invalid version: exit %d: %s", got.code, got.err)
 	}
 	delete(p.env, "SKYCTL_RKE2_VERSION")
 
@@ -55,7 +55,7 @@ func TestACreateIsNotIgnoredInSilence(t *testing.T) {
 	}
 }
 
-func TestAServerOfAnotherVersionIsNamedAndOnlyRefusedWhereItWouldIgnoreSomething(t *testing.T) {
+func TestServerOfAnotherVersionIsRefusedOnlyIfItIgnoresFlags(t *testing.T) {
 	t.Setenv("TEST_SKYD_VERSION", "v0.0.1")
 	p := newLocalUser(t)
 	first := p.run("get", "clusters")
@@ -71,7 +71,7 @@ func TestAServerOfAnotherVersionIsNamedAndOnlyRefusedWhereItWouldIgnoreSomething
 	}
 }
 
-func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
+func TestVersionNoteSaysWhatToDo(t *testing.T) {
 	for _, tt := range []struct{ own, other, says string }{
 		{"v1.2.0", "v1.2.0", ""},
 		{"v1.2.0", "v1.3.0", "older than S, which is skyd v1.3.0: install skyctl v1.3.0"},
@@ -86,7 +86,7 @@ func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
 	}
 }
 
-// newWorkerBehavior is a worker of a team that says what it is.
+// newWorkerBehavior returns a team's worker that describes itself.
 func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.Behavior {
 	return skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
 		info := &operation.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level,
@@ -95,7 +95,7 @@ func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.
 	}}
 }
 
-func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
+func TestTeamWorkersSettingsAreCompared(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	world.SetBehavior("told", newWorkerBehavior(api.SpecLevel, map[string]api.UsedSetting{
@@ -111,7 +111,7 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 	}
 	c, err := world.Store.ReadCluster(t.Context(), "asks")
 	if err != nil || c.Spec.KubernetesVersion != "v1.34.1+rke2r1" {
-		t.Errorf("the version did not travel with the cluster: %+v, %v", c, err)
+		t.Errorf("the cluster lacks the version: %+v, %v", c, err)
 	}
 	p.env["SKYCTL_DOCKER_NETWORK"] = "mine"
 	if got := p.run(createArgs("other", "--region", "told")...); got.code != ExitUsage ||
@@ -122,7 +122,7 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 	world.SetBehavior("told", skydstub.Behavior{})
 	if got := p.run(createArgs("old", "--region", "told")...); got.code != ExitUsage ||
 		!strings.Contains(got.err, "$SKYCTL_RKE2_VERSION") {
-		t.Errorf("a worker of before: exit %d: %s", got.code, got.err)
+		t.Errorf("an older worker: exit %d: %s", got.code, got.err)
 	}
 	for _, name := range []string{"other", "old"} {
 		if _, err := world.Store.ReadCluster(t.Context(), name); err == nil {
@@ -131,12 +131,12 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 	}
 }
 
-func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
+func TestCreateFromConfigFileWorksWithAnOlderServer(t *testing.T) {
 	a := &app{worker: &knownWorker{where: "the running server", upgrade: restartServerCommand}}
 	spec := api.ClusterSpec{Cloud: "docker", KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit"}}
 	c := &api.Cluster{Spec: spec}
 	if err := a.requireCapableServer(&createOptions{}, c); err != nil || c.Spec.RequiredLevel() != 1 {
-		t.Errorf("%v: %+v; it reads the same file by itself", err, c.Spec)
+		t.Errorf("%v: %+v; the server reads the same file", err, c.Spec)
 	}
 	c = &api.Cluster{Spec: spec}
 	if err := a.requireCapableServer(&createOptions{asked: []askedField{{2, "$SKYCTL_RKE2_VERSION"}}},
@@ -145,7 +145,7 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
+func TestWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	c := &api.Cluster{Spec: api.ClusterSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}}
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
 	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;", 3: ""} {
@@ -157,7 +157,7 @@ func TestAWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	}
 }
 
-func TestADryRunRefusesWhatItWouldIgnore(t *testing.T) {
+func TestDryRunRejectsFlagsItWouldIgnore(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, flag := range []string{"--wait", "--keep-on-failure", "--timeout=1h"} {
 		if got := p.run(createArgs("plan", "--dry-run", flag)...); got.code != ExitUsage ||

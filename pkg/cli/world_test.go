@@ -18,7 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// world is shared by the tests that need servers; each has clusters of its own.
+// world is shared by the tests that need servers; each test has its own clusters.
 var world *skydstub.World
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(skydstub.RunTests(m, &world))
 }
 
-// runAsSkyd is what skyd dev does as far as skyctl can see: servers, a published state, and an end on SIGTERM.
+// runAsSkyd does what skyctl sees of skyd dev: it runs servers, publishes its state, and exits on SIGTERM.
 func runAsSkyd() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -42,11 +42,11 @@ func runAsSkyd() int {
 	state := daemon.State{PID: os.Getpid(), Version: build.ReadBuild().Version, Started: time.Now(),
 		TemporalAddress: w.Config.Temporal.Address, Namespace: w.Config.Temporal.Namespace,
 		EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
-	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // one of before
+	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // an older skyd
 		state.Version, state.Level = v, 0
 	} else if own, err := config.Load(nil, os.Getenv); err == nil {
 		state.Settings = own.UsedSettings()
-		for _, key := range []string{"dev.temporalPort", "dev.uiPort", "dev.etcdPort"} { // which it chose by itself
+		for _, key := range []string{"dev.temporalPort", "dev.uiPort", "dev.etcdPort"} { // the ports it chose
 			delete(state.Settings, key)
 		}
 	}
@@ -59,14 +59,14 @@ func runAsSkyd() int {
 	return 0
 }
 
-// testUser runs commands as somebody whose servers are elsewhere.
+// testUser runs commands as a user with external servers.
 type testUser struct {
 	t   *testing.T
 	env map[string]string
 	in  string
 }
 
-// newExternalUser reaches the shared world as an external one, from a state directory of its own.
+// newExternalUser returns a user of the shared world as external servers, with its own state directory.
 func newExternalUser(t *testing.T) *testUser {
 	p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 	for k, v := range world.External {
@@ -75,7 +75,7 @@ func newExternalUser(t *testing.T) *testUser {
 	return p
 }
 
-// runResult is what a command left behind.
+// runResult is the result of a command.
 type runResult struct {
 	out, err string
 	code     int
@@ -107,7 +107,7 @@ func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environm
 		Skyd: func() (string, error) { return os.Executable() }}
 }
 
-// syncBuffer may be read while a command still writes.
+// syncBuffer can be read while a command still writes.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

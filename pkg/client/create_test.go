@@ -21,7 +21,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
+func TestCreateReturnsAfterTheOperationStarted(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	created, err := c.CreateCluster(t.Context(), newWantedCluster("fresh"), CreateOptions{KeepOnFailure: true})
@@ -45,7 +45,7 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 	}
 }
 
-func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
+func TestCloudRefusalIsBadInputAndWritesNothing(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere",
@@ -62,7 +62,7 @@ func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
 	}
 }
 
-func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
+func TestFailedPlanHidesTemporalsWording(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{}, errors.New("the Docker engine does not answer")
@@ -73,7 +73,7 @@ func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
 	}
 }
 
-func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
+func TestSameCreateResumesAfterError(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("again", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
 		in operation.ProvisionInput) error {
@@ -105,7 +105,7 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	}
 }
 
-func TestACreateThatGoesOnWithAClusterOfBeforeRecordsItsRelease(t *testing.T) {
+func TestResumedCreateOfAnOlderClusterRecordsItsRelease(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "before", api.PhaseInit)
 	want := newWantedCluster("before")
@@ -117,7 +117,7 @@ func TestACreateThatGoesOnWithAClusterOfBeforeRecordsItsRelease(t *testing.T) {
 	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "before") == api.PhaseReady })
 }
 
-func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
+func TestSameCreateResumesAnIdleInitCluster(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "orphan", api.PhaseInit)
 	created, err := newClient(t).CreateCluster(t.Context(), newWantedCluster("orphan"), CreateOptions{})
@@ -127,7 +127,7 @@ func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
 	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
 }
 
-// storeCluster stores a cluster in a phase, as if it had come there.
+// storeCluster stores a cluster in a phase.
 func storeCluster(t *testing.T, name string, phase api.Phase) *api.Cluster {
 	t.Helper()
 	t.Cleanup(func() { world.ClearState(t) })
@@ -140,7 +140,7 @@ func storeCluster(t *testing.T, name string, phase api.Phase) *api.Cluster {
 	return stored
 }
 
-func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
+func TestCreateOfAnExistingClusterReportsItsStatus(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "there", api.PhaseReady)
 	storeCluster(t, "leaving", api.PhaseDeleting)
@@ -173,13 +173,13 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 		}
 		for _, s := range tt.says {
 			if !strings.Contains(err.Error(), s) {
-				t.Errorf("%s: %q does not say %q", tt.want.Metadata.Name, err, s)
+				t.Errorf("%s: %q lacks %q", tt.want.Metadata.Name, err, s)
 			}
 		}
 	}
 }
 
-func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
+func TestCreateWaitsForAFinishingDeleteOfItsName(t *testing.T) {
 	world.StartWorker(t)
 	old := storeCluster(t, "reborn", api.PhaseReady)
 	closing := make(chan struct{})
@@ -205,7 +205,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	}
 }
 
-func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
+func TestWaitNoticesAnOperationThatEndedSilently(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("mute", skydstub.Behavior{Provision: func(context.Context, *skydstub.World,
 		operation.ProvisionInput) error {
@@ -223,7 +223,7 @@ func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
 	}
 }
 
-func TestWithoutAWorkerAPlanGivesUpAndNamesTheTaskQueue(t *testing.T) {
+func TestPlanWithoutAWorkerNamesTheTaskQueue(t *testing.T) {
 	c := newClient(t)
 	c.cfg.Temporal.TaskQueue = "deserted"
 	c.now = fastClock()
@@ -237,7 +237,7 @@ func TestWithoutAWorkerAPlanGivesUpAndNamesTheTaskQueue(t *testing.T) {
 	}
 }
 
-func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
+func TestWaitReportsAMissingWorkerAndContinues(t *testing.T) {
 	c := newClient(t)
 	c.cfg.Temporal.TaskQueue = "later-" + rand.Text() // Temporal remembers the workers of a queue for a while
 	stored := storeCluster(t, "patient", api.PhaseInit)
@@ -273,7 +273,7 @@ func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 	}
 }
 
-func TestAWaitEndsAtItsLimitAndLeavesTheWork(t *testing.T) {
+func TestWaitTimeoutLeavesTheOperationRunning(t *testing.T) {
 	stored := storeCluster(t, "slow", api.PhaseProvisioning)
 	c := newClient(t)
 	c.checkEvery = time.Hour
@@ -284,7 +284,7 @@ func TestAWaitEndsAtItsLimitAndLeavesTheWork(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsDownIsNamedAndNothingIsWritten(t *testing.T) {
+func TestUnreachableServerIsNamedAndNothingIsWritten(t *testing.T) {
 	c := newClient(t)
 	c.cfg.Temporal.Address = "127.0.0.1:1"
 	_, err := c.CreateCluster(t.Context(), newWantedCluster("halfway"), CreateOptions{})
@@ -305,13 +305,13 @@ func TestAServerThatIsDownIsNamedAndNothingIsWritten(t *testing.T) {
 	}
 }
 
-// fastClock is a minute later each time it is asked.
+// fastClock advances by a minute with each call.
 func fastClock() func() time.Time {
 	now := time.Now()
 	return func() time.Time { now = now.Add(time.Minute); return now }
 }
 
-func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T) {
+func TestWaitReturnsTheClusterIfTheCheckSeesItFirst(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	created, err := c.CreateCluster(t.Context(), newWantedCluster("checked"), CreateOptions{})
@@ -330,7 +330,7 @@ func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T)
 	}
 }
 
-func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
+func TestOperationsCanBeListedByClusterAndKind(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	created, err := c.CreateCluster(t.Context(), newWantedCluster("listed"), CreateOptions{})
@@ -354,8 +354,8 @@ func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
 	}
 }
 
-// A team's Temporal may have yet to learn of them; the end-to-end test of a team meets that in its first minute.
-func TestAnOperationStartsWithoutSearchAttributesThatTemporalLacks(t *testing.T) {
+// A team's Temporal may not have them yet; the end-to-end test of a team sees that in its first minute.
+func TestOperationStartsWithoutMissingSearchAttributes(t *testing.T) {
 	c := newClient(t)
 	tc, err := c.ConnectTemporal(t.Context())
 	if err != nil {
@@ -370,6 +370,6 @@ func TestAnOperationStartsWithoutSearchAttributesThatTemporalLacks(t *testing.T)
 	err = start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: strings.Repeat("x", 2000),
 		TaskQueue: "none"}, operation.WorkflowPlan, operation.PlanInput{})
 	if err == nil {
-		t.Error("an id that is too long was taken")
+		t.Error("an id that is too long was accepted")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
+func TestDeleteTakesOverFromARunningProvision(t *testing.T) {
 	world.StartWorker(t)
 	running := make(chan struct{})
 	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, _ *skydstub.World,
@@ -35,11 +35,11 @@ func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || !strings.Contains(told[0], "Provision") {
-		t.Errorf("told %q", told)
+		t.Errorf("notices %q", told)
 	}
 }
 
-func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
+func TestDeleteJoinsARunningDelete(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "twice", api.PhaseReady)
 	release := make(chan struct{})
@@ -65,7 +65,7 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 	}
 }
 
-func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
+func TestFailedDeleteReportsWhyAndCanBeRetried(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "stubborn", api.PhaseReady)
 	world.SetBehavior("stubborn", skydstub.Behavior{Delete: func(context.Context, *skydstub.World,
@@ -90,7 +90,7 @@ func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
+func TestPurgeReplacesAHangingDelete(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "lost", api.PhaseReady)
 	var purged bool
@@ -114,14 +114,14 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 	}
 }
 
-func TestADeleteOfWhatIsNotThereSaysSo(t *testing.T) {
+func TestDeleteOfAMissingClusterReportsIt(t *testing.T) {
 	if err := newClient(t).DeleteCluster(t.Context(), api.Ref{Name: "nothing", UID: "u"}, false,
 		ignoreText); !isClusterMissing(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestADeleteOfOneClusterNeverTouchesAnotherOfItsName(t *testing.T) {
+func TestDeleteDoesNotTouchAnotherClusterOfItsName(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "renewed", api.PhaseReady)
 	seen := api.Ref{Name: "renewed", UID: "uid-of-the-one-before"}
@@ -130,11 +130,11 @@ func TestADeleteOfOneClusterNeverTouchesAnotherOfItsName(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if phase := phaseOf(t, "renewed"); phase != api.PhaseReady {
-		t.Errorf("the other one is %s", phase)
+		t.Errorf("the other cluster is %s", phase)
 	}
 }
 
-func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
+func TestWaitingDeleteDoesNotTouchASuccessorsProvision(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "handed", api.PhaseReady)
 	c := newClient(t)
@@ -150,7 +150,7 @@ func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := deleteRequest{Client: c, store: s, temporal: tc, ref: stored.Ref(),
-		notice: func(s string) { t.Errorf("it made way: %s", s) }, checkWorker: c.newWorkerCheck()}
+		notice: func(s string) { t.Errorf("notice: %s", s) }, checkWorker: c.newWorkerCheck()}
 	if done, err := d.tryStartDelete(t.Context()); !done || err != nil {
 		t.Errorf("done %v, %v", done, err)
 	}
@@ -159,7 +159,7 @@ func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
 	}
 }
 
-func TestADeleteWithoutAWorkerLeavesTheWishAndSaysSo(t *testing.T) {
+func TestDeleteWithoutAWorkerIsRecordedAndReported(t *testing.T) {
 	stored := storeCluster(t, "waiting", api.PhaseProvisioning)
 	c := newClient(t)
 	c.cfg.Temporal.TaskQueue = "empty"

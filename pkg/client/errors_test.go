@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
+func TestConnectionErrorsAreInPlainWords(t *testing.T) {
 	for cause, want := range map[string]string{
 		`failed reaching server: connection error: desc = "transport: Error while dialing: dial tcp ` +
 			`127.0.0.1:1: connect: connection refused"`: "dial tcp 127.0.0.1:1: connect: connection refused",
@@ -28,7 +28,7 @@ func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
 	}
 }
 
-func TestTheReasonOfAFailedRunIsItsInnermostMessage(t *testing.T) {
+func TestFailureReasonIsTheInnermostMessage(t *testing.T) {
 	inner := temporal.NewApplicationError("no Node in 10m0s", "Timeout")
 	for _, tt := range []struct {
 		err  error
@@ -46,7 +46,7 @@ func TestTheReasonOfAFailedRunIsItsInnermostMessage(t *testing.T) {
 	}
 }
 
-func TestAConflictSaysWhatToDo(t *testing.T) {
+func TestConflictSaysWhatToDo(t *testing.T) {
 	for _, tt := range []struct {
 		err  ConflictError
 		want string
@@ -67,7 +67,7 @@ func TestAConflictSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestACertificateThatCantBeReadIsToldWithTheServerItIsFor(t *testing.T) {
+func TestUnreadableCertificateErrorNamesItsServer(t *testing.T) {
 	c := newClient(t)
 	none := config.TLS{CA: filepath.Join(t.TempDir(), "none.crt")}
 	c.cfg.Etcd.TLS, c.cfg.Temporal.TLS = none, none

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// newUnreachableClient is a client whose Temporal does not answer until the returned function is called.
+// newUnreachableClient returns a client whose Temporal does not answer until the returned function is called.
 func newUnreachableClient(t *testing.T) (*Client, func()) {
 	t.Helper()
 	address := freeport.GetAddress(t)
@@ -33,7 +33,7 @@ func newUnreachableClient(t *testing.T) (*Client, func()) {
 	})
 }
 
-// forwardConnections passes connections on.
+// forwardConnections forwards connections.
 func forwardConnections(l net.Listener, to string) {
 	for {
 		in, err := l.Accept()
@@ -50,7 +50,7 @@ func forwardConnections(l net.Listener, to string) {
 	}
 }
 
-func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
+func TestWaitForSyncContinuesWhileTemporalRestarts(t *testing.T) {
 	world.StartWorker(t)
 	ref := storeReadyCluster(t, "ridden")
 	before := readStoredCluster(t, ref)
@@ -70,11 +70,11 @@ func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
 		})
 	if err != nil || !slices.ContainsFunc(said,
 		func(s string) bool { return strings.Contains(s, "Temporal") && strings.Contains(s, "at most 3m0s") }) {
-		t.Errorf("said %q, %v", said, err)
+		t.Errorf("notices %q, %v", said, err)
 	}
 }
 
-func TestAServerThatStaysAwayEndsAWait(t *testing.T) {
+func TestLongOutageEndsAWait(t *testing.T) {
 	c := newClient(t)
 	now := time.Now()
 	c.now = func() time.Time { now = now.Add(outageTimeout / 2); return now }
@@ -82,17 +82,17 @@ func TestAServerThatStaysAwayEndsAWait(t *testing.T) {
 	err := c.RetryWhileUnreachable(t.Context(), ignoreText,
 		func() error { asked++; return &UnreachableError{What: "Temporal", Where: "here"} })
 	if !isUnreachable(err) || !strings.Contains(err.Error(), "gave up after 3m") || asked < 2 {
-		t.Errorf("asked %d times: %v", asked, err)
+		t.Errorf("%d calls: %v", asked, err)
 	}
 	asked = 0
 	refusal := errors.New("no")
 	if err := c.RetryWhileUnreachable(t.Context(), ignoreText,
 		func() error { asked++; return refusal }); !errors.Is(err, refusal) || asked != 1 {
-		t.Errorf("another error: asked %d times: %v", asked, err)
+		t.Errorf("another error: %d calls: %v", asked, err)
 	}
 }
 
-func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
+func TestUncheckedClusterIsNotInSync(t *testing.T) {
 	world.StartWorker(t)
 	ref := storeReadyCluster(t, "overlooked")
 	before := readStoredCluster(t, ref) // which etcd has as in sync

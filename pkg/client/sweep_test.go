@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// storeReadyCluster is a READY cluster.
+// storeReadyCluster stores a READY cluster.
 func storeReadyCluster(t *testing.T, name string) api.Ref {
 	t.Helper()
 	c := newWantedCluster(name)
@@ -65,14 +65,14 @@ func recordTriedRepair(ctx context.Context, w *skydstub.World, ref api.Ref, fail
 var gone1 = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it",
 	Next: "it is replaced"}
 
-func TestASweepByHandTellsWhatItFound(t *testing.T) {
+func TestManualSweepReportsItsResult(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	storeReadyCluster(t, "swept")
 	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
 		in operation.SweepInput) (operation.SweepResult, error) {
 		if !in.Again || in.Cluster != "swept" {
-			t.Errorf("the sweep was asked for %+v", in)
+			t.Errorf("the sweep got the input %+v", in)
 		}
 		return operation.SweepResult{Looked: 1,
 				Drifted: []operation.DriftedCluster{{Cluster: "swept", Drift: []api.Drift{gone1}}}},
@@ -83,7 +83,7 @@ func TestASweepByHandTellsWhatItFound(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if r, err = c.SweepClusters(t.Context(), operation.SweepInput{}); err != nil || r.Looked != 1 || r.Drifted != nil {
-		t.Errorf("of all: %+v, %v", r, err)
+		t.Errorf("all clusters: %+v, %v", r, err)
 	}
 	var missing *store.NotFoundError
 	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "unheard"}); !errors.As(err, &missing) {
@@ -95,11 +95,11 @@ func TestASweepByHandTellsWhatItFound(t *testing.T) {
 	}})
 	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "swept"}); err == nil ||
 		err.Error() != "etcd is full" {
-		t.Errorf("a sweep that fails: %v", err)
+		t.Errorf("a failed sweep: %v", err)
 	}
 }
 
-func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
+func TestOrphansComeFromTheWorker(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
 		in operation.OrphansInput) (operation.OrphansResult, error) {
@@ -112,7 +112,7 @@ func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
 	}
 }
 
-func TestASweepThatNobodyWorksOnIsGivenUp(t *testing.T) {
+func TestSweepWithoutAWorkerFails(t *testing.T) {
 	c := newClient(t)
 	c.cfg.Temporal.TaskQueue = "deserted-by-sweeps"
 	now := time.Now()
@@ -126,7 +126,7 @@ func TestASweepThatNobodyWorksOnIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestOneClusterIsPausedAndResumedOnce(t *testing.T) {
+func TestClusterIsPausedAndResumedOnce(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	ref := storeReadyCluster(t, "halted")
@@ -151,7 +151,7 @@ func TestOneClusterIsPausedAndResumedOnce(t *testing.T) {
 		}
 	}
 	if !paused().IsZero() {
-		t.Error("it is paused still")
+		t.Error("it is still paused")
 	}
 	events, err := c.ListEvents(t.Context(), "halted")
 	if err != nil || len(events) != 2 || events[0].Reason != "Paused" || events[1].Reason != "Resumed" ||
@@ -164,7 +164,7 @@ func TestOneClusterIsPausedAndResumedOnce(t *testing.T) {
 	}
 }
 
-func TestTheSweepsOfTheScheduleArePausedAndResumedOnce(t *testing.T) {
+func TestSweepScheduleIsPausedAndResumedOnce(t *testing.T) {
 	c := newClient(t)
 	now := time.Now()
 	c.now = func() time.Time { now = now.Add(dialTimeout); return now }
@@ -203,7 +203,7 @@ func TestTheSweepsOfTheScheduleArePausedAndResumedOnce(t *testing.T) {
 	}
 }
 
-func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
+func TestEventsRemainAfterTheClusterIsDeleted(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	ref := storeReadyCluster(t, "past")
@@ -224,14 +224,14 @@ func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
 	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "A", Last: at})
 	record(api.Event{Cluster: "other", UID: "other-uid", Reason: "B", Last: at.Add(time.Second)})
 	if events, err := c.ListEvents(t.Context(), "past"); err != nil || said(events) != "A" {
-		t.Errorf("of a living one: %s, %v", said(events), err)
+		t.Errorf("of an existing cluster: %s, %v", said(events), err)
 	}
 	if err := world.Store.DeleteCluster(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
 	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "C", Last: at.Add(2 * time.Second)})
 	if events, err := c.ListEvents(t.Context(), "past"); err != nil || said(events) != "A C" {
-		t.Errorf("of one that is gone: %s, %v", said(events), err)
+		t.Errorf("of a deleted cluster: %s, %v", said(events), err)
 	}
 	told, err := c.WatchEvents(t.Context(), "past")
 	if err != nil {
@@ -240,7 +240,7 @@ func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
 	record(api.Event{Cluster: "other", UID: "other-uid", Reason: "D", Last: at.Add(3 * time.Second)})
 	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "E", Last: at.Add(4 * time.Second)})
 	if got := said([]api.Event{<-told, <-told, <-told}); got != "A C E" {
-		t.Errorf("the watch told %s", got)
+		t.Errorf("the watch returned %s", got)
 	}
 	var missing *store.NotFoundError
 	if _, err := c.ListEvents(t.Context(), "unheard"); !errors.As(err, &missing) {
@@ -251,7 +251,7 @@ func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
 	}
 }
 
-func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
+func TestWaitForSyncEndsWithTheRepair(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	started := func(ref api.Ref) operation.DriftedCluster {
@@ -261,14 +261,14 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		}
 		return operation.DriftedCluster{Cluster: ref.Name, Phase: api.PhaseReady, Started: operation.WorkflowRepair}
 	}
-	t.Run("well, also where it was in ERROR", func(t *testing.T) {
+	t.Run("in sync, also after ERROR", func(t *testing.T) {
 		ref := storeReadyCluster(t, "mended")
 		setClusterDrift(t, ref, api.PhaseError, gone1)
 		if err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), started(ref), 0, ignore); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("with drift that is left", func(t *testing.T) {
+	t.Run("with remaining drift", func(t *testing.T) {
 		ref := storeReadyCluster(t, "lasting")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		world.SetBehavior("lasting", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World,
@@ -295,7 +295,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("at once where a sweep says that it is, though somebody keeps pods off a node", func(t *testing.T) {
+	t.Run("at once if a sweep says so, even with a cordoned node", func(t *testing.T) {
 		ref := storeReadyCluster(t, "cordoned")
 		cordoned := api.Drift{Machine: "sky-cordoned-1", Reason: api.DriftNodeCordoned}
 		setClusterDrift(t, ref, api.PhaseReady, cordoned)
@@ -311,7 +311,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("once drift that takes its time is over", func(t *testing.T) {
+	t.Run("after slow drift is gone", func(t *testing.T) {
 		ref := storeReadyCluster(t, "patient")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		found := operation.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
@@ -320,7 +320,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		world.SetBehavior("patient", skydstub.Behavior{Sweep: func(ctx context.Context, w *skydstub.World,
 			in operation.SweepInput) (operation.SweepResult, error) {
 			if sweeps++; in.Again {
-				t.Error("a wait tries again and again what did not help")
+				t.Error("the wait keeps retrying a repair that did not help")
 			}
 			r := operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{found}}
 			if sweeps == 3 {
@@ -339,7 +339,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("%v after %d sweeps, %q", err, sweeps, notices)
 		}
 	})
-	t.Run("not in time, where drift takes longer", func(t *testing.T) {
+	t.Run("with a timeout, while drift remains", func(t *testing.T) {
 		ref := storeReadyCluster(t, "long")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		found := operation.DriftedCluster{Cluster: "long", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}
@@ -355,7 +355,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("at once where nothing works on it", func(t *testing.T) {
+	t.Run("at once if no operation is running", func(t *testing.T) {
 		ref := storeReadyCluster(t, "resting")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		if _, err := c.PauseReconcile(t.Context(), "resting"); err != nil {
@@ -371,7 +371,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("at once where it is in ERROR and nothing is to be done about it", func(t *testing.T) {
+	t.Run("at once in ERROR if no action is possible", func(t *testing.T) {
 		ref := storeReadyCluster(t, "given-up")
 		_ = world.FailCreate(t.Context(), ref,
 			api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
@@ -384,7 +384,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("not in time", func(t *testing.T) {
+	t.Run("with a timeout", func(t *testing.T) {
 		ref := storeReadyCluster(t, "slow")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		world.SetBehavior("slow", skydstub.Behavior{Repair: func(ctx context.Context, _ *skydstub.World,

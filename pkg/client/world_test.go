@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// world is shared by all tests here: each has clusters of its own.
+// world is shared by all tests of this package; each test has its own clusters.
 var world *skydstub.World
 
 func TestMain(m *testing.M) { os.Exit(skydstub.RunTests(m, &world)) }
@@ -37,7 +37,7 @@ func phaseOf(t *testing.T, name string) api.Phase {
 	return c.Status.Phase
 }
 
-// patience is how long a test waits for what takes a moment.
+// patience is how long a test waits for something that takes a moment.
 const patience = 15 * time.Second
 
 func ignore(Progress)   {}

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-func TestALineCantSteerOrDeceive(t *testing.T) {
+func TestLineCannotControlATerminalOrDeceive(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
 		"plain":                     {"sky-c-0: 3 CPUs", "sky-c-0: 3 CPUs"},
 		"other alphabets":           {"Zürich 東京 Αθήνα עברית", "Zürich 東京 Αθήνα עברית"},
@@ -49,12 +49,12 @@ func TestALineCantSteerOrDeceive(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 		if again := printable.Line(got); again != got {
-			t.Errorf("%s: cleaned twice: %q", name, again)
+			t.Errorf("%s: not stable on a second call: %q", name, again)
 		}
 	}
 }
 
-func TestATextKeepsItsLines(t *testing.T) {
+func TestTextKeepsLineBreaks(t *testing.T) {
 	if got := printable.Text("a\r\nb\x1b[31m\n\u202ec\td"); got != "a\nb\n\\u202ec d" {
 		t.Errorf("got %q", got)
 	}
@@ -63,7 +63,7 @@ func TestATextKeepsItsLines(t *testing.T) {
 	}
 }
 
-func TestAStreamOfJSONStaysTheSameData(t *testing.T) {
+func TestStreamOfJSONKeepsItsData(t *testing.T) {
 	in := map[string]string{"name": "a\u202eb\u200bc\U000e0041d\u2028e", "tab": "a\tb"}
 	written, err := json.MarshalIndent(in, "", "\t")
 	if err != nil {
@@ -75,11 +75,11 @@ func TestAStreamOfJSONStaysTheSameData(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 	if strings.ContainsAny(shown, "\u202e\u200b") || !strings.Contains(shown, "\n\t") {
-		t.Errorf("it shows %s", shown)
+		t.Errorf("the output shows %s", shown)
 	}
 }
 
-func TestALongUnendedStringHidesNothing(t *testing.T) {
+func TestUnterminatedCommandStringHidesNothing(t *testing.T) {
 	if got := printable.Line("\x1b]" + strings.Repeat("x", 10000) + " the end"); !strings.HasSuffix(got, "the end") {
 		t.Errorf("got %d bytes", len(got))
 	}
@@ -90,7 +90,7 @@ func FuzzALineIsHarmless(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		got := printable.Line(s)
 		if !utf8.ValidString(got) {
-			t.Errorf("%q is no text", got)
+			t.Errorf("%q is not valid text", got)
 		}
 		for _, r := range got {
 			if !printable.IsHarmless(r) && r != utf8.RuneError {

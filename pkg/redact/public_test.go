@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func TestThePublicHalfOfAnSSHKeyIsNoSecret(t *testing.T) {
+func TestPublicHalfOfAnSSHKeyIsNotSecret(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ const (
 		"-----END OPENSSH PRIVATE KEY-----\n"
 )
 
-// learned knows a secret of each kind.
+// learned returns a set with a secret of each kind.
 func learned() *redact.KnownSecrets {
 	v := redact.NewKnownSecrets()
 	for _, s := range []string{token, short, odd, key, "tiny"} {
@@ -55,7 +55,7 @@ func inJSON(s string) string {
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func TestAKnownSecretIsHiddenInEachForm(t *testing.T) {
+func TestKnownSecretIsHiddenInEachForm(t *testing.T) {
 	v := learned()
 	body := strings.TrimSpace(strings.Split(strings.Split(key, "-----\n")[1], "-----")[0])
 	for name, secret := range map[string]string{"a password": password, "a short one": short, "an odd one": odd,
@@ -76,22 +76,22 @@ func TestAKnownSecretIsHiddenInEachForm(t *testing.T) {
 			"with zero-width spaces":     strings.Join(strings.Split(secret, ""), "\u200b"),
 		} {
 			if form == "with breaks" && name == "an odd one" {
-				continue // it would be cut within a letter
+				continue // it would cut a character
 			}
 			got := v.HideSecrets("before " + written + " after")
 			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
-				t.Errorf("%s, %s: what is around it was not kept: %q", name, form, got)
+				t.Errorf("%s, %s: the text around it changed: %q", name, form, got)
 			}
 			rest := strings.NewReplacer("before ", "", " after", "", redact.Hidden, "", `"`, "", " ", "", "\n", "",
 				`\n`, "").Replace(got)
-			if len(rest) > 8 { // base64 of what stands around it
+			if len(rest) > 8 { // base64 of the text around it
 				t.Errorf("%s, %s: left %q of %q", name, form, rest, got)
 			}
 		}
 	}
 }
 
-func TestWhatIsCutOfAKnownSecretIsHidden(t *testing.T) {
+func TestPartOfAKnownSecretIsHidden(t *testing.T) {
 	v := learned()
 	line := strings.Split(key, "\n")[2]
 	for name, s := range map[string]string{
@@ -111,7 +111,7 @@ func TestWhatIsCutOfAKnownSecretIsHidden(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSecretStays(t *testing.T) {
+func TestTextWithoutSecretsIsUnchanged(t *testing.T) {
 	v := learned()
 	for _, s := range []string{
 		"", "tiny", "the password was 12345678", "sky-c-0: rke2-server failed (exit-code)",
@@ -130,7 +130,7 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	}
 }
 
-func TestOnlyTheSecretsOfAKubeconfigAreHidden(t *testing.T) {
+func TestOnlySecretsOfAKubeconfigAreHidden(t *testing.T) {
 	v := redact.NewKnownSecrets()
 	ec := "-----BEGIN EC PRIVATE " +
 		"KEY-----\nMHcCAQEEIBnGzQ0b9XvJ8u2kq3r5t7w9yBxDzGfJiLkNmPoRqStUoAoGCCqGSM49\n-----END EC PRIVATE KEY-----\n"
@@ -155,7 +155,7 @@ func TestOnlyTheSecretsOfAKubeconfigAreHidden(t *testing.T) {
 	}
 }
 
-func TestAnOwnersSecretsAreForgottenWithIt(t *testing.T) {
+func TestForgottenOwnersSecretsAreNotHidden(t *testing.T) {
 	v := redact.NewKnownSecrets()
 	v.LearnSecret("c1", []byte(password))
 	v.LearnSecret("c1", []byte(short))
@@ -176,7 +176,7 @@ func TestAnOwnersSecretsAreForgottenWithIt(t *testing.T) {
 	}
 }
 
-func TestATextIsRedactedAndPrintable(t *testing.T) {
+func TestTextIsRedactedAndPrintable(t *testing.T) {
 	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
 	defer redact.ForgetOwner("of this test")
 	got := redact.Text("\x1b[31mgot a-value-of-\x1b[0mthis-test\u202e\npassw\x1b[0mord=abc")
@@ -189,7 +189,7 @@ func TestATextIsRedactedAndPrintable(t *testing.T) {
 	}
 }
 
-func TestALogHasNoSecrets(t *testing.T) {
+func TestLogHasNoSecrets(t *testing.T) {
 	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
 	defer redact.ForgetOwner("of this test")
 	var b strings.Builder

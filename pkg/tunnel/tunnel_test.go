@@ -42,7 +42,7 @@ func newStore(t *testing.T) *store.Store {
 	return s
 }
 
-// hello is an API server as far as a tunnel can tell: it says who it is to everybody who says something.
+// hello stands in for an API server: it answers every message with its name.
 func hello(t *testing.T, name string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func hello(t *testing.T, name string) string {
 	return l.Addr().String()
 }
 
-// cluster puts a cluster with a head at the SSH server into the store.
+// cluster stores a cluster whose head is the SSH server.
 func cluster(t *testing.T, s *store.Store, name string, at *sshserver.Server) *api.Cluster {
 	t.Helper()
 	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
@@ -103,7 +103,7 @@ func keep(t *testing.T, s *store.Store, log io.Writer) (stop func()) {
 	return stop
 }
 
-// ask says something through a loopback port, and returns the answer.
+// ask sends a message through a loopback port and returns the answer.
 func ask(port int, say string) (string, error) {
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -123,7 +123,7 @@ func ask(port int, say string) (string, error) {
 	return string(all), err
 }
 
-// until polls an answer through a port.
+// until polls a port until it returns an answer.
 func until(t *testing.T, port int, want string) {
 	t.Helper()
 	var got string
@@ -133,7 +133,7 @@ func until(t *testing.T, port int, want string) {
 			return
 		}
 	}
-	t.Fatalf("through port %d comes %q (%v), want %q", port, got, err, want)
+	t.Fatalf("port %d returns %q (%v), want %q", port, got, err, want)
 }
 
 func closed(port int) bool {
@@ -151,7 +151,7 @@ func untilClosed(t *testing.T, port int) {
 	}
 }
 
-func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testing.T) {
+func TestTunnelSurvivesRestartsAndEndsWithItsCluster(t *testing.T) {
 	s, head := newStore(t), sshserver.Start(t)
 	head.Forward = hello(t, "prod")
 	c := cluster(t, s, "prod", head)
@@ -162,21 +162,21 @@ func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testi
 	}
 	until(t, port, "prod hears kubectl")
 	if n := head.Logins.Load(); n != 1 {
-		t.Errorf("%d logins, want the one connection for all that runs through the tunnel", n)
+		t.Errorf("%d logins, want one connection for all streams of the tunnel", n)
 	}
 
 	head.HangUp()
 	until(t, port, "prod hears kubectl")
 	head.Stop()
 	if got, err := ask(port, "x"); got != "" {
-		t.Errorf("a head that is off answers %q, %v", got, err)
+		t.Errorf("a stopped head answers %q, %v", got, err)
 	}
 	head.Listen(t)
 	until(t, port, "prod hears kubectl")
 
 	stop()
 	if !closed(port) {
-		t.Error("the port is open although nobody keeps it")
+		t.Error("the port is open although no keeper runs")
 	}
 	keep(t, s, io.Discard)
 	until(t, port, "prod hears kubectl")
@@ -190,7 +190,7 @@ func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testi
 	untilClosed(t, port)
 }
 
-func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
+func TestEachClusterHasItsOwnTunnel(t *testing.T) {
 	s := newStore(t)
 	keep(t, s, io.Discard)
 	ports := map[int]string{}
@@ -211,7 +211,7 @@ func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
+func TestTunnelConnectsOnlyToThePinnedMachine(t *testing.T) {
 	s, head, other := newStore(t), sshserver.Start(t), sshserver.Start(t)
 	head.Forward, other.Forward = hello(t, "prod"), hello(t, "an impostor")
 	// all but its host key
@@ -231,7 +231,7 @@ func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
 	defer tun.Close()
 	for range 3 {
 		if got, _ := ask(port, "kubectl"); got != "" {
-			t.Fatalf("came to %q", got)
+			t.Fatalf("connected to %q", got)
 		}
 	}
 	var mismatch *remote.HostKeyMismatch
@@ -239,11 +239,11 @@ func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
 		t.Errorf("the reason is %v", err)
 	}
 	if len(why) > 0 {
-		t.Errorf("the same reason was told again: %v", <-why)
+		t.Errorf("the same reason was reported again: %v", <-why)
 	}
 }
 
-func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
+func TestBusyPortIsReportedAndUsedOnceFree(t *testing.T) {
 	s, head := newStore(t), sshserver.Start(t)
 	head.Forward = hello(t, "prod")
 	c := cluster(t, s, "prod", head)
@@ -268,14 +268,14 @@ func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
 	until(t, port, "prod hears kubectl")
 }
 
-func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
+func TestClustersGetDifferentPorts(t *testing.T) {
 	s, head := newStore(t), sshserver.Start(t)
 	first, second := cluster(t, s, "a", head), cluster(t, s, "b", head)
 	port, err := tunnel.ReservePort(t.Context(), s, first.Ref(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As if both had chosen it at once.
+	// As if both had chosen the port at the same time.
 	if _, err := s.UpdateCluster(t.Context(), second.Ref(), func(c *api.Cluster) error {
 		c.Status.TunnelPort = port
 		return nil
@@ -288,7 +288,7 @@ func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
 	if other, err := tunnel.ReservePort(t.Context(), s, second.Ref(), false); err != nil || other == port {
 		t.Errorf("the second got %d, %v", other, err)
 	}
-	// A port that is in use on this machine is left to whoever uses it.
+	// A port that another program uses is not chosen.
 	third := cluster(t, s, "c", head)
 	would, err := tunnel.ReservePort(t.Context(), s, third.Ref(), true)
 	if err != nil {
@@ -310,7 +310,7 @@ func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
 	}
 }
 
-func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
+func TestNoTunnelWithoutAReachableHead(t *testing.T) {
 	s, head := newStore(t), sshserver.Start(t)
 	c := cluster(t, s, "prod", head)
 	pool := remote.NewPool(0)

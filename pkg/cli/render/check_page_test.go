@@ -12,7 +12,7 @@ func newTestReport() CheckReport {
 	return CheckReport{OK: true, Parts: fixture.NewCheckFindings(), Clouds: fixture.NewCloudStatuses()}
 }
 
-func TestACheckIsOnePageThatSaysWhyNot(t *testing.T) {
+func TestCheckPageShowsTheProblems(t *testing.T) {
 	golden.Compare(t, "check.txt", newTestReport().RenderPage(false))
 	golden.Compare(t, "check-wide.txt", newTestReport().RenderPage(true))
 	r := newTestReport()

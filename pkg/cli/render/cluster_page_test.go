@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestWhatIsShownAsDamagedClaimsNoCondition(t *testing.T) {
+func TestDamagedClusterHasNoConditions(t *testing.T) {
 	c := &api.Cluster{}
 	c.Status.Phase = api.PhaseReady
 	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionTrue}, fixture.Noon)
@@ -20,7 +20,7 @@ func TestWhatIsShownAsDamagedClaimsNoCondition(t *testing.T) {
 	}
 }
 
-func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
+func TestDescribeShowsDriftRepairsAndEventsOldestFirst(t *testing.T) {
 	golden.Compare(t, "describe-drifted.txt",
 		ClusterPage{Cluster: fixture.NewDriftedCluster(), Events: fixture.NewEvents(),
 			Now: fixture.Noon}.String())
@@ -38,11 +38,11 @@ func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
 	got := ClusterPage{Cluster: paused, Events: many, Now: fixture.Noon}.String()
 	if n := strings.Count(got, "\n  20"); n > maxRepairsShown+len(paused.Status.Transitions) ||
 		!strings.Contains(got, "ForgetNode") || strings.Count(got, "unknown ") > maxEventsShown {
-		t.Errorf("it is too long, or lacks the latest:\n%s", got)
+		t.Errorf("too long, or without the latest:\n%s", got)
 	}
 }
 
-func TestPeopleSeeTheAcceleratorsOfACluster(t *testing.T) {
+func TestTableShowsAccelerators(t *testing.T) {
 	table := NewClusterTable([]api.Cluster{*fixture.NewGPUCluster()}, false, fixture.Noon).String()
 	if !strings.Contains(table, "A100: 31.0/32.0") {
 		t.Errorf("the table lacks A100: 31.0/32.0:\n%s", table)
@@ -51,7 +51,7 @@ func TestPeopleSeeTheAcceleratorsOfACluster(t *testing.T) {
 	golden.Compare(t, "describe-gpu.txt", ClusterPage{Cluster: fixture.NewGPUCluster(), Now: fixture.Noon}.String())
 }
 
-func TestDescribeSaysEverythingKnown(t *testing.T) {
+func TestDescribeShowsAllFields(t *testing.T) {
 	const ui = "http://127.0.0.1:8233/namespaces/skyctl/workflows/cluster%2Fx"
 	launching := fixture.NewFreshCluster()
 	launching.Status.Machines = []api.Machine{

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestTheColumnsOfAWatchStayWhereTheyAre(t *testing.T) {
+func TestWatchKeepsItsColumnWidths(t *testing.T) {
 	later := fixture.NewReadyCluster()
 	later.Metadata.Name = "cloud-cluster-2"
 	for _, wide := range []bool{false, true} {
@@ -38,12 +38,12 @@ func TestTheColumnsOfAWatchStayWhereTheyAre(t *testing.T) {
 			}
 		}
 		if len(w.rows) != 1 {
-			t.Errorf("%d rows are kept of a watch that may last for days", len(w.rows))
+			t.Errorf("a watch keeps %d rows", len(w.rows))
 		}
 	}
 }
 
-func TestARowOfAWatchThatNeedsMoreRoomGetsItForGood(t *testing.T) {
+func TestWatchKeepsAWidenedColumn(t *testing.T) {
 	short, long := fixture.NewFreshCluster(), fixture.NewFreshCluster()
 	long.Metadata.Name = strings.Repeat("n", api.MaxNameLength)
 	w := NewWatchTable([]api.Cluster{*short}, false, fixture.Noon)
@@ -55,17 +55,17 @@ func TestARowOfAWatchThatNeedsMoreRoomGetsItForGood(t *testing.T) {
 	}
 }
 
-func TestTheTableSaysWhichClustersDriftOrArePaused(t *testing.T) {
+func TestTableMarksDriftedAndPausedClusters(t *testing.T) {
 	a, b := fixture.NewDriftedCluster(), fixture.NewDriftedCluster()
 	c, d := fixture.NewReadyCluster(), fixture.NewDriftedCluster()
 	b.Status.PausedAt, c.Status.PausedAt = fixture.Noon, fixture.Noon
-	// what a sweep saw before does not matter any more
+	// earlier results of sweeps no longer matter
 	d.Status.Phase = api.PhaseDeleting
 	c.Status.Drift = []api.Drift{{Machine: "sky-train-1", Reason: api.DriftNodeCordoned}} // which is somebody's wish
 	golden.Compare(t, "table-drifted.txt", NewClusterTable([]api.Cluster{*a, *b, *c, *d}, false, fixture.Noon).String())
 }
 
-func TestTheTableHasTheColumnsThatPeopleKnow(t *testing.T) {
+func TestTableHasTheDocumentedColumns(t *testing.T) {
 	golden.Compare(t, "table-fresh.txt", NewClusterTable([]api.Cluster{*fixture.NewFreshCluster()}, false,
 		fixture.Noon).String())
 	known := fixture.NewFreshCluster()
@@ -83,7 +83,7 @@ func TestTheTableHasTheColumnsThatPeopleKnow(t *testing.T) {
 	golden.Compare(t, "table-none.txt", NewClusterTable(nil, false, fixture.Noon).String())
 }
 
-func TestTheTranscriptsLinesAreInTheTablesLetterForLetter(t *testing.T) {
+func TestTablesMatchTheTranscript(t *testing.T) {
 	for file, want := range map[string]string{
 		"table-fresh.txt": "NAME           MANAGER    LABELS    RESOURCES    STATUS        AGE\n" +
 			"cloud-cluster  k8                   {}           PROVISIONING  10s\n",

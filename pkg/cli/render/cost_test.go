@@ -9,11 +9,11 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestDescribeSaysWhatKeptMachinesCostAndWhenTheyEnd(t *testing.T) {
+func TestDescribeShowsCostAndPowerOffOfKeptMachines(t *testing.T) {
 	golden.Compare(t, "describe-kept.txt", ClusterPage{Cluster: fixture.NewKeptCluster(), Now: fixture.Noon}.String())
 }
 
-func TestAMachineThatIsGoneOrStaysOnIsNotSaidToPowerItselfOff(t *testing.T) {
+func TestPowerOffIsShownOnlyForMachinesWithATimer(t *testing.T) {
 	c := fixture.NewKeptCluster()
 	c.Status.Machines[0].State, c.Status.Machines[1].PowerOffAt = api.MachineGone, time.Time{}
 	if got := powerOffLines(c, fixture.Noon); len(got) > 0 {

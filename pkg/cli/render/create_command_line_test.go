@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-func TestTheCommandShownAgainHasItsGPUFlags(t *testing.T) {
+func TestCreateCommandLineHasItsGPUFlags(t *testing.T) {
 	c := fixture.NewGPUCluster()
 	if got := CreateCommandLine(c); !strings.Contains(got, "--accelerators A100:8 --gpu_taint") ||
 		strings.Contains(got, "gpu_stack") {
@@ -20,7 +20,7 @@ func TestTheCommandShownAgainHasItsGPUFlags(t *testing.T) {
 	}
 }
 
-func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
+func TestCreateCommandLineCreatesTheSameCluster(t *testing.T) {
 	c := fixture.NewReadyCluster()
 	c.Status.KeepOnFailure = true
 	want := "skyctl create cluster train --provision --cpus 32+ --memory 128+ --disk_size 200 --accelerators A100:8 " +

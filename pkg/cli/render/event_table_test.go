@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestEventsAreATableWithTheLatestLast(t *testing.T) {
+func TestEventTableIsOldestFirst(t *testing.T) {
 	golden.Compare(t, "events.txt", NewEventTable(append(fixture.NewEvents(),
 		api.Event{Type: api.EventWarning, Reason: "Invalid", Cluster: "odd", Message: "no object", Last: fixture.Noon,
 			Count: 12}), fixture.Noon).String())

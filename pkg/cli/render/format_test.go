@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
+func TestNumbersAndDurationsAreReadable(t *testing.T) {
 	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0",
 		0: "0.0"} {
 		if got := formatNumber(v); got != want {

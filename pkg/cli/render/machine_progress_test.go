@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-func TestEachMachineHasALineWithItsStepAndHowLong(t *testing.T) {
+func TestEachMachineHasALineWithItsStepAndDuration(t *testing.T) {
 	c := fixture.NewFreshCluster()
 	c.Status.Machines = []api.Machine{
 		fixture.NewMachine("cloud-cluster", 0, api.MachineUp, "start the RKE2 server", 75*time.Second),
@@ -65,7 +65,7 @@ func TestManyDifferentStepsStillFit(t *testing.T) {
 	}
 }
 
-func TestALogShowsOnlyWhatChanged(t *testing.T) {
+func TestProgressLogShowsOnlyChanges(t *testing.T) {
 	before, after := fixture.NewFreshCluster(), fixture.NewFreshCluster()
 	before.Status.Phase = api.PhaseInit
 	before.Status.Machines = []api.Machine{fixture.NewMachine("c", 0, api.MachineUp, "prepare", 0),
@@ -93,7 +93,7 @@ func TestALogShowsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
+func TestBlockedDeleteShowsItsCauseAndPurge(t *testing.T) {
 	before, machines, release := fixture.NewFreshCluster(), fixture.NewFreshCluster(), fixture.NewFreshCluster()
 	for _, c := range []*api.Cluster{before, machines, release} {
 		c.Status.Phase = api.PhaseDeleting
@@ -105,7 +105,7 @@ func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
 	machines.Status.Machines[0].SetTrouble("terminate", "aws does not answer")
 	release.Status.Failure = &api.Failure{Step: api.StepRelease, Message: "aws does not answer"}
 	if got := ProgressLines(before, fixture.Noon); len(got) > 0 {
-		t.Errorf("nothing holds it up, yet: %q", got)
+		t.Errorf("got %q without a blocker", got)
 	}
 	const way = "skyctl delete cluster cloud-cluster --purge"
 	for name, c := range map[string]*api.Cluster{"a machine": machines, "the rest": release} {
@@ -124,7 +124,7 @@ func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
 	}
 }
 
-func TestWhatHoldsACreateUpIsShown(t *testing.T) {
+func TestBlockedCreateShowsItsCause(t *testing.T) {
 	before, after := fixture.NewFreshCluster(), fixture.NewFreshCluster()
 	after.Status.Phase, after.Status.Machines = before.Status.Phase, before.Status.Machines
 	after.Status.SetCondition(api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse,

@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestThePlanShowsPlacesWithTheirPrices(t *testing.T) {
+func TestPlacementTableShowsPrices(t *testing.T) {
 	golden.Compare(t, "plan.txt", NewPlacementTable([]api.Placement{
 		*fixture.NewReadyCluster().Status.Placement,
 		{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4},

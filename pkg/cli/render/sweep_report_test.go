@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/golden"
 )
 
-func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
+func TestSweepReportCountsUnreadableClusters(t *testing.T) {
 	s := SweepReport{SweepResult: operation.SweepResult{Looked: 2,
 		Drifted: []operation.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
 		Corrupt: []string{"d"}}
@@ -21,7 +21,7 @@ func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
 	}
 }
 
-func TestASweepIsToldClusterByCluster(t *testing.T) {
+func TestSweepReportListsEachCluster(t *testing.T) {
 	paused, away, dev := fixture.NewReadyCluster(), fixture.NewReadyCluster(), fixture.NewFreshCluster()
 	paused.Status.PausedAt = fixture.TimeAgo(time.Hour)
 	away.Metadata.Name = "away"

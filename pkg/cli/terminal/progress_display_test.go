@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 )
 
-func TestWhatIsDrawnOnATerminalIsOnlyOurOwnDrawing(t *testing.T) {
+func TestOnlyOurOwnControlSequencesReachTheTerminal(t *testing.T) {
 	c := fixture.NewHostile[api.Cluster]()
 	for _, m := range []api.MachineState{api.MachineUp} {
 		for i := range c.Status.Machines {
@@ -42,7 +42,7 @@ func awaitScreen(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("not in time: %s", what)
 }
 
-func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
+func TestProgressBlockIsRedrawnAndFitsTheTerminal(t *testing.T) {
 	term := pseudoterminal.Open(t, 40, 5)
 	now := fixture.Noon
 	c := fixture.NewFreshCluster()
@@ -58,7 +58,7 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 		return strings.HasSuffix(term.Text(), "✔ Provisioning cluster completed successfully.\n")
 	})
 	for _, l := range strings.Split(term.Text(), "\n") {
-		// the last line's words, and no more than the terminal's width before it
+		// the text of the last line, with at most the terminal's width before it
 		if n := len([]rune(printable.Line(l))); n > 48 {
 			t.Errorf("%d characters in %q", n, l)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAWriterPassesOnCharactersThatComeInParts(t *testing.T) {
+func TestWriterPassesOnSplitCharacters(t *testing.T) {
 	var b bytes.Buffer
 	w := &SanitizingWriter{To: &b}
 	for _, part := range strings.Split("✔ 東\u202e\tx\n", "") {

@@ -27,34 +27,34 @@ func newTestSettings(t *testing.T, external bool) *config.Config {
 	return cfg
 }
 
-func TestTheKeyOfExternalServersIsNeverMadeHere(t *testing.T) {
+func TestExternalServersKeyIsNeverCreatedLocally(t *testing.T) {
 	cfg := newTestSettings(t, true)
 	worker := func(cfg *config.Config) ([]byte, error) { return ensureWorkerKey(t.Context(), cfg) }
 	for what, ask := range map[string]func(*config.Config) ([]byte, error){"worker": worker, "reader": ReadSecretsKey} {
 		_, err := ask(cfg)
 		if !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("%s: %v, want that the key is not there", what, err)
+			t.Fatalf("%s: %v, want a missing key", what, err)
 		}
 		for _, says := range []string{cfg.SecretsKeyFile, "skyd team certificates", "SKYCTL_SECRETS_KEY_FILE",
 			"secretsKeyFile"} {
 			if !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: %q does not say %q", what, err, says)
+				t.Errorf("%s: %q lacks %q", what, err, says)
 			}
 		}
 		if _, err := os.Stat(cfg.Dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: something was written into %s: %v", what, cfg.Dir, err)
 		}
 	}
-	want, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile) // as a bundle brings it
+	want, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile) // as from a bundle
 	if err != nil {
 		t.Fatal(err)
 	}
 	if have, err := worker(cfg); err != nil || !bytes.Equal(have, want) {
-		t.Errorf("the key that is there is not used: %v", err)
+		t.Errorf("the existing key is not used: %v", err)
 	}
 }
 
-func TestAReaderOfSkydDevMakesNoKey(t *testing.T) {
+func TestReaderOfSkydDevCreatesNoKey(t *testing.T) {
 	cfg := newTestSettings(t, false)
 	if _, err := ReadSecretsKey(cfg); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "skyd dev") {
 		t.Errorf("a reader: %v", err)

@@ -19,14 +19,14 @@ import (
 	"github.com/sky-shift/skyctl/test/devserver"
 )
 
-// servers are those of a state directory of which the worker has the key, for all tests of this package.
+// servers are shared by all tests of this package.
 var servers *devserver.Servers
 
 func TestMain(m *testing.M) { os.Exit(devserver.RunTests(m, &servers, os.Stderr)) }
 
 var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// newInstallation is one of its own in the servers' etcd, with a key file of its own.
+// newInstallation returns the settings of a new installation in the shared etcd, with its own key file.
 func newInstallation(t *testing.T) *config.Config {
 	t.Helper()
 	cfg := *servers.Config
@@ -65,24 +65,24 @@ func readKey(t *testing.T, cfg *config.Config) []byte {
 	return key
 }
 
-func TestAKeyIsMadeWhereNothingIsSealed(t *testing.T) {
+func TestKeyIsCreatedIfNoSecretIsSealed(t *testing.T) {
 	cfg := newInstallation(t)
 	if _, err := open(t, cfg); err != nil {
 		t.Fatal(err)
 	}
 	made := readKey(t, cfg)
 	if _, err := open(t, cfg); err != nil || !bytes.Equal(readKey(t, cfg), made) {
-		t.Errorf("the second start: %v, or another key", err)
+		t.Errorf("the second start failed or has another key: %v", err)
 	}
 	if err := os.Remove(cfg.SecretsKeyFile); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(t, cfg); err != nil {
-		t.Errorf("without a secret there is nothing to lose: %v", err)
+		t.Errorf("without sealed secrets a new key is created: %v", err)
 	}
 }
 
-func TestAMissingKeyIsNotMadeAnewWhileSecretsAreSealed(t *testing.T) {
+func TestMissingKeyIsNotRecreatedWhileSecretsAreSealed(t *testing.T) {
 	cfg := newInstallation(t)
 	st, err := open(t, cfg)
 	if err != nil {
@@ -95,16 +95,16 @@ func TestAMissingKeyIsNotMadeAnewWhileSecretsAreSealed(t *testing.T) {
 	}
 	_, err = open(t, cfg)
 	if !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("it starts without the key, or fails otherwise: %v", err)
+		t.Fatalf("got %v, want that the key is missing", err)
 	}
 	for _, says := range []string{cfg.SecretsKeyFile, "backup", "secretsKeyFile", "--new-secrets-key",
 		"only delete"} {
 		if !strings.Contains(err.Error(), says) {
-			t.Errorf("%q does not say %q", err, says)
+			t.Errorf("%q lacks %q", err, says)
 		}
 	}
 	if _, err := os.Stat(cfg.SecretsKeyFile); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a key was made: %v", err)
+		t.Errorf("a key was created: %v", err)
 	}
 	if err := os.Rename(away, cfg.SecretsKeyFile); err != nil {
 		t.Fatal(err)
@@ -113,11 +113,11 @@ func TestAMissingKeyIsNotMadeAnewWhileSecretsAreSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := st.ReadSecret(t.Context(), ref, store.SecretSSHKey); err != nil || string(got) != "secret" {
-		t.Errorf("after the key came back: %q, %v", got, err)
+		t.Errorf("with the key restored: %q, %v", got, err)
 	}
 }
 
-func TestAKeyThatDoesNotFitIsRefused(t *testing.T) {
+func TestWrongKeyIsRefused(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		t.Run(fmt.Sprintf("recorded %v", recorded), func(t *testing.T) {
 			cfg := newInstallation(t)
@@ -126,7 +126,7 @@ func TestAKeyThatDoesNotFitIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			sealSecret(t, st, "a")
-			if !recorded { // as the version before left it
+			if !recorded { // as an older version leaves it
 				forgetKeyRecord(t, cfg)
 			}
 			if err := os.Remove(cfg.SecretsKeyFile); err != nil {
@@ -152,7 +152,7 @@ func forgetKeyRecord(t *testing.T, cfg *config.Config) {
 	}
 }
 
-func TestANewKeyIsMadeWhereSomebodyAsksForIt(t *testing.T) {
+func TestNewSecretsKeyFlagCreatesAKey(t *testing.T) {
 	for _, missing := range []bool{true, false} {
 		t.Run(fmt.Sprintf("missing %v", missing), func(t *testing.T) {
 			cfg := newInstallation(t)
@@ -181,11 +181,11 @@ func TestANewKeyIsMadeWhereSomebodyAsksForIt(t *testing.T) {
 			}
 			aside, err := filepath.Glob(cfg.SecretsKeyFile + ".*")
 			if want := map[bool]int{true: 0, false: 1}[missing]; err != nil || len(aside) != want {
-				t.Errorf("%d keys were kept, want %d: %v", len(aside), want, err)
+				t.Errorf("%d keys were set aside, want %d: %v", len(aside), want, err)
 			}
 			putKey(t, cfg, first)
 			if _, err := open(t, cfg); err == nil || !strings.Contains(err.Error(), "since 2026-11-28") {
-				t.Errorf("the first key came back: %v", err)
+				t.Errorf("the first key was accepted again: %v", err)
 			}
 		})
 	}

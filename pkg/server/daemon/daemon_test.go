@@ -27,7 +27,7 @@ func testConfig(t *testing.T) *config.Config {
 	return c
 }
 
-// writeScript makes an executable that stands for skyd.
+// writeScript writes an executable script in place of skyd.
 func writeScript(t *testing.T, body string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), binaryName)
@@ -37,7 +37,7 @@ func writeScript(t *testing.T, body string) string {
 	return name
 }
 
-func TestALockIsHeldByOneAndAskingDoesNotDisturbIt(t *testing.T) {
+func TestLockHasOneHolderAndQueriesDoNotDropIt(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lock")
 	if pid, err := FindLockHolder(name); pid != 0 || err != nil {
 		t.Errorf("before: %d, %v", pid, err)
@@ -46,7 +46,7 @@ func TestALockIsHeldByOneAndAskingDoesNotDisturbIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // asking opens and closes the file, which would drop a lock of the usual kind
+	for range 2 { // a query opens and closes the file, which would drop a POSIX lock
 		if pid, err := FindLockHolder(name); pid != os.Getpid() || err != nil {
 			t.Errorf("held: %d, %v", pid, err)
 		}
@@ -68,14 +68,14 @@ func TestALockIsHeldByOneAndAskingDoesNotDisturbIt(t *testing.T) {
 	_ = again.Release()
 }
 
-func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
+func TestStatusTrustsTheLockNotTheFiles(t *testing.T) {
 	c := testConfig(t)
 	old := State{PID: 1, UIAddress: "http://127.0.0.1:1"}
 	if err := PublishState(c, old); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := FindRunning(c); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("files of a killed one: %v", err)
+		t.Errorf("with the files of a killed skyd: %v", err)
 	}
 	lock, err := AcquireLock(c.LockFile())
 	if err != nil {
@@ -83,7 +83,7 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 	}
 	defer func() { _ = lock.Release() }()
 	if s, err := FindRunning(c); !errors.Is(err, ErrNotReady) || s.PID != os.Getpid() {
-		t.Errorf("files of a killed one, while its successor starts: %+v, %v", s, err)
+		t.Errorf("with the files of a killed skyd, while its successor starts: %+v, %v", s, err)
 	}
 	mine := State{PID: os.Getpid(), UIAddress: "http://127.0.0.1:2", TemporalAddress: "127.0.0.1:3",
 		EtcdEndpoint: "https://127.0.0.1:4",
@@ -98,7 +98,7 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 	got.ApplyTo(c)
 	if c.Temporal.Address != "127.0.0.1:3" || c.Temporal.Namespace != "n" ||
 		c.Etcd.Endpoints[0] != "https://127.0.0.1:4" || c.UI.Address != "http://127.0.0.1:2" {
-		t.Errorf("the settings don't follow: %+v", c)
+		t.Errorf("ApplyTo did not change the settings: %+v", c)
 	}
 	if err := WithdrawState(c); err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 	}
 }
 
-func TestStopNeverSignalsAStrangerWithTheNumber(t *testing.T) {
+func TestStopDoesNotSignalAReusedProcessID(t *testing.T) {
 	c := testConfig(t)
 	stranger := exec.Command("sleep", "60")
 	if err := stranger.Start(); err != nil {
@@ -116,7 +116,7 @@ func TestStopNeverSignalsAStrangerWithTheNumber(t *testing.T) {
 	}
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 	number := fmt.Appendf(nil, "%10d\n", stranger.Process.Pid)
-	for _, name := range []string{c.PIDFile(), c.LockFile()} { // as a kill and a reused number leave them
+	for _, name := range []string{c.PIDFile(), c.LockFile()} { // left by a killed skyd whose id was reused
 		if err := os.WriteFile(name, number, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestStopNeverSignalsAStrangerWithTheNumber(t *testing.T) {
 	if err := Stop(t.Context(), c); err != nil {
 		t.Error(err)
 	}
-	// The lock is held, and its file has a stranger's number: by somebody whom this process can't see.
+	// The lock is held by a process that is not visible: its file has the id of another process.
 	lock, err := AcquireLock(c.LockFile())
 	if err != nil {
 		t.Fatal(err)
@@ -133,16 +133,16 @@ func TestStopNeverSignalsAStrangerWithTheNumber(t *testing.T) {
 	if err := os.WriteFile(c.LockFile(), number, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Stop(t.Context(), c); err == nil || !strings.Contains(err.Error(), "can't see") {
-		t.Errorf("a holder that can't be seen: %v", err)
+	if err := Stop(t.Context(), c); err == nil || !strings.Contains(err.Error(), "not visible") {
+		t.Errorf("an invisible holder: %v", err)
 	}
 	if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stranger.Process.Pid)); err != nil ||
 		strings.Contains(string(state), ") Z") {
-		t.Errorf("the stranger is gone: %s, %v", state, err)
+		t.Errorf("the other process is gone: %s, %v", state, err)
 	}
 }
 
-func TestTheErrorOfAFailedStartHasTheLastLinesOfThisStart(t *testing.T) {
+func TestFailedStartErrorHasTheLastLogLines(t *testing.T) {
 	c := testConfig(t)
 	if err := os.WriteFile(c.LogFile(), []byte("of an earlier start\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -154,17 +154,17 @@ func TestTheErrorOfAFailedStartHasTheLastLinesOfThisStart(t *testing.T) {
 	}
 	for _, want := range []string{"exit status 3", "line 29", "in " + c.Dir + ": no luck"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q doesn't say %q", err, want)
+			t.Errorf("%q lacks %q", err, want)
 		}
 	}
 	for _, not := range []string{"earlier", "line 5\n"} {
 		if strings.Contains(err.Error(), not) {
-			t.Errorf("%q says %q", err, not)
+			t.Errorf("%q contains %q", err, not)
 		}
 	}
 }
 
-func TestALongLogIsPutAside(t *testing.T) {
+func TestLongLogIsMovedAside(t *testing.T) {
 	c := testConfig(t)
 	if err := os.WriteFile(c.LogFile(), make([]byte, logMaxBytes+1), 0o600); err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestALongLogIsPutAside(t *testing.T) {
 	}
 }
 
-func TestABinaryThatIsMissingIsNamed(t *testing.T) {
+func TestMissingBinaryIsNamed(t *testing.T) {
 	c := testConfig(t)
 	if _, err := EnsureRunning(t.Context(), c, "/nowhere/skyd"); err == nil ||
 		!strings.Contains(err.Error(), "/nowhere/skyd") {
@@ -189,7 +189,7 @@ func TestABinaryThatIsMissingIsNamed(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	if _, err := FindSkyd(); err == nil || !strings.Contains(err.Error(), "skyd") {
-		t.Errorf("nowhere to be found: %v", err)
+		t.Errorf("skyd does not exist: %v", err)
 	}
 	path := writeScript(t, "")
 	t.Setenv("PATH", filepath.Dir(path))
@@ -198,7 +198,7 @@ func TestABinaryThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-func TestAnErrorThatIsLoggedAndToldIsShownOnce(t *testing.T) {
+func TestRepeatedErrorIsShownOnce(t *testing.T) {
 	c := testConfig(t)
 	_, err := EnsureRunning(t.Context(), c, writeScript(t,
 		`echo "skyd: no port"; echo "no port"; echo other; echo other; exit 1`))
@@ -207,7 +207,7 @@ func TestAnErrorThatIsLoggedAndToldIsShownOnce(t *testing.T) {
 	}
 }
 
-func TestFilesOfTheServerThatArePipesAreToldAndNotWaitedFor(t *testing.T) {
+func TestServerFilesThatArePipesAreReported(t *testing.T) {
 	for what, name := range map[string]func(*config.Config) string{
 		"log": (*config.Config).LogFile, "lock": (*config.Config).LockFile,
 		"start lock": func(c *config.Config) string { return filepath.Join(c.Dir, "start.lock") },

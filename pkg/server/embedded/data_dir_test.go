@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-func TestWhatIsStoredOutlivesAStop(t *testing.T) {
+func TestStoredDataOutlivesAStop(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	s := startStack(t, c)
 	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(contextWithin(t, time.Minute), "k", "v"); err != nil {
@@ -31,7 +31,7 @@ func TestWhatIsStoredOutlivesAStop(t *testing.T) {
 	}
 }
 
-func TestAServerThatStopsByItselfIsNoticed(t *testing.T) {
+func TestUnexpectedStopOfAServerIsReported(t *testing.T) {
 	s := startStack(t, testConfig(t, t.TempDir()))
 	s.etcd.Server.HardStop()
 	select {
@@ -40,19 +40,19 @@ func TestAServerThatStopsByItselfIsNoticed(t *testing.T) {
 			t.Errorf("the reason is %v", s.Err())
 		}
 	case <-contextWithin(t, time.Minute).Done():
-		t.Error("nobody noticed that etcd stopped")
+		t.Error("the stop of etcd was not reported")
 	}
 }
 
-func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
+func TestInterruptedCreationIsRestarted(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		files []string
 	}{
-		{"before the mark was there", []string{".unfinished-1234"}},
-		{"before anything", []string{"unfinished"}},
-		{"before the database was whole", []string{"unfinished", "temporal.db"}},
-		{"before etcd was whole", []string{"unfinished", "temporal.db", "version.json", "etcd/member/wal/0.tmp"}},
+		{"before the mark was written", []string{".unfinished-1234"}},
+		{"before any data", []string{"unfinished"}},
+		{"before the database was complete", []string{"unfinished", "temporal.db"}},
+		{"before etcd was complete", []string{"unfinished", "temporal.db", "version.json", "etcd/member/wal/0.tmp"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := testConfig(t, t.TempDir())
@@ -70,17 +70,17 @@ func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := os.Stat(d.etcdDir()); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("etcd's half-made directory is still there (%v)", err)
+				t.Errorf("etcd's incomplete directory still exists (%v)", err)
 			}
 			if data, err := os.ReadFile(d.databasePath()); err != nil ||
 				!strings.HasPrefix(string(data), "SQLite format 3") {
-				t.Errorf("the database isn't one: %.20q, %v", data, err)
+				t.Errorf("the database is not valid: %.20q, %v", data, err)
 			}
 		})
 	}
 }
 
-func TestCertificatesAreRenewedWhenTheyMustBeAndOnlyThen(t *testing.T) {
+func TestCertificatesAreRenewedOnlyWhenNeeded(t *testing.T) {
 	now := time.Now()
 	for _, tt := range []struct {
 		name    string
@@ -88,9 +88,9 @@ func TestCertificatesAreRenewedWhenTheyMustBeAndOnlyThen(t *testing.T) {
 		at      time.Time
 		renewed string
 	}{
-		{"all well", nil, now, ""},
-		{"leaves near their end", nil, now.Add(leafLifetime * 5 / 6), "server client ui"},
-		{"CA near its end", nil, now.Add(10 * 365 * 24 * time.Hour * 5 / 6), "ca server client ui"},
+		{"all valid", nil, now, ""},
+		{"certificates that expire soon", nil, now.Add(leafLifetime * 5 / 6), "server client ui"},
+		{"CA that expires soon", nil, now.Add(10 * 365 * 24 * time.Hour * 5 / 6), "ca server client ui"},
 		{"a key lost", func(t *testing.T, c *config.Config) { removeFile(t, c.PKIFile("ui.key")) }, now, "ui"},
 		{"the CA lost", func(t *testing.T, c *config.Config) {
 			removeFile(t, c.PKIFile("ca.crt"))

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/await"
 )
 
-func TestEtcdTakesWritesAgainThoughItsAlarmWasRaised(t *testing.T) {
+func TestEtcdAcceptsWritesAfterASpaceAlarm(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	s := startStack(t, c)
 	ctx := contextWithin(t, time.Minute)
@@ -22,35 +22,35 @@ func TestEtcdTakesWritesAgainThoughItsAlarmWasRaised(t *testing.T) {
 	e := etcdClient(t, c, clientTLS(t, c.Etcd.TLS))
 	if err := await.Success(ctx, pollInterval,
 		func() error { _, err := e.Put(ctx, "k", "v"); return err }); err != nil {
-		t.Errorf("somebody has to take the alarm away: %v", err)
+		t.Errorf("the alarm was not cleared: %v", err)
 	}
 	if left := s.etcd.Server.Alarms(); len(left) > 0 {
 		t.Errorf("alarms are left: %v", left)
 	}
 }
 
-func TestEtcdIsNotRewrittenAgainAndAgainInVain(t *testing.T) {
+func TestFailedSpaceReclaimsBackOff(t *testing.T) {
 	var pause time.Duration
 	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
 		if pause = nextReclaimDelay(pause, errors.New("still too large")); pause != want {
-			t.Errorf("after try %d: %v, want %v", i+1, pause, want)
+			t.Errorf("after attempt %d: %v, want %v", i+1, pause, want)
 		}
 	}
 	if last := nextReclaimDelay(20*time.Minute, errors.New("still too large")); last != reclaimRetryMaxDelay {
 		t.Errorf("at most %v, want %v", last, reclaimRetryMaxDelay)
 	}
 	if after := nextReclaimDelay(pause, nil); after != 0 {
-		t.Errorf("%v after one that worked", after)
+		t.Errorf("%v after a success, want none", after)
 	}
 }
 
-func TestOnlyRoomIsMadeForEtcd(t *testing.T) {
+func TestOnlySpaceAlarmsAreCleared(t *testing.T) {
 	space := &pb.AlarmMember{MemberID: 1, Alarm: pb.AlarmType_NOSPACE}
 	corrupt := &pb.AlarmMember{MemberID: 1, Alarm: pb.AlarmType_CORRUPT}
 	if got := spaceAlarms([]*pb.AlarmMember{corrupt, space}); len(got) != 1 || got[0] != space {
 		t.Errorf("got %v", got)
 	}
 	if got := spaceAlarms([]*pb.AlarmMember{corrupt}); len(got) > 0 {
-		t.Errorf("a database that is corrupt is rewritten for %v", got)
+		t.Errorf("a corrupt database is rewritten for %v", got)
 	}
 }

@@ -18,7 +18,7 @@ func countRequest(c *config.Config, query string) *workflowservice.CountWorkflow
 	return &workflowservice.CountWorkflowExecutionsRequest{Namespace: c.Temporal.Namespace, Query: query}
 }
 
-// listeningAddresses gives the TCP addresses that this process listens on, as the kernel has them.
+// listeningAddresses returns the TCP addresses on which this process listens, from the kernel.
 func listeningAddresses(t *testing.T) []*net.TCPAddr {
 	t.Helper()
 	sockets := map[string]bool{}
@@ -49,7 +49,7 @@ func listeningAddresses(t *testing.T) []*net.TCPAddr {
 	return found
 }
 
-// kernelAddress reads "0100007F:1C41": words of four bytes, each the wrong way round, and a port.
+// kernelAddress parses "0100007F:1C41": little-endian words of four bytes, and a port.
 func kernelAddress(t *testing.T, s string) *net.TCPAddr {
 	t.Helper()
 	host, port, _ := strings.Cut(s, ":")

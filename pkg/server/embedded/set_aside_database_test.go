@@ -18,7 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// outdate makes a data directory look as another version of Temporal left it.
+// outdate makes a data directory look as if another version of Temporal had written it.
 func outdate(t *testing.T, d dataDir, version string) {
 	t.Helper()
 	err := os.Remove(d.schemaVersionPath())
@@ -30,7 +30,7 @@ func outdate(t *testing.T, d dataDir, version string) {
 	}
 }
 
-func TestADatabaseOfAnotherSchemaIsSetAsideAndEtcdStays(t *testing.T) {
+func TestDatabaseOfAnotherSchemaIsSetAside(t *testing.T) {
 	want, err := currentSchema()
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +45,10 @@ func TestADatabaseOfAnotherSchemaIsSetAsideAndEtcdStays(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// What d9e060a had was of this form; a schema that is really older can't be had without an older Temporal.
+	// This is the form that d9e060a wrote. A really older schema would need an older Temporal.
 	outdate(t, d, `{"version":"`+want.Version+`","visibility":"`+want.Visibility+`","sha256":"0123456789"}`)
 
-	// Temporal keeps a database open, by its path, as long as the process lives; a new version is another process.
+	// Temporal keeps a database open by its path until the process exits. A new version runs in another process.
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(c.Dir, link); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func executions(t *testing.T, name string) (n int) {
 	return n
 }
 
-// createFinishedData is a data directory as a stop leaves it, with files that stand for data.
+// createFinishedData creates a data directory as after a stop, with dummy files.
 func createFinishedData(t *testing.T) (*config.Config, dataDir, schemaVersion) {
 	t.Helper()
 	c := testConfig(t, t.TempDir())
@@ -130,25 +130,25 @@ func createFinishedData(t *testing.T) (*config.Config, dataDir, schemaVersion) {
 	return c, d, want
 }
 
-func TestSettingADatabaseAsideMayBeCutShortAnywhere(t *testing.T) {
+func TestInterruptedSetAsideIsCompleted(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	for _, tt := range []struct {
 		name string
 		cut  func(d dataDir) error
 	}{
-		{"before anything", func(dataDir) error { return nil }},
-		{"once the list says where to", func(d dataDir) error {
+		{"before any change", func(dataDir) error { return nil }},
+		{"after the list names the directory", func(d dataDir) error {
 			return d.writeSetAsideList([]daemon.SetAsideDatabase{{Dir: filepath.Join(d.dir, "temporal-1"),
 				Schema: "old", At: time.Now()}})
 		}},
-		{"with the log moved", func(d dataDir) error {
+		{"after the log moved", func(d dataDir) error {
 			dir := filepath.Join(d.dir, "temporal-1")
 			return errors.Join(d.writeSetAsideList(
 				[]daemon.SetAsideDatabase{{Dir: dir, Schema: "old", At: time.Now()}}), os.Mkdir(dir, 0o700),
 				os.Rename(d.databasePath()+"-wal", filepath.Join(dir, "temporal.db-wal")))
 		}},
-		{"with all moved", func(d dataDir) error { _, err := d.setDatabaseAside("old"); return err }},
-		{"with half a new database", func(d dataDir) error {
+		{"after all files moved", func(d dataDir) error { _, err := d.setDatabaseAside("old"); return err }},
+		{"with an incomplete new database", func(d dataDir) error {
 			_, err := d.setDatabaseAside("old")
 			return errors.Join(err, os.WriteFile(d.databasePath(), []byte("half"), 0o600),
 				os.WriteFile(d.databasePath()+"-wal", []byte("half"), 0o600))
@@ -164,7 +164,7 @@ func TestSettingADatabaseAsideMayBeCutShortAnywhere(t *testing.T) {
 			if err := tt.cut(d); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // and the start after that changes nothing
+			for range 2 { // the second start changes nothing
 				if _, err := prepareDataDir(t.Context(), c, quiet); err != nil {
 					t.Fatal(err)
 				}
@@ -174,21 +174,21 @@ func TestSettingADatabaseAsideMayBeCutShortAnywhere(t *testing.T) {
 				}
 				kept, err := os.ReadFile(filepath.Join(aside[0].Dir, "temporal.db"))
 				if err != nil || string(kept) != string(old) {
-					t.Errorf("the old database is not what it was: %d bytes, %v", len(kept), err)
+					t.Errorf("the old database has changed: %d bytes, %v", len(kept), err)
 				}
 				if wal, err := os.ReadFile(filepath.Join(aside[0].Dir, "temporal.db-wal")); err != nil ||
 					string(wal) != "the last of it" {
 					t.Errorf("its log is %q, %v", wal, err)
 				}
 				if executions(t, d.databasePath()) != 0 {
-					t.Error("the new database is none")
+					t.Error("the new database is not valid")
 				}
 			}
 		})
 	}
 }
 
-func TestADatabaseWithoutItsVersionIsSetAsideToo(t *testing.T) {
+func TestDatabaseWithoutAVersionIsSetAside(t *testing.T) {
 	for name, version := range map[string]string{"unreadable": "{", "missing": ""} {
 		t.Run(name, func(t *testing.T) {
 			c, d, want := createFinishedData(t)
@@ -206,19 +206,19 @@ func TestADatabaseWithoutItsVersionIsSetAsideToo(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatLacksEtcdsDataIsRefused(t *testing.T) {
-	t.Run("etcd's own", func(t *testing.T) {
+func TestDataDirWithoutEtcdDataIsRefused(t *testing.T) {
+	t.Run("etcd's data", func(t *testing.T) {
 		c, d, _ := createFinishedData(t)
 		if err := os.RemoveAll(d.etcdDir()); err != nil {
 			t.Fatal(err)
 		}
 		_, err := prepareDataDir(t.Context(), c, slog.New(slog.DiscardHandler))
-		assertRefused(t, err, d.etcdDir(), "backup", "go on billing")
+		assertRefused(t, err, d.etcdDir(), "backup", "costing money")
 		if _, err := os.Stat(d.etcdDir()); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("it was begun anew: %v", err)
+			t.Errorf("an empty database was created: %v", err)
 		}
 	})
-	t.Run("all of the server's", func(t *testing.T) {
+	t.Run("all of the server's data", func(t *testing.T) {
 		c, d, _ := createFinishedData(t)
 		err := errors.Join(os.RemoveAll(d.dir), os.MkdirAll(c.ClusterDir("dev"), 0o700),
 			os.WriteFile(c.SecretsKeyFile, nil, 0o600))
@@ -226,18 +226,18 @@ func TestADirectoryThatLacksEtcdsDataIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = prepareDataDir(t.Context(), c, slog.New(slog.DiscardHandler))
-		assertRefused(t, err, c.ServerDir(), "dev", "backup", "go on billing")
+		assertRefused(t, err, c.ServerDir(), "dev", "backup", "costing money")
 	})
 }
 
 func assertRefused(t *testing.T, err error, says ...string) {
 	t.Helper()
 	if err == nil {
-		t.Fatal("it starts")
+		t.Fatal("the start succeeded")
 	}
 	for _, s := range says {
 		if !strings.Contains(err.Error(), s) {
-			t.Errorf("%q does not say %q", err, s)
+			t.Errorf("%q lacks %q", err, s)
 		}
 	}
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// testConfig are those of a fresh state directory, on ports that nothing uses.
+// testConfig returns the settings of a new state directory with free ports.
 func testConfig(t *testing.T, dir string) *config.Config {
 	t.Helper()
 	env, err := freeport.DevEnviron(dir)
@@ -102,9 +102,9 @@ func contextWithin(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// The stack is started once for all that only looks at it.
-func TestTheStack(t *testing.T) {
-	// A name that a URL would have to escape.
+// The stack is started once for all subtests, which do not change it.
+func TestStack(t *testing.T) {
+	// A name that needs escaping in a URL.
 	c := testConfig(t, filepath.Join(t.TempDir(), "a state?dir#1 100%"))
 	s := startStack(t, c)
 
@@ -114,15 +114,15 @@ func TestTheStack(t *testing.T) {
 	t.Run("listens on loopback only", func(t *testing.T) {
 		for _, l := range listeningAddresses(t) {
 			if !l.IP.IsLoopback() {
-				t.Errorf("%v is open to other machines", l)
+				t.Errorf("%v is reachable from other machines", l)
 			}
 		}
 	})
-	t.Run("keeps its files to this person", func(t *testing.T) { keepsFilesPrivate(t, c) })
-	t.Run("has a UI that reads", func(t *testing.T) { uiReads(t, c) })
-	t.Run("has a UI that can't write", func(t *testing.T) { uiCantWrite(t, c) })
-	t.Run("has a UI for loopback names alone", func(t *testing.T) { uiKnowsItsNames(t, c) })
-	t.Run("has a UI whose slashes in names write nothing", func(t *testing.T) { uiIsNotTalkedIntoAWrite(t, c) })
+	t.Run("restricts its files to this user", func(t *testing.T) { keepsFilesPrivate(t, c) })
+	t.Run("has a UI that can read", func(t *testing.T) { uiReads(t, c) })
+	t.Run("has a UI that cannot write", func(t *testing.T) { uiRejectsWrites(t, c) })
+	t.Run("has a UI for loopback names only", func(t *testing.T) { uiRejectsForeignHosts(t, c) })
+	t.Run("has a UI that cannot write through encoded slashes", func(t *testing.T) { uiRejectsEncodedWrites(t, c) })
 	t.Run("refuses a second start on the same data", func(t *testing.T) {
 		other := testConfig(t, c.Dir)
 		_, err := StartServers(t.Context(), testOptions(t, other))
@@ -143,7 +143,7 @@ func TestTheStack(t *testing.T) {
 			t.Errorf("it wrote into %s (%v)", other.ServerDir(), err)
 		}
 	})
-	t.Run("runs on", func(t *testing.T) {
+	t.Run("is still running", func(t *testing.T) {
 		select {
 		case <-s.Done():
 			t.Error(s.Err())
@@ -178,7 +178,7 @@ func runsWorkflows(t *testing.T, c *config.Config) {
 	if err := run.Get(ctx, &got); err != nil || got != "hello ada" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	err = await.Success(ctx, pollInterval, func() error { // visibility follows the workflow
+	err = await.Success(ctx, pollInterval, func() error { // visibility is updated after the workflow
 		n, err := tc.CountWorkflow(ctx, countRequest(c, `ClusterName = "ada" AND Operation = "provision"`))
 		if err == nil && n.Count != 1 {
 			err = fmt.Errorf("%d workflows are listed", n.Count)
@@ -225,8 +225,8 @@ func runsSchedules(t *testing.T, c *config.Config) {
 	}
 }
 
-// refusesStrangers asks every port of this process but the UI's, those of Temporal's services among themselves
-// included.
+// refusesStrangers tries every port of this process except the UI's, including the internal ports of Temporal's
+// services.
 func refusesStrangers(t *testing.T, c *config.Config) {
 	known := clientTLS(t, c.Temporal.TLS)
 	stranger := &tls.Config{RootCAs: known.RootCAs, NextProtos: []string{"h2"}}
@@ -245,7 +245,7 @@ func refusesStrangers(t *testing.T, c *config.Config) {
 		}
 	}
 	if asked != 5 {
-		t.Errorf("asked %d ports, there should be etcd's and four of Temporal's", asked)
+		t.Errorf("tried %d ports, want etcd's and four of Temporal's", asked)
 	}
 	if _, err := temporalClient(contextWithin(t, 5*time.Second), c, stranger); err == nil {
 		t.Error("Temporal let in a client without a certificate")
@@ -258,7 +258,7 @@ func refusesStrangers(t *testing.T, c *config.Config) {
 	}
 }
 
-// handshake goes as far as the first byte from the server, which is when a client learns that TLS 1.3 refused it.
+// handshake waits for the first byte from the server: only then does a client of TLS 1.3 learn that it was refused.
 func handshake(address string, conf *tls.Config) error {
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, conf)
 	if err != nil {
@@ -315,9 +315,9 @@ func uiReads(t *testing.T, c *config.Config) {
 	}
 }
 
-func uiCantWrite(t *testing.T, c *config.Config) {
+func uiRejectsWrites(t *testing.T, c *config.Config) {
 	url := c.UI.Address + "/api/v1/namespaces/" + c.Temporal.Namespace + "/workflows/cluster%2Fada"
-	// With the token against forged requests that the UI gives to its own pages.
+	// With the CSRF token that the UI gives to its own pages.
 	page, err := http.Get(c.UI.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func uiCantWrite(t *testing.T, c *config.Config) {
 			t.Errorf("POST %s: %s", verb, resp.Status)
 		}
 	}
-	// And were it to try all the same, Temporal refuses.
+	// Temporal also rejects writes with the UI's certificate.
 	ctx := contextWithin(t, time.Minute)
 	files := config.TLS{CA: c.PKIFile("ca.crt"), Cert: c.PKIFile("ui.crt"), Key: c.PKIFile("ui.key")}
 	tc, err := temporalClient(ctx, c, clientTLS(t, files))

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// askUI sends a request to the UI with the token against forged requests that it gives to its own pages.
-func askUI(t *testing.T, c *config.Config, method, path, host, origin string) (int, string) {
+// requestUI sends a request to the UI with the CSRF token that it gives to its own pages.
+func requestUI(t *testing.T, c *config.Config, method, path, host, origin string) (int, string) {
 	t.Helper()
 	page, err := directClient.Get("http://" + config.LoopbackAddress(c.Dev.UIPort) + "/healthz")
 	if err != nil {
@@ -48,15 +48,15 @@ func askUI(t *testing.T, c *config.Config, method, path, host, origin string) (i
 	return resp.StatusCode, string(body)
 }
 
-// uiKnowsItsNames holds the UI against pages whose own name was made to point to this machine.
-func uiKnowsItsNames(t *testing.T, c *config.Config) {
+// uiRejectsForeignHosts checks that the UI rejects pages whose own host name points to this computer (DNS rebinding).
+func uiRejectsForeignHosts(t *testing.T, c *config.Config) {
 	port := strconv.Itoa(c.Dev.UIPort)
 	for _, path := range []string{"/", "/healthz", "/api/v1/settings", "/api/v1/namespaces/" + c.Temporal.Namespace +
 		"/workflows"} {
 		for host, want := range map[string]int{
 			"localhost:" + port: http.StatusOK, "127.0.0.1:" + port: http.StatusOK, "[::1]:" + port: http.StatusOK,
 			"LocalHost:" + port: http.StatusOK, "localhost": http.StatusOK, "[::1]": http.StatusOK,
-			"localhost:9000":                 http.StatusOK, // an SSH tunnel's
+			"localhost:9000":                 http.StatusOK, // through an SSH tunnel
 			"evil.example":                   http.StatusMisdirectedRequest,
 			"evil.example:" + port:           http.StatusMisdirectedRequest,
 			"localhost.evil.example:" + port: http.StatusMisdirectedRequest,
@@ -64,7 +64,7 @@ func uiKnowsItsNames(t *testing.T, c *config.Config) {
 			"0.0.0.0:" + port:                http.StatusMisdirectedRequest,
 			"192.168.0.7:" + port:            http.StatusMisdirectedRequest,
 		} {
-			status, body := askUI(t, c, http.MethodGet, path, host, "")
+			status, body := requestUI(t, c, http.MethodGet, path, host, "")
 			if status != want || want != http.StatusOK && !strings.Contains(body, "localhost") {
 				t.Errorf("%s of %s: %d, want %d: %.100s", path, host, status, want, body)
 			}
@@ -77,19 +77,19 @@ func uiKnowsItsNames(t *testing.T, c *config.Config) {
 		"https://localhost:" + port: http.StatusForbidden,
 		"null":                      http.StatusForbidden,
 	} {
-		if status, body := askUI(t, c, http.MethodGet, "/api/v1/settings", "localhost:"+port, origin); status != want {
+		if status, body := requestUI(t, c, http.MethodGet, "/api/v1/settings", "localhost:"+port, origin); status != want {
 			t.Errorf("from %s: %d, want %d: %.100s", origin, status, want, body)
 		}
 	}
 }
 
-// uiIsNotTalkedIntoAWrite: the UI's own filter of writes reads a path with its slashes decoded, and takes the start of
-// a workflow of such a name for a query. What stops it is Temporal's authorizer, by the UI's certificate.
-func uiIsNotTalkedIntoAWrite(t *testing.T, c *config.Config) {
+// uiRejectsEncodedWrites: the UI's write filter decodes the slashes of a path, and takes the start of a workflow with
+// such a name for a query. Temporal's authorizer rejects it because of the UI's certificate.
+func uiRejectsEncodedWrites(t *testing.T, c *config.Config) {
 	workflows := "/api/v1/namespaces/" + c.Temporal.Namespace + "/workflows/"
 	for _, path := range []string{"a%2Fquery%2Fb", "a%2Fquery%2Fb/terminate", "a%2Fquery%2Fb/signal/x",
 		"a%2Fquery%2Fb/cancel"} {
-		if status, body := askUI(t, c, http.MethodPost, workflows+path, "", ""); status != http.StatusForbidden ||
+		if status, body := requestUI(t, c, http.MethodPost, workflows+path, "", ""); status != http.StatusForbidden ||
 			strings.Contains(body, "origins") {
 			t.Errorf("POST %s: %d, want Temporal's refusal: %.200s", path, status, body)
 		}

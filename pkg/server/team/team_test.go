@@ -26,7 +26,7 @@ func ensureCertificates(t *testing.T, dir string, after time.Duration, hosts ...
 	return renewed
 }
 
-func TestCertificatesAreMadeAnewOnlyWhereTheyHaveTo(t *testing.T) {
+func TestCertificatesAreRenewedOnlyWhenNeeded(t *testing.T) {
 	dir := t.TempDir()
 	all := []string{"postgres", "temporal", "etcd", "ui", "worker"}
 	if got := ensureCertificates(t, dir, 0); !slices.Equal(got, all) {
@@ -36,14 +36,14 @@ func TestCertificatesAreMadeAnewOnlyWhereTheyHaveTo(t *testing.T) {
 		t.Errorf("an hour later: %v", got)
 	}
 	if got := ensureCertificates(t, dir, time.Hour, "skyctl.example.com", "10.0.0.5"); !slices.Equal(got, all[:3]) {
-		t.Errorf("with further hosts: %v, want those that serve", got)
+		t.Errorf("with further hosts: %v, want the servers", got)
 	}
 	if got := ensureCertificates(t, dir, 300*24*time.Hour, "skyctl.example.com", "10.0.0.5"); !slices.Equal(got, all) {
 		t.Errorf("300 days later: %v", got)
 	}
 }
 
-func TestASetUpThatWasCutShortIsCompletedAndKeepsItsSecrets(t *testing.T) {
+func TestInterruptedSetUpIsCompletedWithTheSameSecrets(t *testing.T) {
 	dir := t.TempDir()
 	ensureCertificates(t, dir, 0)
 	kept := map[string][]byte{}
@@ -56,7 +56,7 @@ func TestASetUpThatWasCutShortIsCompletedAndKeepsItsSecrets(t *testing.T) {
 		}
 	}
 	if got := ensureCertificates(t, dir, 0); !slices.Equal(got, []string{"etcd", "ui"}) {
-		t.Errorf("made anew: %v", got)
+		t.Errorf("renewed: %v", got)
 	}
 	read(t, dir, "etcd/ca.crt")
 	for name, data := range kept {
@@ -75,16 +75,16 @@ func read(t *testing.T, elem ...string) []byte {
 	return data
 }
 
-func TestEachDirectoryGoesToTheUserOfItsService(t *testing.T) {
+func TestEachDirectoryIsOwnedByItsServicesUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		dir := t.TempDir()
 		if _, err := (Certificates{Dir: dir, Now: start, GiveAway: true}).Ensure(); err == nil {
-			t.Error("somebody who isn't root gave files away")
+			t.Error("a user other than root changed the owner of files")
 		}
 		return
 	}
 	dir := t.TempDir()
-	for range 2 { // the second time they belong to others already
+	for range 2 { // the second time they have their owners already
 		if _, err := (Certificates{Dir: dir, Now: start, GiveAway: true}).Ensure(); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestEachDirectoryGoesToTheUserOfItsService(t *testing.T) {
 	}
 }
 
-func TestABundleIsAllThatSettingsNeed(t *testing.T) {
+func TestBundleHasEverythingThatSettingsNeed(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	ensureCertificates(t, dir, 0)
 	m := DefaultMember()
@@ -158,12 +158,12 @@ func TestABundleIsAllThatSettingsNeed(t *testing.T) {
 	}
 }
 
-func TestABundleIsRefusedWithoutANameOrAnAuthority(t *testing.T) {
+func TestBundleNeedsANameAndAnAuthority(t *testing.T) {
 	m := DefaultMember()
 	m.Dir, m.Now = t.TempDir(), start
 	for _, name := range []string{"", "../ann", "-ann", "ann\nbob", strings.Repeat("a", 64)} {
 		m.Name = name
-		if err := m.WriteBundle(io.Discard); err == nil || !strings.Contains(err.Error(), "the member's name") {
+		if err := m.WriteBundle(io.Discard); err == nil || !strings.Contains(err.Error(), "invalid member name") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
