@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// at has all machines be where the record says: 10.0.0.<index> inside, 20.0.0.<index> outside.
+// at puts all machines at their recorded addresses: private 10.0.0.<index>, public 20.0.0.<index>.
 func (s *scene) at() {
 	for i := range s.c.Status.Machines {
 		m := s.record(i)
@@ -19,7 +19,7 @@ func (s *scene) at() {
 	}
 }
 
-// list has the cloud list a machine at addresses.
+// list makes the cloud list a machine at addresses.
 func (s *scene) list(i int, public, private string) {
 	for j := range s.w.Listed {
 		if s.w.Listed[j].Index == i {
@@ -28,7 +28,7 @@ func (s *scene) list(i int, public, private string) {
 	}
 }
 
-// configured has RKE2 on a machine be configured for where it is now.
+// configured makes the configuration of RKE2 on a machine match its present addresses.
 func (s *scene) configured(i int) {
 	s.record(i).ConfiguredFor = s.record(i).ConfigAddresses(s.record(0))
 }
@@ -46,7 +46,7 @@ func TestAddressesThatChanged(t *testing.T) {
 	hold(t, []rule{
 		{"none", func(s *scene) { s.at() }, "", "", ""},
 		{"the record has none", func(s *scene) { s.list(1, "20.0.0.1", "10.0.0.1") }, "", "", ""},
-		{"the cloud says none", func(s *scene) { s.at(); s.list(1, "", "") }, "", "", ""},
+		{"the cloud reports none", func(s *scene) { s.at(); s.list(1, "", "") }, "", "", ""},
 		{"a worker's", changed(1), "RecordAddress sky-x-1",
 			"sky-x-1 AddressChanged: its address is restored, or the new one is recorded", ""},
 		{"a worker's, and the API is silent", func(s *scene) {
@@ -58,7 +58,7 @@ func TestAddressesThatChanged(t *testing.T) {
 			s.at()
 			s.list(1, "20.0.0.1", "10.0.0.99")
 		}, "RecordAddress sky-x-1", "AddressChanged", ""},
-		{"the head's, at whose address another machine answers", func(s *scene) {
+		{"the head's, and another machine answers at it", func(s *scene) {
 			changed(0)(s)
 			s.silent()
 			s.w.Units[0] = plan.RKE2Unit{Error: hostKey}
@@ -68,21 +68,21 @@ func TestAddressesThatChanged(t *testing.T) {
 			s.silent()
 			s.w.Units[0] = plan.RKE2Unit{Error: hostKey}
 		}, "RecordAddress sky-x-0, RecordAddress sky-x-1", "", ""},
-		{"one that was stopped", func(s *scene) {
+		{"of a stopped machine", func(s *scene) {
 			changed(1)(s)
 			s.stop(1)
 		}, "StartMachine sky-x-1", "MachineStopped", ""},
-		{"one that the cloud can't be asked about", func(s *scene) {
+		{"of a machine that the cloud cannot look up", func(s *scene) {
 			changed(1)(s)
 			s.w.Listed[1].Unknown = true
 		}, "", "", ""},
 		{"the head's, and a worker's RKE2 is dead",
 			func(s *scene) { changed(0)(s); s.unit(1, "failed"); s.notReady(1, time.Hour) },
 			"RecordAddress sky-x-0", "sky-x-1 UnitDead: it waits for the head", ""},
-		{"it was tried in vain not long ago",
+		{"after a recent failure",
 			func(s *scene) { changed(1)(s); s.repaired(api.ActionRecordAddress, 1, 2*time.Minute, "not recognised") },
 			"", "AddressChanged: its address is restored, or the new one is recorded at 12:04:00Z", ""},
-		{"it was tried in vain again and again, and its Node is not Ready", func(s *scene) {
+		{"after repeated failures, and its Node is not Ready", func(s *scene) {
 			changed(1)(s)
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
@@ -106,7 +106,7 @@ func TestOutdatedConfigurations(t *testing.T) {
 		}
 	}
 	hold(t, []rule{
-		{"all are for those of now", func(s *scene) { s.at(); s.configured(0); s.configured(1) }, "", "", ""},
+		{"all are up to date", func(s *scene) { s.at(); s.configured(0); s.configured(1) }, "", "", ""},
 		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is reconfigured and restarted",
 			""},
 		{"the head's comes first", func(s *scene) {
@@ -120,7 +120,7 @@ func TestOutdatedConfigurations(t *testing.T) {
 		}, "Reconfigure sky-x-1, Reconfigure sky-x-2, Reconfigure sky-x-3", "", ""},
 		{"the head's while the API answers", moved(0), "Reconfigure sky-x-0",
 			"sky-x-1 ConfigOutdated: it waits for the head", ""},
-		{"a worker's in vain again and again", func(s *scene) {
+		{"a worker's, after repeated failures", func(s *scene) {
 			moved(1)(s)
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
@@ -131,14 +131,14 @@ func TestOutdatedConfigurations(t *testing.T) {
 	})
 }
 
-// TestMovedMachinesAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is
-// on record and what RKE2 is configured for follow.
+// TestMovedMachinesAreFoundAgain gives machines new addresses, or those of other machines, at any time. The records and
+// the configuration of RKE2 must follow.
 func TestMovedMachinesAreFoundAgain(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s := newScene(1 + r.IntN(6))
 		s.at()
-		if r.IntN(2) == 0 { // a version before recorded nothing of the configurations
+		if r.IntN(2) == 0 { // an older version did not record the configurations
 			for i := range s.c.Status.Machines {
 				s.configured(i)
 			}
@@ -169,15 +169,16 @@ func TestMovedMachinesAreFoundAgain(t *testing.T) {
 		for i := range where {
 			if m := s.record(i); rounds == 6 || m.PrivateAddress != where[i] ||
 				config[i] != m.ConfigAddresses(s.record(0)) {
-				t.Fatalf("seed %d: after %d rounds machine %d is at %s, on record %s, configured for %q", seed, rounds,
+				t.Fatalf("seed %d: after %d rounds machine %d is at %s, recorded at %s, configured for %q", seed,
+					rounds,
 					i, where[i], m.PrivateAddress, config[i])
 			}
 		}
 	}
 }
 
-// seeMoved lists machines where they are. The API answers where the head is at its address on record and configured for
-// it, and so does a Node.
+// seeMoved lists machines at their addresses. The API answers if the head is at its recorded address and configured for
+// it; the same holds for Nodes.
 func (s *scene) seeMoved(where, config map[int]string) {
 	head := s.record(0)
 	s.w.At = s.w.At.Add(time.Hour)
@@ -196,7 +197,7 @@ func (s *scene) seeMoved(where, config map[int]string) {
 	}
 }
 
-// carryOutMove does what the activities do.
+// carryOutMove has the effect of the activities.
 func (s *scene) carryOutMove(a api.Action, where, config map[int]string) {
 	m := s.record(a.Index)
 	switch a.Kind {

@@ -9,12 +9,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// rule is a row of a table: what is wrong with a cluster of four, and what is to be decided about it.
+// rule is a row of a table: a fault in a cluster of four machines, and the expected decision.
 type rule struct {
 	name  string
 	wrong func(*scene)
-	// want are the actions, says parts of the drift's short form, fails parts of the failure; without any of them there
-	// is no drift at all.
+	// want are the actions, says parts of the drift's short form, fails parts of the failure. If all are empty, there
+	// must be no drift.
 	want  string
 	says  string
 	fails string
@@ -25,14 +25,14 @@ func (r rule) hold(t *testing.T) {
 	r.wrong(s)
 	d := check(t, s)
 	if got := actions(d); got != r.want {
-		t.Errorf("does %q, want %q; drift:\n%s", got, r.want, drift(d))
+		t.Errorf("actions %q, want %q; drift:\n%s", got, r.want, drift(d))
 	}
 	if r.want+r.says+r.fails == "" && len(d.Drift) > 0 {
-		t.Errorf("finds\n%s", drift(d))
+		t.Errorf("drift, want none:\n%s", drift(d))
 	}
 	for _, part := range strings.Split(r.says, "|") {
 		if !strings.Contains(drift(d), part) {
-			t.Errorf("says\n%s\nwant %q", drift(d), part)
+			t.Errorf("drift\n%s\nlacks %q", drift(d), part)
 		}
 	}
 	switch {
@@ -41,7 +41,7 @@ func (r rule) hold(t *testing.T) {
 	case d.Fail != nil:
 		for _, part := range strings.Split(r.fails, "|") {
 			if text := d.Fail.Reason + ": " + d.Fail.Message; !strings.Contains(text, part) {
-				t.Errorf("fails with %q, want %q", text, part)
+				t.Errorf("failure %q lacks %q", text, part)
 			}
 		}
 	}
@@ -55,7 +55,7 @@ func hold(t *testing.T, rules []rule) {
 
 func TestMachinesOnTheCloud(t *testing.T) {
 	hold(t, []rule{
-		{"all well", func(*scene) {}, "", "", ""},
+		{"all healthy", func(*scene) {}, "", "", ""},
 		{"a worker is gone", func(s *scene) {
 			s.gone(1)
 		}, "Replace sky-x-1", "sky-x-1 MachineGone: it is replaced", ""},
@@ -68,10 +68,10 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.gone(1)
 			s.noNode(1)
 		}, "Replace sky-x-1", "sky-x-1 MachineGone", ""},
-		{"the listing lags", func(s *scene) {
+		{"the cloud's list is out of date", func(s *scene) {
 			s.unlist(1)
 		}, "", "sky-x-1 MachineGone: no action: the cloud's list may be out of date", ""},
-		{"the listing is empty and all are Ready", func(s *scene) {
+		{"the list is empty and all are Ready", func(s *scene) {
 			s.w.Listed = nil
 		}, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: no action", ""},
 		{"a worker is gone and the API silent", func(s *scene) {
@@ -82,18 +82,18 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		{"a worker was stopped", func(s *scene) {
 			s.stop(1)
 		}, "StartMachine sky-x-1", "sky-x-1 MachineStopped: it is started", ""},
-		{"a worker was stopped for good", func(s *scene) {
+		{"a worker was stopped and cannot be started", func(s *scene) {
 			s.stop(1)
 			s.w.CanStart = false
 		}, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
-		{"a worker was stopped that can't be started, on a cloud that can start others",
+		{"a worker cannot be started on a cloud that can start others",
 			func(s *scene) { s.stop(1); s.unstartable(1) }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
-		{"two were stopped for good", func(s *scene) {
+		{"two were stopped and cannot be started", func(s *scene) {
 			s.stop(1)
 			s.stop(2)
 			s.w.CanStart = false
 		}, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced after another worker", ""},
-		{"a listing says stopped of one that is Ready", func(s *scene) {
+		{"a Ready worker is listed as stopped", func(s *scene) {
 			s.stop(1)
 			s.w.CanStart = false
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
@@ -102,13 +102,13 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.stop(0)
 			s.silent()
 		}, "StartMachine sky-x-0", "APISilent: |sky-x-0 MachineStopped: it is started", ""},
-		{"the head was stopped for good", func(s *scene) {
+		{"the head was stopped and cannot be started", func(s *scene) {
 			s.stop(0)
 			s.silent()
 			s.unreachable(0)
 			s.w.CanStart = false
 		}, "", "", "MachineStopped: sky-x-0, the head|Start it on the cloud"},
-		{"a start that fails again and again", func(s *scene) {
+		{"a start that fails repeatedly", func(s *scene) {
 			s.stop(1)
 			for i := range 5 {
 				s.repaired(api.ActionStartMachine, 1, time.Duration(5-i)*time.Hour, "refused")
@@ -118,7 +118,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.lose(0, 5*time.Minute)
 		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are kept",
 			"HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
-		{"the head is lost since a moment", func(s *scene) {
+		{"the head has just been lost", func(s *scene) {
 			s.lose(0, 4*time.Minute)
 		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR at 12:01:00Z if it is not back by then", ""},
 		{"the head is not listed and answers SSH", func(s *scene) {
@@ -126,12 +126,12 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.silent()
 			s.unit(0, "active")
 		}, "", "sky-x-0 MachineGone: no action", ""},
-		{"the head is not listed and was not looked at", func(s *scene) {
+		{"the head is not listed and was not checked", func(s *scene) {
 			s.gone(0)
 			s.silent()
 		}, "", "sky-x-0 HeadLost: it is checked over SSH", ""},
-		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
-		{"the cloud can't be asked and the file is gone",
+		{"the cloud cannot be queried", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
+		{"the cloud cannot be queried and the file is gone",
 			func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" },
 			"WriteKubeconfig", "KubeconfigMissing", ""},
 	})
@@ -140,10 +140,10 @@ func TestMachinesOnTheCloud(t *testing.T) {
 func TestExtraMachines(t *testing.T) {
 	extra := plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"}
 	hold(t, []rule{
-		{"one beyond the last place", func(s *scene) {
+		{"index past the last one", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, extra)
 		}, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
-		{"it comes before all else", func(s *scene) {
+		{"it comes before all other actions", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, extra)
 			s.gone(1)
 		}, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
@@ -152,21 +152,21 @@ func TestExtraMachines(t *testing.T) {
 			s.silent()
 			s.unit(0, "active")
 		}, "", "sky-x-9 MachineExtra: it is terminated once the Kubernetes API answers", ""},
-		{"it could not be terminated", func(s *scene) {
+		{"its termination failed", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, extra)
 			s.repaired(api.ActionTerminate, 9, 2*time.Minute, "refused")
 			s.c.Status.Repairs[0].Action.Machine = extra.Name
 		}, "", "MachineExtra: it is terminated at 12:04:00Z", ""},
-		{"an old incarnation beside the one that is Ready", func(s *scene) {
+		{"an old incarnation next to the Ready one", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-1", Index: 1, Incarnation: "old"})
 		}, "", "sky-x-1 MachineConflict: only reported", ""},
-		{"a listing that is behind shows what was before", func(s *scene) {
+		{"an outdated list shows the previous incarnation", func(s *scene) {
 			s.w.Listed[1].Incarnation = "old"
 		}, "", "MachineExtra|MachineGone: no action", ""},
-		{"another incarnation where ours is gone",
+		{"another incarnation, and ours is gone",
 			func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) },
 			"Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
-		{"another head where ours is gone", func(s *scene) {
+		{"another head, and ours is gone", func(s *scene) {
 			s.w.Listed[0].Incarnation = "old"
 			s.lose(0, time.Hour)
 		}, "", "", "HeadLost"},
@@ -201,7 +201,7 @@ func TestUnfinishedMachines(t *testing.T) {
 			s.record(1).State = api.MachineUp
 			s.unlist(1)
 		}, "", "MachineUnready: no action: the cloud's list may be out of date", ""},
-		{"the head was to be started", func(s *scene) {
+		{"the head was not started yet", func(s *scene) {
 			s.record(0).State = api.MachinePrepared
 			s.silent()
 		}, "BringUp sky-x-0", "sky-x-0 MachineUnready", ""},
@@ -209,7 +209,7 @@ func TestUnfinishedMachines(t *testing.T) {
 			s.record(0).State = api.MachineGone
 			s.lose(0, time.Hour)
 		}, "", "", "HeadLost"},
-		{"brought up in vain too often", func(s *scene) {
+		{"brought up too often without success", func(s *scene) {
 			state(api.MachineUp, true)(s)
 			for i := range 3 {
 				s.repaired(api.ActionBringUp, 1, time.Duration(3-i)*time.Hour, "no answer")
@@ -233,27 +233,27 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.unit(1, "active")
 			s.repaired(api.ActionRestart, 1, 4*time.Minute, "")
 		}, "", "it is replaced at 12:02:00Z if that does not help", ""},
-		{"restarted in vain", func(s *scene) {
+		{"restarted without success", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unit(1, "active")
 			s.repaired(api.ActionRestart, 1, 7*time.Minute, "")
 		}, "Replace sky-x-1", "NodeNotReady", ""},
-		{"a restart that was cut off", func(s *scene) {
+		{"an interrupted restart", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unit(1, "active")
 			s.repaired(api.ActionRestart, 1, 6*time.Minute, "killed")
 		}, "Replace sky-x-1", "NodeNotReady", ""},
-		{"restarted before this began", func(s *scene) {
+		{"restarted before the drift started", func(s *scene) {
 			s.notReady(1, 6*time.Minute)
 			s.unit(1, "active")
 			s.repaired(api.ActionRestart, 1, time.Hour, "")
 		}, "Restart sky-x-1", "NodeNotReady", ""},
-		{"one before it in the place was restarted", func(s *scene) {
+		{"its predecessor was restarted", func(s *scene) {
 			s.notReady(1, 30*time.Minute)
 			s.repaired(api.ActionRestart, 1, 20*time.Minute, "")
 			s.c.Status.Repairs[0].Action.Incarnation = "before"
 		}, "Restart sky-x-1", "NodeNotReady", ""},
-		{"it flaps from one trouble to another", func(s *scene) {
+		{"it flaps between two kinds of drift", func(s *scene) {
 			s.notReady(1, time.Minute) // since kubelet last said so
 			s.unit(1, "active")
 			s.drifting("sky-x-1", api.DriftUnitDead, time.Hour)
@@ -267,7 +267,7 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.notReady(1, 11*time.Minute)
 			s.unreachable(1)
 		}, "Replace sky-x-1", "NodeNotReady", ""},
-		{"SSH does not answer, by another's clock for long", func(s *scene) {
+		{"SSH does not answer for long by the cluster's clock", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 			s.c.Status.Drift = nil
@@ -298,7 +298,7 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.noNode(1)
 			s.unit(1, "active")
 		}, "Restart sky-x-1", "NodeMissing: RKE2 is restarted", ""},
-		{"its Node was deleted and a restart brought none", func(s *scene) {
+		{"its Node was deleted and a restart did not restore it", func(s *scene) {
 			s.noNode(1)
 			s.unit(1, "active")
 			s.drifting("sky-x-1", api.DriftNodeMissing, 20*time.Minute)
@@ -310,32 +310,32 @@ func TestNodesOfWorkers(t *testing.T) {
 		{"another version", func(s *scene) {
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Kubelet: "v1.30.0"}
 		}, "", "VersionSkew: only reported", ""},
-		{"Ready again while a restart would have to wait",
+		{"Ready again during the back-off of a restart",
 			func(s *scene) { s.repaired(api.ActionRestart, 1, time.Minute, "") }, "", "", ""},
-		{"a Node of before", func(s *scene) {
+		{"the Node of an old incarnation", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{}
 		}, "ForgetNode sky-x-1-old", "NodeExtra: it is deleted", ""},
-		{"a Node that could not be forgotten", func(s *scene) {
+		{"the Node of an old incarnation could not be removed", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{}
 			s.repaired(api.ActionForgetNode, -1, 3*time.Minute, "timeout")
 			s.c.Status.Repairs[0].Action.Node = "sky-x-1-old"
 		}, "", "NodeExtra: it is deleted at 12:03:00Z", ""},
-		{"a Node of before that is Ready", func(s *scene) {
+		{"the Node of an old incarnation is Ready", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{Ready: true}
 		}, "", "NodeExtra: only reported", ""},
-		{"a Node that somebody joined", func(s *scene) { s.w.Nodes["mine"] = plan.Node{} }, "", "", ""},
+		{"a Node that a user joined", func(s *scene) { s.w.Nodes["mine"] = plan.Node{} }, "", "", ""},
 	})
 }
 
 func TestManyWorkersAtOnce(t *testing.T) {
 	hold(t, []rule{
-		{"one at a time is replaced, the gone beside it", func(s *scene) {
+		{"one at a time is replaced, in addition to the missing one", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 			s.gone(2)
 			s.gone(3)
 		}, "Replace sky-x-1, Replace sky-x-2, Replace sky-x-3", "", ""},
-		{"most are out of reach", func(s *scene) {
+		{"most are unreachable", func(s *scene) {
 			for _, i := range []int{1, 2} {
 				s.notReady(i, time.Hour)
 				s.unreachable(i)
@@ -376,7 +376,7 @@ func TestTheHead(t *testing.T) {
 			s.says(0, plan.Unhealthy)
 			s.drifting("", api.DriftAPISilent, 6*time.Minute)
 		}, "Restart sky-x-0", "sky-x-0 APISilent: RKE2 is restarted", ""},
-		{"its API is silent for long, and it can't say why", func(s *scene) {
+		{"its API is silent for long, for an unknown reason", func(s *scene) {
 			s.silent()
 			s.unit(0, "active")
 			s.drifting("", api.DriftAPISilent, time.Hour)
@@ -398,7 +398,7 @@ func TestTheHead(t *testing.T) {
 			tries(s, 5)
 		}, "", "",
 			"UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers are kept|skyctl reconcile x"},
-		{"restarts of long ago do not count", func(s *scene) {
+		{"old restarts do not count", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
 			for range 5 {
@@ -434,34 +434,34 @@ func TestTheHead(t *testing.T) {
 func TestHealthyHeadIsNeverRestarted(t *testing.T) {
 	wellThere := func(s *scene) { s.silent(); s.says(0, plan.Healthy); s.drifting("", api.DriftAPISilent, time.Hour) }
 	hold(t, []rule{
-		{"its API does not answer from here", wellThere, "", "APIUnreachable: no restart", ""},
-		{"nor after restarts in vain", func(s *scene) {
+		{"its API does not answer skyd", wellThere, "", "APIUnreachable: no restart", ""},
+		{"after restarts without success", func(s *scene) {
 			wellThere(s)
 			for i := range 9 {
 				s.repaired(api.ActionRestart, 0, time.Duration(i)*time.Minute, "no answer")
 			}
 		}, "", "APIUnreachable: no restart", ""},
-		{"nor while it is known at another address",
+		{"while its recorded address is outdated",
 			func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" },
 			"", "203.0.113.7:6443", ""},
-		{"nor while it was never brought up to the end",
+		{"before it was completely brought up",
 			func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
 			"APIUnreachable|sky-x-0 MachineUnready: it continues once the Kubernetes API answers", ""},
 		{"with a worker that the cloud does not list", func(s *scene) {
 			wellThere(s)
 			s.unlist(1)
 		}, "", "sky-x-1 MachineGone: it is replaced once", ""},
-		{"with credentials that have ended", func(s *scene) {
+		{"with expired credentials", func(s *scene) {
 			wellThere(s)
 			s.w.CredentialsExpire = noon
 		}, "RefreshCredentials sky-x-0", "CredentialsExpire|sky-x-0 APISilent", ""},
-		{"its unit is dead for all that", func(s *scene) {
+		{"but its unit is dead", func(s *scene) {
 			wellThere(s)
 			u := s.w.Units[0]
 			u.Active = "failed"
 			s.w.Units[0] = u
 		}, "Restart sky-x-0", "UnitDead", ""},
-		{"it is not well since just now", func(s *scene) {
+		{"it has just become unhealthy", func(s *scene) {
 			s.silent()
 			s.says(0, plan.Unhealthy)
 			s.drifting("", api.DriftAPIUnreachable, time.Hour)
@@ -479,19 +479,20 @@ func TestRepairBackoff(t *testing.T) {
 		}
 	}
 	hold(t, []rule{
-		{"after one that failed", gone("no capacity"), "Replace sky-x-1", "MachineGone", ""},
-		{"after two that failed", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z",
+		{"after one failure", gone("no capacity"), "Replace sky-x-1", "MachineGone", ""},
+		{"after two failures", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z",
 			""},
-		{"after three", gone("no capacity", "no quota", "killed"), "", "MachineGone: the cluster goes to ERROR",
+		{"after three failures", gone("no capacity", "no quota", "killed"), "",
+			"MachineGone: the cluster goes to ERROR",
 			"MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace " +
 				"at 11:50:00Z: was interrupted"},
-		{"a cloud that takes machines back", gone("", "", "", ""), "Replace sky-x-1", "MachineGone", ""},
-		{"again and again", gone("", "", "", "", "", "", "", "", ""), "", "", "MachineGone"},
+		{"a cloud that reclaims machines", gone("", "", "", ""), "Replace sky-x-1", "MachineGone", ""},
+		{"too many replacements", gone("", "", "", "", "", "", "", "", ""), "", "", "MachineGone"},
 		{"a record from the future", func(s *scene) {
 			s.gone(1)
 			s.repaired(api.ActionReplace, 1, -48*time.Hour, "no")
 		}, "Replace sky-x-1", "MachineGone", ""},
-		{"another place is not held up", func(s *scene) {
+		{"another index is not delayed", func(s *scene) {
 			s.gone(1)
 			s.repaired(api.ActionReplace, 2, time.Minute, "no")
 		}, "Replace sky-x-1", "MachineGone", ""},
@@ -499,7 +500,7 @@ func TestRepairBackoff(t *testing.T) {
 			s.gone(1)
 			s.c.Status.PausedAt = noon
 		}, "", "MachineGone: no action: repairs are paused", ""},
-		{"paused and hopeless", func(s *scene) {
+		{"paused and beyond repair", func(s *scene) {
 			gone("a", "b", "c")(s)
 			s.c.Status.PausedAt = noon
 		}, "", "MachineGone: no action: repairs are paused", ""},
@@ -509,19 +510,19 @@ func TestRepairBackoff(t *testing.T) {
 func TestClusterRepairs(t *testing.T) {
 	soon := func(s *scene) { s.w.CredentialsExpire = noon.Add(24 * time.Hour) }
 	hold(t, []rule{
-		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
-		{"credentials have ended, so that the API refuses them", func(s *scene) {
+		{"credentials expire soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
+		{"credentials have expired, so that the API rejects them", func(s *scene) {
 			s.silent()
 			s.unit(0, "active")
 			s.w.CredentialsExpire = noon.Add(-time.Hour)
 		}, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
-		{"credentials end soon and the API is silent", func(s *scene) {
+		{"credentials expire soon and the API is silent", func(s *scene) {
 			soon(s)
 			s.silent()
 			s.unit(0, "active")
 		}, "", "APISilent", ""},
-		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
-		{"credentials end soon after a refresh",
+		{"credentials are not checked", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
+		{"credentials expire soon after a refresh",
 			func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") },
 			"", "expire just as soon; next attempt at 17:01:00Z", ""},
 		{"a refresh failed", func(s *scene) {
@@ -531,7 +532,7 @@ func TestClusterRepairs(t *testing.T) {
 		{"no kubeconfig", func(s *scene) {
 			s.w.KubeconfigFile = "it is cut"
 		}, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
-		{"no room for a kubeconfig", func(s *scene) {
+		{"no disk space for a kubeconfig", func(s *scene) {
 			s.w.KubeconfigFile = "it is cut"
 			s.repaired(api.ActionWriteKubeconfig, 0, time.Minute, "disk full")
 		}, "", "KubeconfigMissing: it is written again at 12:05:00Z", ""},
@@ -546,7 +547,7 @@ func TestClusterRepairs(t *testing.T) {
 			s.w.GPU = "x"
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
 		}, "RepairGPU sky-x-0", "GPUNotReady", ""},
-		{"all in order", func(s *scene) {
+		{"all in the right order", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"})
 			s.w.Nodes["sky-x-9-z"] = plan.Node{}
 			s.stop(1)
@@ -581,7 +582,7 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 			s.noNode(1)
 		}), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
 		{"all are on record, without the GPU stack", withoutGPUs(func(s *scene) { s.noNode(1) }), "", "", ""},
-		{"some should be gone", withoutGPUs(func(s *scene) {
+		{"some should have been terminated", withoutGPUs(func(s *scene) {
 			s.record(0).State, s.record(1).State = api.MachineGone, api.MachineTerminating
 			s.record(2).State, s.record(3).State = api.MachineUp, api.MachineLaunching
 		}), "Terminate sky-x-0, Terminate sky-x-1", "sky-x-0 Leftover: it is terminated", ""},
@@ -598,7 +599,7 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 		{"another incarnation, ours is kept", withoutGPUs(func(s *scene) {
 			s.w.Listed[1].Incarnation = "old"
 		}), "", "Leftover: only reported", ""},
-		{"the cloud can't be asked", failed(func(s *scene) {
+		{"the cloud cannot be queried", failed(func(s *scene) {
 			s.c.Status.Machines = nil
 			s.w.CloudError = "403"
 		}), "", "", ""},
@@ -606,11 +607,11 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 			s.c.Status.Machines = nil
 			s.c.Status.PausedAt = noon
 		}), "", "sky-x-0 Leftover: no action: repairs are paused", ""},
-		{"one without a record, of a cluster that once was READY", func(s *scene) {
+		{"one without a record, of a formerly READY cluster", func(s *scene) {
 			s.c.Status.Phase = api.PhaseError
 			s.c.Status.Machines = s.c.Status.Machines[:3]
 		}, "", "sky-x-3 Leftover: only reported", ""},
-		{"a head that once was READY", func(s *scene) {
+		{"a formerly READY head", func(s *scene) {
 			s.c.Status.Phase = api.PhaseError
 			s.record(0).State = api.MachineGone
 		}, "", "Leftover: only reported", ""},
@@ -636,12 +637,12 @@ func TestSilentCloudDoesNotRestartWaitingTimes(t *testing.T) {
 	d := check(t, s)
 	if actions(d) != "" || d.Fail != nil || !strings.Contains(drift(d),
 		"sky-x-0 HeadLost: no action until the cloud can be reached") {
-		t.Fatalf("does %q, failure %v\n%s", actions(d), d.Fail, drift(d))
+		t.Fatalf("actions %q, failure %v\n%s", actions(d), d.Fail, drift(d))
 	}
 	s.c.Status.SetDrift(d.Drift, s.w.At) // as a sweep records it
 	s.w.CloudError, s.w.At = "", s.w.At.Add(time.Minute)
 	if d = check(t, s); d.Fail == nil {
-		t.Errorf("the head does not count as lost\n%s", drift(d))
+		t.Errorf("the head is not reported as lost\n%s", drift(d))
 	}
 }
 
@@ -665,7 +666,7 @@ func TestDisprovedDriftIsDroppedWhileTheCloudIsSilent(t *testing.T) {
 		s(scene)
 		scene.w.CloudError = "403"
 		if d := check(t, scene); len(d.Drift) > 0 {
-			t.Errorf("%s, and it says\n%s", what, drift(d))
+			t.Errorf("%s: drift\n%s", what, drift(d))
 		}
 	}
 }

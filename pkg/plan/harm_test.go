@@ -8,8 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// harm does to a cluster what may happen to it, at random. The head lives through it: it may be stopped, or its RKE2 be
-// dead.
+// harm does random damage to a cluster. The head survives: it may only be stopped, or its RKE2 be dead.
 func (s *sim) harm() {
 	hung := 0
 	for i := range s.c.Status.Machines {
@@ -21,7 +20,7 @@ func (s *sim) harm() {
 			s.harmWorker(m, &hung)
 		}
 	}
-	for i := range s.r.IntN(3) { // beyond the last place
+	for i := range s.r.IntN(3) { // indexes past the last one
 		index := s.c.Spec.NumNodes + i
 		name := api.MachineName(s.c.Metadata.Name, index)
 		s.machines[name] = &simMachine{index: index, incarnation: "extra", bare: true}
@@ -62,7 +61,7 @@ func (s *sim) harmHead(m *api.Machine) {
 	}
 }
 
-// harmWorker does one of many things to a worker. No more than half of them hang: see limitParallelRepairs.
+// harmWorker damages a worker in one of many ways. At most half of the workers hang: see limitParallelRepairs.
 func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	on := s.machines[m.Name]
 	switch s.r.IntN(14) {
@@ -103,8 +102,8 @@ func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	}
 }
 
-// staleListing is one that need not have anything to do with what there is, but for the head: where that is not listed
-// and does not answer, it is lost.
+// staleListing returns an arbitrary list that only has the head right: a head that is not listed and does not answer is
+// lost.
 func (s *sim) staleListing() (all []plan.ListedMachine) {
 	for _, m := range s.c.Status.Machines {
 		if m.Index == 0 {

@@ -21,7 +21,7 @@ func TestLostKeysAreRestoredFirst(t *testing.T) {
 		{"a worker is gone", lost(func(s *scene) {
 			s.gone(1)
 		}), "RestoreKeys", "MachineGone: no action until the keys", ""},
-		{"a worker seems to be out of reach", lost(func(s *scene) {
+		{"a worker seems unreachable", lost(func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 		}), "RestoreKeys", "NodeNotReady: no action until the keys", ""},
@@ -34,10 +34,10 @@ func TestLostKeysAreRestoredFirst(t *testing.T) {
 		{"the head seems to be lost", lost(func(s *scene) {
 			s.lose(0, time.Hour)
 		}), "RestoreKeys", "HeadLost: no action until the keys", ""},
-		{"it was tried just now", lost(func(s *scene) {
+		{"after a recent attempt", lost(func(s *scene) {
 			s.repaired(api.ActionRestoreKeys, 0, 2*time.Minute, "refused")
 		}), "", "KeysMissing: they are restored from the machines at", ""},
-		{"the cloud can't be asked", lost(func(s *scene) { s.w.CloudError = "403" }), "", "", ""},
+		{"the cloud cannot be queried", lost(func(s *scene) { s.w.CloudError = "403" }), "", "", ""},
 	})
 	s := newScene(1)
 	s.w.KeysMissing = []string{"ssh-key"}

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// withIDs gives every machine an id of its cloud, "i-0" to the head, in the listing and on record.
+// withIDs gives every machine a cloud id, "i-0" for the head, in the list and in its record.
 func (s *scene) withIDs() {
 	for i := range s.c.Status.Machines {
 		s.record(i).CloudID = fmt.Sprintf("i-%d", i)
@@ -20,14 +20,14 @@ func (s *scene) withIDs() {
 	}
 }
 
-// copied adds a copy of a machine, with all its labels, under a name and an id of its own.
+// copied adds a copy of a machine with all its labels, under another name and id.
 func (s *scene) copied(i int, name, id string) {
 	l := s.w.Listed[i]
 	l.Name, l.ID = name, id
 	s.w.Listed = append(s.w.Listed, l)
 }
 
-// identified is a rule's scene with ids.
+// identified adds ids to the scene of a rule.
 func identified(also func(*scene)) func(*scene) {
 	return func(s *scene) { s.withIDs(); also(s) }
 }
@@ -53,52 +53,52 @@ func TestConflictingMachinesAreOnlyReported(t *testing.T) {
 				s.notReady(1,
 					time.Hour)
 			}), "Replace sky-x-1", "sky-x-1 MachineConflict: it is kept", ""},
-		{"names that were swapped with a copy's",
+		{"names swapped with a copy",
 			identified(func(s *scene) {
 				s.copied(0, "sky-x-0",
 					"i-9")
 				s.w.Listed[0].Name = "old"
 			}), "", "sky-x-0 MachineConflict: it is kept|sky-x-0 MachineConflict: only reported", ""},
-		{"labels that were swapped", identified(func(s *scene) {
+		{"swapped labels", identified(func(s *scene) {
 			a, b := &s.w.Listed[1], &s.w.Listed[2]
 			a.Index, a.Incarnation, b.Index, b.Incarnation = b.Index, b.Incarnation, a.Index, a.Incarnation
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 		}), "", "sky-x-1 MachineConflict: skyctl does not change it|sky-x-2 MachineConflict: skyctl does not change it",
 			""},
-		{"another machine in the place of a worker, with all its labels",
+		{"another machine instead of a worker, with all its labels",
 			identified(func(s *scene) {
 				s.w.Listed[1].ID = "i-9"
 				s.notReady(1,
 					time.Hour)
 				s.unreachable(1)
 			}), "", "sky-x-1 MachineConflict: skyctl does not change it", ""},
-		{"two of a name and its labels, and no id on record", func(s *scene) {
+		{"two with the same name and labels, and no recorded id", func(s *scene) {
 			s.w.Listed[1].ID = "i-1"
 			s.copied(1, "sky-x-1", "i-9")
 			s.notReady(1, time.Hour)
 		}, "", "sky-x-1 MachineConflict: skyctl does not change it", ""},
-		{"two of a name and its labels, and one's id is on record",
+		{"two with the same name and labels, one with the recorded id",
 			identified(func(s *scene) {
 				s.copied(1, "sky-x-1", "i-9")
 			}), "", "sky-x-1 MachineConflict: only reported", ""},
-		{"a server that is not on record", identified(func(s *scene) {
+		{"a server without a record", identified(func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-0", ID: "i-9", Cluster: "x",
 				Incarnation: "z"})
 		}), "", "sky-x-0 MachineConflict: only reported", ""},
-		{"an extra that works", identified(func(s *scene) {
+		{"a healthy extra machine", identified(func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7,
 				Incarnation: "z"})
 			s.w.Nodes["sky-x-7-z"] = plan.Node{Ready: true}
 		}), "", "sky-x-7 MachineExtra: only reported", ""},
-		{"a copy of the machine that was in its place before", identified(func(s *scene) {
+		{"a copy of a previous incarnation", identified(func(s *scene) {
 			s.w.Listed[1] = plan.ListedMachine{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1,
 				Incarnation: "before",
 				Conflict:    "a copy"}
 			s.notReady(1, time.Hour)
 		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: no action while another machine (id " +
 			"i-9) has the same name", ""},
-		{"two extras with the same labels", identified(func(s *scene) {
+		{"two extra machines with the same labels", identified(func(s *scene) {
 			extra := plan.ListedMachine{Name: "sky-x-7", ID: "i-8", Cluster: "x", Index: 7, Incarnation: "z"}
 			twin := extra
 			twin.ID = "i-9"
@@ -126,7 +126,7 @@ func TestActionHasTheCloudIDOfItsMachine(t *testing.T) {
 	}
 }
 
-// mischief is what was done to the machines of a scene from outside; it says which ids are copies or were changed.
+// mischief is the set of machine ids that were copied or changed from outside.
 func (s *scene) mischief(r *rand.Rand) (touched map[string]bool) {
 	touched = map[string]bool{}
 	n := len(s.c.Status.Machines)
@@ -193,13 +193,13 @@ func TestCopiesNeverEndARecordedMachine(t *testing.T) {
 			switch {
 			case a.Kind == api.ActionTerminate && (a.ID != "i-8" || a.Incarnation != "extra"), touched[a.ID] &&
 				!unknown:
-				return fmt.Errorf("%s of %s (id %s, incarnation %s), which is none of its to end\n%s", a.Kind,
+				return fmt.Errorf("%s of %s (id %s, incarnation %s), which skyctl must not terminate\n%s", a.Kind,
 					a.Machine, a.ID,
 					a.Incarnation, drift(d))
 			case a.Kind == api.ActionTerminate:
 				ended++
 			case a.Kind == api.ActionReplace && (a.Index == 0 || s.w.Nodes[s.record(a.Index).NodeName].Ready):
-				return fmt.Errorf("replaces %s, which is well or the head\n%s", a.Machine, drift(d))
+				return fmt.Errorf("replaces %s, which is healthy or the head\n%s", a.Machine, drift(d))
 			case a.Kind == api.ActionReplace:
 				replaced++
 			}
@@ -209,13 +209,14 @@ func TestCopiesNeverEndARecordedMachine(t *testing.T) {
 			if !slices.ContainsFunc(s.c.Status.Machines, none) && slices.ContainsFunc(s.w.Listed,
 				func(l plan.ListedMachine) bool { return l.ID == id }) &&
 				!strings.Contains(drift(d), string(api.DriftMachineConflict)) {
-				return fmt.Errorf("nothing says that %s does not fit\n%s", id, drift(d))
+				return fmt.Errorf("no drift reports that %s does not match\n%s", id, drift(d))
 			}
 		}
 		conflicts += strings.Count(drift(d), string(api.DriftMachineConflict))
 		return nil
 	})
 	if ended < worlds/4 || replaced < worlds/20 || conflicts < worlds {
-		t.Errorf("%d ended, %d replaced, %d conflicts: these worlds are too tame", ended, replaced, conflicts)
+		t.Errorf("%d terminated, %d replaced, %d conflicts: the random worlds have too few faults", ended, replaced,
+			conflicts)
 	}
 }

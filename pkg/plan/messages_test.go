@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// TestDriftMessages holds messages to the scene that they are about.
+// TestDriftMessages checks that messages describe their scene.
 func TestDriftMessages(t *testing.T) {
 	unready := func(s *scene) { s.record(1).State = api.MachineUp; s.noNode(1) }
 	for _, tt := range []struct {
@@ -17,21 +17,21 @@ func TestDriftMessages(t *testing.T) {
 		scene func(*scene)
 		want  string
 	}{
-		{"a worker that is listed as stopped, whose Node is Ready", func(s *scene) {
+		{"a worker listed as stopped, whose Node is Ready", func(s *scene) {
 			s.stop(1)
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
 		}, "the cloud says that it is stopped, though its Node is Ready"},
-		{"a place that nothing works on", unready, "it is Up, and no repair is running"},
-		{"a place whose repair is under way", func(s *scene) {
+		{"an unfinished machine without a repair", unready, "it is Up, and no repair is running"},
+		{"an unfinished machine with a running repair", func(s *scene) {
 			unready(s)
 			s.repaired(api.ActionReplace, 1, time.Hour, "killed")
 		}, "it is Up, and its Replace, started at 11:00:00Z, has not finished"},
-		{"a place whose repair was under way before another one", func(s *scene) {
+		{"an unfinished machine whose repair preceded another", func(s *scene) {
 			unready(s)
 			s.repaired(api.ActionReplace, 1, 2*time.Hour, "killed")
 			s.repaired(api.ActionBringUp, 1, time.Hour, "no answer")
 		}, "it is Up, and no repair is running"},
-		{"a copy that was found to be one before", identified(func(s *scene) {
+		{"a copy that was detected before", identified(func(s *scene) {
 			s.copied(0, "backup", "i-9")
 			s.w.Listed[len(s.w.Listed)-1].Conflict = "its labels make it sky-x-0: it may be a copy, or was renamed"
 		}), "it (id i-9) has the labels of sky-x-0, which is another machine"},

@@ -25,10 +25,10 @@ func TestNodePressureIsOnlyReported(t *testing.T) {
 		d := check(t, s)
 		if got := drift(d); actions(d) != "" || !strings.Contains(got, "sky-x-1 NodePressure: only reported") ||
 			!strings.Contains(got, says) {
-			t.Errorf("%s: does %q, says\n%s", pressure, actions(d), got)
+			t.Errorf("%s: actions %q, drift\n%s", pressure, actions(d), got)
 		}
 		if !strings.Contains(d.Drift[0].Message, pressure) {
-			t.Errorf("says %q", d.Drift[0].Message)
+			t.Errorf("message %q", d.Drift[0].Message)
 		}
 		for _, c := range d.Conditions {
 			if c.Type == api.NodesReady && (c.Status != api.ConditionFalse || !strings.Contains(c.Message, pressure)) {
@@ -41,7 +41,7 @@ func TestNodePressureIsOnlyReported(t *testing.T) {
 	}
 }
 
-// TestClusterClockIsNotUsed moves what the cluster's own clock says of its Nodes by up to a day.
+// TestClusterClockIsNotUsed shifts the times that the cluster's own clock gives its Nodes by up to a day.
 func TestClusterClockIsNotUsed(t *testing.T) {
 	for _, i := range []int{0, 1} {
 		for _, unit := range []string{"active", "activating", "failed", ""} {

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// worlds is in how many random worlds a property is tried. Each has a seed, from 0 on, that a failure names.
+// worlds is the number of random worlds for each property. A failure names the seed of its world, counted from 0.
 const worlds = 2000
 
 func forEach(t *testing.T, try func(seed uint64) error) {
@@ -26,14 +26,14 @@ func forEach(t *testing.T, try func(seed uint64) error) {
 	}
 }
 
-// done says that nothing is left but what is for people.
+// done reports whether only drift is left that skyctl only reports.
 func done(d plan.Decision) bool {
 	return !slices.ContainsFunc(d.Drift, func(x api.Drift) bool {
 		return x.Reason != api.DriftNodeCordoned && x.Reason != api.DriftVersionSkew
 	})
 }
 
-// asWanted compares what there is with what etcd says.
+// asWanted compares the actual state with the records.
 func (s *sim) asWanted() error {
 	if len(s.machines) != s.c.Spec.NumNodes {
 		return fmt.Errorf("%d machines, want %d", len(s.machines), s.c.Spec.NumNodes)
@@ -47,17 +47,17 @@ func (s *sim) asWanted() error {
 	for name := range s.nodes {
 		if name != "somebody-elses" && !slices.ContainsFunc(s.c.Status.Machines,
 			func(m api.Machine) bool { return m.NodeName == name }) {
-			return fmt.Errorf("the Node %s is left", name)
+			return fmt.Errorf("the extra Node %s still exists", name)
 		}
 	}
 	if s.noKubeconfig || s.noGPU || s.noKeys || s.expire.Sub(s.now) < policy.ExpiresWithin {
-		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, no keys: %v, credentials end %s", s.noKubeconfig, s.noGPU,
+		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, no keys: %v, credentials expire %s", s.noKubeconfig, s.noGPU,
 			s.noKeys, s.expire)
 	}
 	return nil
 }
 
-// converge goes on until no drift is left; a failed cluster ends it.
+// converge runs rounds until no drift is left or the cluster fails.
 func (s *sim) converge(rounds int) (plan.Decision, error) {
 	var last plan.Decision
 	for range rounds {
@@ -70,7 +70,7 @@ func (s *sim) converge(rounds int) (plan.Decision, error) {
 		}
 		last = d
 	}
-	return last, fmt.Errorf("after %d rounds there is still\n%s\n(%w)", rounds, drift(last), s.asWanted())
+	return last, fmt.Errorf("drift after %d rounds:\n%s\n(%w)", rounds, drift(last), s.asWanted())
 }
 
 func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
@@ -87,11 +87,11 @@ func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
 			return fmt.Errorf("gave up: %s", d.Fail.Message)
 		}
 		if s.machines["sky-x-0"] != head {
-			return fmt.Errorf("the head is another one")
+			return fmt.Errorf("the head was replaced")
 		}
 		w, d, err := s.round()
 		if err != nil || len(d.Actions) > 0 || len(plan.FindSuspects(s.c, w)) > 0 {
-			return fmt.Errorf("asks for %s of a cluster without drift (%v)", actions(d), err)
+			return fmt.Errorf("requests %s for a cluster without drift (%v)", actions(d), err)
 		}
 		for kind, n := range s.seen {
 			did[kind] += n
@@ -103,7 +103,7 @@ func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
 			continue // see TestMovedMachinesAreFoundAgain
 		}
 		if did[string(kind)] < worlds/50 {
-			t.Errorf("%s was asked for %d times only: these worlds are too tame", kind, did[string(kind)])
+			t.Errorf("%s was requested only %d times: the random worlds have too few faults", kind, did[string(kind)])
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestPlannerConvergesOrFailsIfSomeActionsFail(t *testing.T) {
 	}
 }
 
-// TestRepairsAreBounded makes actions fail, be cut off or do nothing for a day, while new faults occur.
+// TestRepairsAreBounded makes actions fail, stop midway or do nothing for a day, while new faults occur.
 func TestRepairsAreBounded(t *testing.T) {
 	failed := 0
 	forEach(t, func(seed uint64) error {
@@ -160,7 +160,7 @@ func TestRepairsAreBounded(t *testing.T) {
 		return bounded(all)
 	})
 	if failed == 0 {
-		t.Error("no cluster was ever given up")
+		t.Error("no cluster went to ERROR")
 	}
 }
 
@@ -192,7 +192,7 @@ func bounded(all []api.Repair) error {
 	return nil
 }
 
-// garbage is a cluster and a world that need not fit each other, or make any sense.
+// garbage is a cluster and an observation that may be inconsistent or invalid.
 func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 	pick := func(n int) int { return r.IntN(n) }
 	s := newScene(1 + pick(5))
@@ -274,17 +274,17 @@ func TestNoDecisionIsHarmful(t *testing.T) {
 			}
 			d := plan.Decide(c, w, policy)
 			if again := plan.Decide(c, w, policy); !reflect.DeepEqual(d, again) {
-				return fmt.Errorf("decides\n%+v and\n%+v", d, again)
+				return fmt.Errorf("two decisions differ:\n%+v\n%+v", d, again)
 			}
 			if n := len(plan.FindSuspects(c, w)); n > 20 {
 				return fmt.Errorf("%d suspects", n)
 			}
 			if after, _ := json.Marshal([]any{c, w}); string(after) != string(before) {
-				return fmt.Errorf("a decision changed what it was given")
+				return fmt.Errorf("a decision changed its input")
 			}
 			_ = plan.ValidateCluster(c)
 			if err := holds(c, w, d); err != nil {
-				return fmt.Errorf("%w\ndoes %s\n%s\nof %s", err, actions(d), drift(d), before)
+				return fmt.Errorf("%w\nactions %s\n%s\nof %s", err, actions(d), drift(d), before)
 			}
 		}
 		return nil
@@ -294,12 +294,12 @@ func TestNoDecisionIsHarmful(t *testing.T) {
 func TestClusterInSyncNeedsNoAction(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 50, api.MaxNumNodes} {
 		s := newScene(n)
-		for i := range n { // whatever was repaired before
+		for i := range n { // with any earlier repairs
 			s.repaired(api.ActionRestart, i, time.Duration(i)*time.Minute, "no")
 		}
 		d := check(t, s)
 		if len(d.Drift)+len(d.Actions)+len(plan.FindSuspects(s.c, s.w)) > 0 || d.Fail != nil {
-			t.Errorf("%d machines: does %q\n%s", n, actions(d), drift(d))
+			t.Errorf("%d machines: actions %q\n%s", n, actions(d), drift(d))
 		}
 		for _, c := range d.Conditions {
 			if c.Status != api.ConditionTrue {

@@ -18,7 +18,7 @@ var (
 
 const release = "v1.36.3+rke2r1"
 
-// scene is a cluster and what was seen of it; it begins as one without any drift.
+// scene is a cluster and its observation, at first without drift.
 type scene struct {
 	c *api.Cluster
 	w plan.Observation
@@ -48,18 +48,18 @@ func (s *scene) decide() plan.Decision { return plan.Decide(s.c, s.w, policy) }
 
 func (s *scene) record(i int) *api.Machine { return &s.c.Status.Machines[i] }
 
-// unlist takes a machine out of the listing.
+// unlist removes a machine from the cloud's list.
 func (s *scene) unlist(i int) {
 	s.w.Listed = slices.DeleteFunc(s.w.Listed, func(l plan.ListedMachine) bool { return l.Index == i })
 }
 
-// gone takes a machine out of the listing, and has its Node be not Ready.
+// gone removes a machine from the cloud's list and makes its Node not Ready.
 func (s *scene) gone(i int) {
 	s.unlist(i)
 	s.notReady(i, time.Minute)
 }
 
-// lose has a head be gone: nobody lists it and nothing of it answers, which was seen first so long ago.
+// lose makes the head disappear: it is not listed and does not answer, since the given time.
 func (s *scene) lose(i int, since time.Duration) {
 	if s.w.Listed[i].Incarnation == s.record(i).Incarnation {
 		s.unlist(i)
@@ -86,7 +86,7 @@ func (s *scene) unstartable(i int) {
 	}
 }
 
-// notReady has a Node be not Ready for so long, which was seen from the first minute on.
+// notReady makes a Node not Ready for the given time; the drift was observed after the first minute.
 func (s *scene) notReady(i int, since time.Duration) {
 	if since > time.Minute {
 		s.drifting(s.record(i).Name, api.DriftNodeNotReady, since)
@@ -108,7 +108,7 @@ func (s *scene) unit(i int, active string) {
 	s.w.Units[i] = plan.RKE2Unit{Reached: true, Active: active, Since: s.w.At.Add(-time.Minute)}
 }
 
-// says has a machine say of its API how it is.
+// says sets what a machine reports about its API.
 func (s *scene) says(i int, health plan.Health) {
 	s.unit(i, "active")
 	u := s.w.Units[i]
@@ -116,19 +116,19 @@ func (s *scene) says(i int, health plan.Health) {
 	s.w.Units[i] = u
 }
 
-// unreachable has SSH not answer, and trouble with the Node be known for six minutes.
+// unreachable makes SSH not answer, with a drift of the Node for six minutes.
 func (s *scene) unreachable(i int) {
 	s.w.Units[i] = plan.RKE2Unit{Error: "connection timed out"}
 	s.drifting(s.record(i).Name, api.DriftNodeNotReady, 6*time.Minute)
 }
 
-// drifting records that a drift was seen before.
+// drifting records an earlier drift.
 func (s *scene) drifting(machine string, reason api.DriftReason, since time.Duration) {
 	s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: machine, Reason: reason, Since: s.w.At.Add(-since)})
 }
 
-// repaired records a repair that began so long ago and took a minute; with outcome "" it went well, with "killed"
-// nobody saw it end, and else that is its error.
+// repaired records a repair that started the given time ago and took a minute. outcome is its error: "" is success, and
+// "killed" leaves the record without an end.
 func (s *scene) repaired(kind api.ActionKind, i int, ago time.Duration, outcome string) {
 	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs)), At: s.w.At.Add(-ago)}
 	r.Action = api.Action{Kind: kind, Index: i}
@@ -141,7 +141,7 @@ func (s *scene) repaired(kind api.ActionKind, i int, ago time.Duration, outcome 
 	s.c.Status.Repairs = append(s.c.Status.Repairs, r)
 }
 
-// actions are those of a decision in short: "Replace sky-x-1".
+// actions returns the actions of a decision in short form: "Replace sky-x-1".
 func actions(d plan.Decision) string {
 	var all []string
 	for _, a := range d.Actions {
@@ -150,7 +150,7 @@ func actions(d plan.Decision) string {
 	return strings.Join(all, ", ")
 }
 
-// drift is that of a decision in short: "sky-x-1 MachineGone: it is replaced".
+// drift returns the drift of a decision in short form: "sky-x-1 MachineGone: it is replaced".
 func drift(d plan.Decision) string {
 	var all []string
 	for _, x := range d.Drift {
@@ -159,7 +159,7 @@ func drift(d plan.Decision) string {
 	return strings.Join(all, "\n")
 }
 
-// holds checks what has to be true of every decision, whatever was seen.
+// holds checks what must be true of every decision for any observation.
 func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 	owned := map[string]bool{}
 	kept := map[string]bool{}
@@ -176,10 +176,10 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 		exists[l.Name+l.Incarnation] = true
 	}
 	if len(w.KeysMissing) > 0 && c.Status.Phase == api.PhaseReady && d.Fail != nil {
-		return fmt.Errorf("gives up though keys are missing: %s", d.Fail.Message)
+		return fmt.Errorf("fails although keys are missing: %s", d.Fail.Message)
 	}
 	if len(d.Actions) > 0 && (d.Fail != nil || !c.Status.PausedAt.IsZero()) {
-		return fmt.Errorf("asks for %s, failed (%v) or paused", actions(d), d.Fail)
+		return fmt.Errorf("requests %s, although failed (%v) or paused", actions(d), d.Fail)
 	}
 	places, existing, before := map[int]bool{}, 0, -1
 	for _, a := range d.Actions {
@@ -193,7 +193,7 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 		before = at
 		if onMachine(a.Kind) {
 			if places[a.Index] {
-				return fmt.Errorf("two actions on place %d: %s", a.Index, actions(d))
+				return fmt.Errorf("two actions on index %d: %s", a.Index, actions(d))
 			}
 			places[a.Index] = true
 		}
@@ -207,14 +207,14 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 		}
 	}
 	if d.Fail != nil && d.Fail.Reason == string(api.DriftAPIUnreachable) {
-		return fmt.Errorf("gives up a cluster that is out of reach: %+v", d.Fail)
+		return fmt.Errorf("fails a cluster that is unreachable: %+v", d.Fail)
 	}
 	if existing > 1 {
-		return fmt.Errorf("%d workers that exist are replaced at once", existing)
+		return fmt.Errorf("%d existing workers are replaced at once", existing)
 	}
 	for _, x := range d.Drift {
 		if x.Message == "" || x.Next == "" {
-			return fmt.Errorf("%s of %q says nothing: %+v", x.Reason, x.Machine, x)
+			return fmt.Errorf("%s of %q has no message: %+v", x.Reason, x.Machine, x)
 		}
 	}
 	return nil
@@ -242,14 +242,14 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 	_, node := w.Nodes[a.Node]
 	switch {
 	case w.APIError != "" && a.Kind == api.ActionRestart && !unwell(w.Units[a.Index]):
-		return fmt.Errorf("restarts %s, which does not say that it is not well: %+v", a.Machine, w.Units[a.Index])
+		return fmt.Errorf("restarts %s, which does not report itself unhealthy: %+v", a.Machine, w.Units[a.Index])
 	case c.Status.Phase == api.PhaseError && a.Kind != api.ActionTerminate:
 		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
 	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
-		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
+		return fmt.Errorf("%s of %s although the cloud cannot be queried", a.Kind, a.Machine)
 	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine &&
 		a.Kind != api.ActionRecordAddress:
-		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
+		return fmt.Errorf("%s of %s although the API is silent", a.Kind, a.Machine)
 	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress ||
 		a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
 		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
@@ -257,19 +257,19 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 		!strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
 		return fmt.Errorf("forgets the Node %q", a.Node)
 	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
-		return fmt.Errorf("%s of %s, which is none of the cluster's", a.Kind, a.Machine)
+		return fmt.Errorf("%s of %s, which is not a machine of the cluster", a.Kind, a.Machine)
 	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
-		return fmt.Errorf("terminates %s, which is on record", a.Machine)
+		return fmt.Errorf("terminates %s, which has a record", a.Machine)
 	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady &&
 		a.Machine == api.MachineName(c.Metadata.Name, 0):
 		return fmt.Errorf("%s of the head", a.Kind)
 	case launches && (a.Index < 0 || a.Index >= c.Spec.NumNodes):
-		return fmt.Errorf("%s of place %d of %d", a.Kind, a.Index, c.Spec.NumNodes)
+		return fmt.Errorf("%s of index %d of %d", a.Kind, a.Index, c.Spec.NumNodes)
 	}
 	return nil
 }
 
-// unwell says that a machine was reached and says itself that RKE2 is not well there.
+// unwell reports whether a machine answered and reports RKE2 as unhealthy.
 func unwell(u plan.RKE2Unit) bool {
 	return u.Reached && (u.Active == "failed" || u.Active == "inactive" || u.Health == plan.Unhealthy)
 }

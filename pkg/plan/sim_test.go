@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// sim is a world in which a decision's actions have effects: a cloud whose machines have unique names and end by name,
-// Nodes that follow their machines, and a record of repairs as the operation keeps it.
+// sim is a world in which actions have effects: a cloud with unique machine names that terminates by name, Nodes that
+// follow their machines, and the operation's record of repairs.
 type sim struct {
 	r   *rand.Rand
 	now time.Time
@@ -19,16 +19,16 @@ type sim struct {
 
 	machines map[string]*simMachine
 	nodes    map[string]*simNode
-	before   []plan.ListedMachine // the listing of a look before, for one that lags
+	before   []plan.ListedMachine // an earlier list of the cloud
 
 	canStart, noKubeconfig, noGPU, noKeys bool
 	expire                                time.Time
 
-	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API
-	// and SSH are out of reach; blocked is that of the API alone.
+	// lags, unasked and cutOff are for how many observations the cloud's list is out of date, the cloud cannot be
+	// queried, and API and SSH are unreachable. blocked is the same for the API only.
 	lags, unasked, cutOff, blocked int
-	// fails is how likely an action is to fail, dies to be cut off without a record, idle to do nothing and say that it
-	// went well.
+	// fails is the probability that an action fails, dies that it stops without a record, idle that it does nothing and
+	// reports success.
 	fails, dies, idle float64
 
 	launched int
@@ -42,7 +42,7 @@ type simMachine struct {
 	active      string    // of its unit
 	hung        bool      // restarting does not help
 	deaf        bool      // SSH does not answer
-	heals       time.Time // until then its Node is not Ready by itself
+	heals       time.Time // until then its Node is not Ready
 	bare        bool      // RKE2 was never installed
 }
 
@@ -72,13 +72,13 @@ func (s *sim) nodeOf(name string) string {
 	return api.NodeName(s.c.Metadata.Name, m.index, m.incarnation)
 }
 
-// serves says that the head's API answers.
+// serves reports whether the head's API answers.
 func (s *sim) serves() bool {
 	head := s.machines[api.MachineName(s.c.Metadata.Name, 0)]
 	return s.cutOff == 0 && s.blocked == 0 && head != nil && !head.stopped && !head.bare && head.active == "active"
 }
 
-// settle has Nodes follow their machines.
+// settle makes Nodes follow their machines.
 func (s *sim) settle() {
 	healthy := map[string]bool{}
 	for name, m := range s.machines {
@@ -101,7 +101,7 @@ func (s *sim) listing() []plan.ListedMachine {
 	return all
 }
 
-// look is what a sweep sees.
+// look returns what a sweep observes.
 func (s *sim) look() plan.Observation {
 	s.settle()
 	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
@@ -150,7 +150,7 @@ func (s *sim) unit(i int) plan.RKE2Unit {
 	return u
 }
 
-// round is a sweep and the repair that it starts.
+// round runs a sweep and the repair that it starts.
 func (s *sim) round() (plan.Observation, plan.Decision, error) {
 	w := s.look()
 	d := plan.Decide(s.c, w, policy)
@@ -174,7 +174,7 @@ func (s *sim) round() (plan.Observation, plan.Decision, error) {
 	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0,
 		s.blocked-1)
 	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
-		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", formatClockTime(s.now), len(s.machines), wanted)
+		return w, d, fmt.Errorf("%s: %d machines, want %d", formatClockTime(s.now), len(s.machines), wanted)
 	}
 	return w, d, nil
 }
@@ -188,7 +188,7 @@ func (s *sim) hasExtra() bool {
 	return false
 }
 
-// untouched holds that nothing is done to a machine that is as it should be, whatever the listing says.
+// untouched checks that no action changes a healthy machine, even if the cloud's list is wrong.
 func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 	for _, a := range d.Actions {
 		m, ok := s.machines[a.Machine]
@@ -198,7 +198,7 @@ func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 		}
 		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation &&
 			w.Nodes[r.NodeName].Ready && m.active == "active" {
-			return fmt.Errorf("%s of %s, which is well", a.Kind, a.Machine)
+			return fmt.Errorf("%s of %s, which is healthy", a.Kind, a.Machine)
 		}
 	}
 	return nil
@@ -213,7 +213,7 @@ func (s *sim) recordOf(name string) *api.Machine {
 	return nil
 }
 
-// carryOut does an action, and keeps the record of it as the operation does.
+// carryOut runs an action and records it like the operation.
 func (s *sim) carryOut(a api.Action) {
 	s.seen[string(a.Kind)]++
 	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs), s.now.Unix(), a.Kind, a.Index, a.Machine), Action: a,
@@ -239,7 +239,7 @@ func (s *sim) carryOut(a api.Action) {
 	s.c.Status.EndRepair(r.ID, failure, s.now.Add(time.Minute))
 }
 
-// effect does an action; it returns why that was in vain.
+// effect runs an action and returns why it failed.
 func (s *sim) effect(a api.Action) string {
 	m := s.machines[a.Machine]
 	switch a.Kind {
@@ -282,7 +282,7 @@ func (s *sim) effect(a api.Action) string {
 	return ""
 }
 
-// joined has a machine's Node be there, if it can; the Node's password keeps another incarnation from taking it.
+// joined creates a machine's Node if possible: the Node's password prevents another incarnation from using it.
 func (s *sim) joined(name string) string {
 	m := s.machines[name]
 	if r := s.recordOf(name); r == nil || r.Incarnation != m.incarnation || m.hung || m.bare {
@@ -296,7 +296,7 @@ func (s *sim) joined(name string) string {
 	return ""
 }
 
-// terminate ends the machine of a record.
+// terminate terminates the machine of a record.
 func (s *sim) terminate(name string) {
 	r := s.recordOf(name)
 	r.State = api.MachineGone
@@ -326,7 +326,7 @@ func (s *sim) bringUp(name string) string {
 		m = s.machines[name]
 	}
 	m.stopped, m.bare, m.hung, m.active = false, false, false, "active"
-	if s.chance(0.2) { // cut off before its power-off timer was taken away
+	if s.chance(0.2) { // interrupted before its power-off timer was cleared
 		r.PowerOffAt = s.now.Add(time.Hour)
 	}
 	return s.joined(name)

@@ -16,7 +16,7 @@ func TestOnlySuspectMachinesAreChecked(t *testing.T) {
 		wrong func(*scene)
 		want  []int
 	}{
-		{"all well", func(*scene) {}, nil},
+		{"all healthy", func(*scene) {}, nil},
 		{"not Ready", func(s *scene) { s.notReady(1, time.Second) }, []int{1}},
 		{"its Node is missing", func(s *scene) { s.noNode(0); s.noNode(2) }, []int{0, 2}},
 		{"not listed, and Ready", func(s *scene) { s.unlist(1) }, nil},
@@ -26,9 +26,9 @@ func TestOnlySuspectMachinesAreChecked(t *testing.T) {
 		{"the API is silent", func(s *scene) { s.silent() }, []int{0}},
 		{"the API is silent and the head not listed", func(s *scene) { s.silent(); s.unlist(0) }, []int{0}},
 		{"the API is silent and the head stopped", func(s *scene) { s.stop(0); s.silent() }, nil},
-		{"the API is silent and the head stopped for good",
+		{"the API is silent and the head cannot be started",
 			func(s *scene) { s.stop(0); s.silent(); s.w.CanStart = false }, []int{0}},
-		{"the cloud can't be asked", func(s *scene) { s.silent(); s.w.CloudError = "403" }, nil},
+		{"the cloud cannot be queried", func(s *scene) { s.silent(); s.w.CloudError = "403" }, nil},
 		{"in ERROR", func(s *scene) { s.silent(); s.c.Status.Phase = api.PhaseError }, nil},
 	} {
 		s := newScene(4)
@@ -52,15 +52,15 @@ func TestConditions(t *testing.T) {
 		wrong func(*scene)
 		want  string
 	}{
-		{"all well", func(*scene) {}, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
+		{"all healthy", func(*scene) {}, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
 		{"in ERROR", func(s *scene) { s.c.Status.Phase = api.PhaseError }, "Reachable True"},
 		{"being provisioned", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning }, ""},
-		{"the cloud can't be asked", func(s *scene) {
+		{"the cloud cannot be queried", func(s *scene) {
 			s.w.CloudError = "403"
 		}, "Reachable Unknown 403; InSync Unknown; ControlPlaneReady True; NodesReady True"},
 		{"the API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "Reachable True; InSync False " +
 			"APISilent, sky-x-0 APISilent; ControlPlaneReady False connection refused; NodesReady Unknown"},
-		{"the API can't be reached from here", func(s *scene) {
+		{"the API is unreachable from skyd", func(s *scene) {
 			s.silent()
 			s.says(0, plan.Healthy)
 		}, "Reachable True; InSync False APIUnreachable; " +
@@ -99,37 +99,41 @@ func TestValidateCluster(t *testing.T) {
 		edit func(*api.Cluster)
 		want string
 	}{
-		{"as it is", func(*api.Cluster) {}, ""},
-		{"a repair that is under way", func(c *api.Cluster) {
+		{"unchanged", func(*api.Cluster) {}, ""},
+		{"a running repair", func(c *api.Cluster) {
 			c.Status.Repairs = []api.Repair{{ID: "a", At: noon}}
 		}, ""},
-		{"a place that is being filled", func(c *api.Cluster) { c.Status.Machines[1].State = api.MachineReserved }, ""},
-		{"before it was begun", func(c *api.Cluster) { c.Status = api.ClusterStatus{Phase: api.PhaseInit} }, ""},
-		{"with machines of a larger one, to be deleted",
+		{"a machine that is being launched", func(c *api.Cluster) {
+			c.Status.Machines[1].State = api.MachineReserved
+		}, ""},
+		{"before the create started", func(c *api.Cluster) { c.Status = api.ClusterStatus{Phase: api.PhaseInit} }, ""},
+		{"a larger cluster that is being deleted",
 			func(c *api.Cluster) { c.Spec.NumNodes, c.Status.Phase = 1, api.PhaseDeleting }, ""},
 		{"no phase", func(c *api.Cluster) { c.Status.Phase = "" }, "status.phase"},
-		{"a phase of its own", func(c *api.Cluster) { c.Status.Phase = "FINE" }, `"FINE"`},
-		{"no machines wanted", func(c *api.Cluster) { c.Spec.NumNodes = 0 }, "num_nodes is 0"},
-		{"fewer than none", func(c *api.Cluster) { c.Spec.NumNodes = -1 }, "num_nodes is -1"},
-		{"a million", func(c *api.Cluster) { c.Spec.NumNodes = 1e6 }, "from 1 to 250"},
+		{"an unknown phase", func(c *api.Cluster) { c.Status.Phase = "FINE" }, `"FINE"`},
+		{"no machines requested", func(c *api.Cluster) { c.Spec.NumNodes = 0 }, "num_nodes is 0"},
+		{"a negative number of machines", func(c *api.Cluster) { c.Spec.NumNodes = -1 }, "num_nodes is -1"},
+		{"too many machines", func(c *api.Cluster) { c.Spec.NumNodes = 1e6 }, "from 1 to 250"},
 		{"no UID", func(c *api.Cluster) { c.Metadata.UID = "" }, "uid"},
 		{"no name", func(c *api.Cluster) { c.Metadata.Name = "" }, "metadata.name"},
 		{"a name that is a path", func(c *api.Cluster) { c.Metadata.Name = "../x" }, "metadata.name"},
 		{"another cluster's machines", func(c *api.Cluster) {
 			c.Metadata.Name = "y"
 		}, `"sky-x-0" instead of "sky-y-0"`},
-		{"a place below none", func(c *api.Cluster) {
+		{"a negative index", func(c *api.Cluster) {
 			c.Status.Machines[1].Index = -1
 		}, "machine index -1 is out of range"},
-		{"two in one place", func(c *api.Cluster) {
+		{"two machines with one index", func(c *api.Cluster) {
 			c.Status.Machines[1] = c.Status.Machines[0]
 		}, "two machines have the index 0"},
-		{"an index that does not fit the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
+		{"an index that does not match the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
 		{"two heads", func(c *api.Cluster) { c.Status.Machines[1].Role = api.RoleHead }, "role"},
 		{"no head", func(c *api.Cluster) { c.Status.Machines[0].Role = api.RoleWorker }, "role"},
 		{"no incarnation", func(c *api.Cluster) { c.Status.Machines[1].Incarnation = "" }, "incarnation"},
-		{"another's Node", func(c *api.Cluster) { c.Status.Machines[1].NodeName = "sky-x-0-inc0" }, "sky-x-0-inc0"},
-		{"no state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
+		{"another machine's Node", func(c *api.Cluster) {
+			c.Status.Machines[1].NodeName = "sky-x-0-inc0"
+		}, "sky-x-0-inc0"},
+		{"an unknown state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
 		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine with the index 0"},
 		{"READY with one too few", func(c *api.Cluster) {
 			c.Status.Machines = c.Status.Machines[:2]
@@ -137,8 +141,8 @@ func TestValidateCluster(t *testing.T) {
 		{"READY with one too many", func(c *api.Cluster) {
 			c.Spec.NumNodes = 2
 		}, "3 machines instead of 2"},
-		{"READY nowhere", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
-		{"a repair of no time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
+		{"READY without a placement", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
+		{"a repair without a time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
 	} {
 		x := newScene(3).c
 		c.edit(x)

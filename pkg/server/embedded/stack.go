@@ -56,8 +56,8 @@ type Stack struct {
 func StartServers(ctx context.Context, o Options) (*Stack, error) {
 	c := o.Config
 	if c.IsExternal() {
-		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is no server to run here: unset " +
-			"them, or run skyd worker")
+		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is no server to run here: " +
+			"unset them, or run skyd worker")
 	}
 	if err := config.MakeDir(c.Dir); err != nil {
 		return nil, err

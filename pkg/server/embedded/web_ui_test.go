@@ -77,7 +77,8 @@ func uiRejectsForeignHosts(t *testing.T, c *config.Config) {
 		"https://localhost:" + port: http.StatusForbidden,
 		"null":                      http.StatusForbidden,
 	} {
-		if status, body := requestUI(t, c, http.MethodGet, "/api/v1/settings", "localhost:"+port, origin); status != want {
+		status, body := requestUI(t, c, http.MethodGet, "/api/v1/settings", "localhost:"+port, origin)
+		if status != want {
 			t.Errorf("from %s: %d, want %d: %.100s", origin, status, want, body)
 		}
 	}

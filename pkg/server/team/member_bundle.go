@@ -101,8 +101,8 @@ func (m Member) renderSettings() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the settings of %s: %w", m.Name, err)
 	}
-	return append([]byte("# "+m.Name+"'s connection to the team's etcd and Temporal, written by skyd team member\n"), data...),
-		nil
+	header := "# " + m.Name + "'s connection to the team's etcd and Temporal, written by skyd team member\n"
+	return append([]byte(header), data...), nil
 }
 
 // DefaultMember has the ports and names of docker-compose.yml.
