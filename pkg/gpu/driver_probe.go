@@ -12,23 +12,23 @@ import (
 
 // Driver is what a machine shows of NVIDIA's accelerators.
 type Driver struct {
-	// Installed says that a driver is there and works; Version is its version.
+	// Installed means that a driver is present and works; Version is its version.
 	Installed bool   `json:"installed"`
 	Version   string `json:"version,omitempty"`
-	// Fault is what nvidia-smi says where it is there and fails.
+	// Fault is the output of an nvidia-smi that fails.
 	Fault string `json:"fault,omitempty"`
-	// GPUs is how many the driver lists, or, without one, how many are on the PCI bus.
+	// GPUs is the number of GPUs that the driver lists or, without a driver, that are on the PCI bus.
 	GPUs int `json:"gpus"`
-	// Model is what the driver calls the first of them.
+	// Model is the driver's name of the first GPU.
 	Model string `json:"model,omitempty"`
 }
 
-// pciDevices is where Linux lists what is on the PCI bus.
+// pciDevices is the directory in which Linux lists PCI devices.
 const pciDevices = "/sys/bus/pci/devices"
 
-// probeScript prints a line for each thing it finds. A driver that hangs, as one does whose device fell off the bus,
-// must not hang us. On the bus, 0x0300 and 0x0302 are display controllers: NVIDIA's audio functions and NVSwitches are
-// of other classes (https://pci-ids.ucw.cz/read/PD/03).
+// probeScript prints a line for each fact. The timeouts are for a driver that hangs, such as after a device fell off
+// the bus. 0x0300 and 0x0302 are display controllers; NVIDIA's audio functions and NVSwitches have other classes
+// (https://pci-ids.ucw.cz/read/PD/03).
 const probeScript = `
 if command -v nvidia-smi >/dev/null 2>&1; then
   if out=$(timeout 60 nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1); then
@@ -46,13 +46,13 @@ done
 exit 0
 `
 
-// ProbeDriver asks a machine over SSH whether NVIDIA's driver works on it, and how many accelerators it shows.
+// ProbeDriver checks over SSH whether NVIDIA's driver works on a machine, and counts its accelerators.
 func ProbeDriver(ctx context.Context, h *remote.Host) (Driver, error) {
 	return probeDriverAt(ctx, h, pciDevices)
 }
 
 func probeDriverAt(ctx context.Context, h *remote.Host, devices string) (Driver, error) {
-	out, err := h.RunScript(ctx, "looking for NVIDIA's driver", fmt.Sprintf(probeScript, remote.QuoteShell(devices)))
+	out, err := h.RunScript(ctx, "probing NVIDIA's driver", fmt.Sprintf(probeScript, remote.QuoteShell(devices)))
 	if err != nil {
 		return Driver{}, err
 	}
@@ -85,22 +85,22 @@ func parseProbeOutput(out string) Driver {
 	return d
 }
 
-// parseModel takes "NVIDIA A100-SXM4-80GB" out of "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)".
+// parseModel extracts "NVIDIA A100-SXM4-80GB" from "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)".
 func parseModel(line string) string {
 	_, name, _ := strings.Cut(line, ": ")
 	name, _, _ = strings.Cut(name, " (UUID")
 	return name
 }
 
-// MachineDriver is what one machine of a cluster shows.
+// MachineDriver is the probe result of one machine.
 type MachineDriver struct {
 	Machine string `json:"machine"`
 	Driver  Driver `json:"driver"`
 }
 
-// FindCommonDriver is what all machines of a cluster have in common, so that one setting serves them all. A machine
-// whose driver is broken, which shows fewer accelerators than want, or whose answer differs from the others' is a
-// *Failure that names it.
+// FindCommonDriver returns the driver that all machines of a cluster have in common, so that one chart setting fits
+// them all. If a machine has a broken driver or fewer accelerators than want, or if it differs from the others, the
+// error is a *Failure that names it.
 func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
 	var with, without []string
 	common := Driver{GPUs: want}
@@ -108,12 +108,12 @@ func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
 		switch d := m.Driver; {
 		case d.Fault != "":
 			return Driver{}, &Failure{Kind: DriverBroken, Machine: m.Machine,
-				Message: "NVIDIA's driver is installed and does not work: " + d.Fault +
-					"; use an image whose driver works, or one without"}
+				Message: "NVIDIA's driver is installed but does not work: " + d.Fault +
+					"; use an image with a working driver, or one without a driver"}
 		case d.GPUs < want:
 			return Driver{}, &Failure{Kind: GPUMissing, Machine: m.Machine,
-				Message: fmt.Sprintf("it shows %s of the %d NVIDIA GPUs that were asked for; replace it, or look "+
-					"for the device with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
+				Message: fmt.Sprintf("it shows %s of the %d requested NVIDIA GPUs; replace the machine, or "+
+					"check its devices with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
 		case d.Installed:
 			with = append(with, m.Machine)
 			if common.Version == "" {
@@ -137,7 +137,7 @@ func formatFoundCount(n int) string {
 	return "only " + strconv.Itoa(n)
 }
 
-// newDriverMismatch names the machines that are in the minority.
+// newDriverMismatch names the machines in the minority.
 func newDriverMismatch(with, without []string) *Failure {
 	odd, rest, has, lack := with, without, "has NVIDIA's driver", "have none"
 	if len(without) < len(with) {

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// working is an nvidia-smi that lists n accelerators.
+// working returns an nvidia-smi script that lists n accelerators.
 func working(version string, n int) string {
 	return `case "$1" in
 --query-gpu=driver_version) for i in $(seq ` + number(n) + `); do echo ` + version + `; done ;;
@@ -25,7 +25,7 @@ esac`
 
 func number(n int) string { return strconv.Itoa(n) }
 
-// machine is a machine with these programs on its PATH and, on its PCI bus, devices of these vendors and classes.
+// machine returns a machine with this nvidia-smi and with PCI devices of these vendors and classes.
 func machine(t *testing.T, nvidiaSMI string, devices ...[2]string) (h *remote.Host, bus string) {
 	t.Helper()
 	bin := t.TempDir()
@@ -59,7 +59,7 @@ func machine(t *testing.T, nvidiaSMI string, devices ...[2]string) (h *remote.Ho
 	return h, bus
 }
 
-func TestAMachineShowsItsDriverAndItsGPUs(t *testing.T) {
+func TestProbeFindsDriverAndGPUs(t *testing.T) {
 	gpu, audio, bridge, amd := [2]string{"0x10de", "0x030200"}, [2]string{"0x10de", "0x040300"}, [2]string{"0x10de",
 		"0x068000"}, [2]string{"0x1002", "0x030000"}
 	vga := [2]string{"0x10de", "0x030000"}
@@ -89,18 +89,18 @@ func TestAMachineShowsItsDriverAndItsGPUs(t *testing.T) {
 	}
 }
 
-func TestThisVeryMachineIsProbedAndALostOneIsNot(t *testing.T) {
+func TestProbeWorksHereAndFailsOnALostMachine(t *testing.T) {
 	h, _ := machine(t, "")
 	if _, err := ProbeDriver(t.Context(), h); err != nil {
 		t.Error(err)
 	}
 	h.Close()
 	if _, err := ProbeDriver(t.Context(), h); !remote.IsLost(err) {
-		t.Errorf("a machine that is gone: %v", err)
+		t.Errorf("a lost machine: %v", err)
 	}
 }
 
-func TestMachinesAgreeOrTheOneThatDiffersIsNamed(t *testing.T) {
+func TestDriverMismatchNamesTheMachine(t *testing.T) {
 	with, without := Driver{Installed: true, Version: "580.126.20", GPUs: 8}, Driver{GPUs: 8}
 	machines := func(drivers ...Driver) []MachineDriver {
 		var all []MachineDriver
@@ -142,7 +142,7 @@ func TestMachinesAgreeOrTheOneThatDiffersIsNamed(t *testing.T) {
 		}
 		if !errors.As(err, &f) || f.Kind != c.reason || f.Machine != c.machine ||
 			!strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: got %v (%+v), want %s of %s, saying %q", name, err, f, c.reason, c.machine, c.says)
+			t.Errorf("%s: got %v (%+v), want %s of %s, with %q", name, err, f, c.reason, c.machine, c.says)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package gpu probes machines for NVIDIA's driver and names what can go wrong with their accelerators. Its subpackages
-// render the chart of the GPU stack and install it.
+// Package gpu probes machines for NVIDIA's driver and defines the failures of accelerators. Its subpackages render the
+// chart of the GPU stack and install it.
 package gpu
 
 import (
@@ -7,53 +7,53 @@ import (
 	"strings"
 )
 
-// FieldManager is under which name we own what we apply.
+// FieldManager is the field manager of everything that skyctl applies.
 const FieldManager = "skyctl"
 
-// ResourceName is under which name the device plugin offers accelerators.
+// ResourceName is the resource name of NVIDIA GPUs.
 const ResourceName = "nvidia.com/gpu"
 
 // The reasons of a Failure.
 const (
 	// DriverDiffers: some machines have a driver and others have none.
 	DriverDiffers = "DriverDiffers"
-	// DriverMissing: the stack that was chosen needs machines with a driver, and they have none.
+	// DriverMissing: the chosen stack needs machines with a driver, and they have none.
 	DriverMissing = "DriverMissing"
-	// DriverBroken: a machine has NVIDIA's driver, and it does not work.
+	// DriverBroken: the driver of a machine does not work.
 	DriverBroken = "DriverBroken"
-	// GPUMissing: a machine shows fewer accelerators than were asked for.
+	// GPUMissing: a machine shows fewer accelerators than requested.
 	GPUMissing = "GPUMissing"
-	// SecondDevicePlugin: somebody else's device plugin is on the cluster.
+	// SecondDevicePlugin: the cluster has a device plugin that is not part of the stack.
 	SecondDevicePlugin = "SecondDevicePlugin"
-	// ChartUnreachable: the repository can't be reached from the cluster.
+	// ChartUnreachable: the cluster cannot reach the repository.
 	ChartUnreachable = "ChartUnreachable"
 	// BadChartVersion: the repository has no such version of the chart.
 	BadChartVersion = "BadChartVersion"
-	// ChartFailed: the chart was found and can't be installed.
+	// ChartFailed: the chart was found but cannot be installed.
 	ChartFailed = "ChartFailed"
 	// PodFailing: a container of the stack keeps failing.
 	PodFailing = "PodFailing"
-	// AllocatableMissing: the stack says that it is ready, and a node offers fewer accelerators than it should.
+	// AllocatableMissing: the stack is ready, but a node offers too few accelerators.
 	AllocatableMissing = "AllocatableMissing"
-	// NodeNotReady: a node that should offer accelerators is not Ready, or not there: what is wrong is not the stack.
+	// NodeNotReady: a node that should offer accelerators is missing or not Ready. The stack is not at fault.
 	NodeNotReady = "NodeNotReady"
-	// Deadline: the stack was not ready in time, and nothing in it has failed.
+	// Deadline: the stack was not ready in time, but no part of it has failed.
 	Deadline = "Deadline"
-	// WorkloadFailed: a pod got an accelerator and ended badly.
+	// WorkloadFailed: a pod got an accelerator and failed.
 	WorkloadFailed = "WorkloadFailed"
-	// WorkloadPending: a pod that asks for an accelerator found no room in time.
+	// WorkloadPending: a pod that requests an accelerator was not scheduled or did not finish in time.
 	WorkloadPending = "WorkloadPending"
 )
 
-// Failure says why accelerators can't be had, as exactly as it is known.
+// Failure is why accelerators are unavailable, as precisely as it is known.
 type Failure struct {
 	Kind string
-	// Machine is named where the fault was seen over SSH; Node where it was seen through Kubernetes.
+	// Machine is set if the fault was found over SSH, Node if it was found through Kubernetes.
 	Machine, Node string
-	// DaemonSet, Pod and Container are namespace/name of what failed, and the container's name.
+	// DaemonSet and Pod are namespace/name of what failed.
 	DaemonSet, Pod, Container string
 	Message                   string
-	// Lines holds the last lines of what failed.
+	// Lines are the last lines of its log.
 	Lines []string
 	Cause error
 }
@@ -76,21 +76,21 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Cause }
 
-// Reason is the failure's kind.
+// Reason returns the kind of the failure.
 func (f *Failure) Reason() string { return f.Kind }
 
-// Log returns the last lines of what failed.
+// Log returns the last lines of the failed part's log.
 func (f *Failure) Log() []string { return f.Lines }
 
-// Final is true: this package has waited long enough.
+// Final is true, because this package has already waited and retried.
 func (f *Failure) Final() bool { return true }
 
-// HasSameSubject says that two failures are about one thing, whatever they say of it.
+// HasSameSubject reports whether two failures are about the same part, even if their messages differ.
 func (f *Failure) HasSameSubject(o *Failure) bool {
 	if o == nil {
 		return false
 	}
-	if f.isChartFailure() && o.isChartFailure() { // one pod after the other tries to install it
+	if f.isChartFailure() && o.isChartFailure() { // each attempt to install it has its own pod
 		return true
 	}
 	return f.Kind == o.Kind && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container &&
@@ -101,7 +101,7 @@ func (f *Failure) isChartFailure() bool {
 	return f.Kind == ChartFailed || f.Kind == ChartUnreachable || f.Kind == BadChartVersion
 }
 
-// AbbreviateList lists the first names of many.
+// AbbreviateList lists the first names, and counts the rest.
 func AbbreviateList(names []string) string {
 	const most = 5
 	if len(names) <= most {

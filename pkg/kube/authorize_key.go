@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// authorizePollInterval is how often the pod that puts a key in place is asked whether it is done.
+	// authorizePollInterval is the time between two checks of the pod that authorizes a key.
 	authorizePollInterval = 500 * time.Millisecond
 	authorizeApp          = "skyctl-authorize-key"
 	appLabel              = "app.kubernetes.io/name"
 )
 
-// authorizeScript adds $KEY to the keys that may log in as $LOGIN, once. It runs on the machine's own file system.
+// authorizeScript adds $KEY to the authorized keys of $LOGIN, once. It runs on the file system of the machine.
 const authorizeScript = `set -e
 home=$(getent passwd "$LOGIN" | cut -d: -f6); [ -n "$home" ] || { echo "there is no user $LOGIN"; exit 1; }
 umask 077; mkdir -p "$home/.ssh"; file=$home/.ssh/authorized_keys
@@ -30,13 +30,12 @@ grep -qxF "$KEY" "$file" 2>/dev/null || {
   [ ! -s "$file" ] || [ -z "$(tail -c1 "$file")" ] || echo >>"$file"; printf '%s\n' "$KEY" >>"$file"; }
 chown "$LOGIN:" "$home/.ssh" "$file"`
 
-// AuthorizeKey lets a key log in as a user of a node's machine, where SSH itself can't be used for that: a pod that
-// is bound to the node writes it into the user's authorized_keys. It needs no image from anywhere: it borrows one
-// that the node has, of which nothing is run, and the machine's own shell. It may be called again; the pod is removed
-// whatever comes of it.
+// AuthorizeKey authorizes a key for a user of a node's machine when SSH is not available for that: a pod on the node
+// writes the key into the user's authorized_keys. The pod pulls no image: it uses one that the node already has, from
+// which it runs nothing, and the shell of the machine. AuthorizeKey can be called again; it always removes its pod.
 func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publicKey string) error {
 	fail := func(err error) error {
-		return fmt.Errorf("putting a key on node %s through the Kubernetes API: %w", node, err)
+		return fmt.Errorf("authorizing a key on node %s through the Kubernetes API: %w", node, err)
 	}
 	n, err := getNode(ctx, cs, node)
 	if err != nil {
@@ -44,7 +43,7 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 	}
 	image := smallestPresentImage(n)
 	if image == "" {
-		return fail(errors.New("its kubelet tells of no image that is there"))
+		return fail(errors.New("the Node reports no local image to run the pod with"))
 	}
 	pods := cs.CoreV1().Pods(metav1.NamespaceSystem)
 	pod, err := pods.Create(ctx, newAuthorizingPod(n, image, user, publicKey), metav1.CreateOptions{})
@@ -54,7 +53,7 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 		defer cancel()
-		// it ends by itself all the same
+		// If this fails, the pod still ends at its deadline.
 		_ = pods.Delete(clean, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
 	}()
 	if err := awaitPodSuccess(ctx, cs, pod.Name); err != nil {
@@ -72,7 +71,7 @@ func awaitPodSuccess(ctx context.Context, cs kubernetes.Interface, name string) 
 		pod, err = cs.CoreV1().Pods(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			failure = errors.New("its pod was deleted before it was done")
+			failure = errors.New("its pod was deleted before it had finished")
 		case err != nil && ctx.Err() == nil:
 			failure = err
 		case err == nil && pod.Status.Phase == corev1.PodFailed:
@@ -81,12 +80,12 @@ func awaitPodSuccess(ctx context.Context, cs kubernetes.Interface, name string) 
 		return err == nil && pod.Status.Phase == corev1.PodSucceeded, failure
 	})
 	if err != nil && failure == nil {
-		return fmt.Errorf("its pod is not done in time%s: %w", describePodEnd(pod), err)
+		return fmt.Errorf("its pod did not finish in time%s: %w", describePodEnd(pod), err)
 	}
 	return err
 }
 
-// RemoveAuthorizingPods removes the pods of calls of AuthorizeKey that were killed before they could.
+// RemoveAuthorizingPods removes the pods that interrupted calls of AuthorizeKey have left.
 func RemoveAuthorizingPods(ctx context.Context, cs kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -105,8 +104,8 @@ func getNode(ctx context.Context, cs kubernetes.Interface, name string) (*corev1
 	return cs.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
-// smallestPresentImage is the smallest image that a node says it has, by a name under which it can be used; the
-// sandbox's own where that can be told, since the kubelet never removes it.
+// smallestPresentImage returns the name of the smallest image that a node reports. It prefers the image of the pod
+// sandbox, which the kubelet never removes.
 func smallestPresentImage(n *corev1.Node) string {
 	images := slices.Clone(n.Status.Images)
 	slices.SortFunc(images, func(a, b corev1.ContainerImage) int { return int(a.SizeBytes - b.SizeBytes) })
@@ -124,13 +123,12 @@ func smallestPresentImage(n *corev1.Node) string {
 	return smallest
 }
 
-// newAuthorizingPod runs the machine's own shell, in a root of the machine's own programs, and from there in the
-// machine's whole file system. It needs neither a network, nor the scheduler, nor any right beyond those of every
-// container.
+// newAuthorizingPod runs the shell of the machine: its root has the programs of the machine, and from there it changes
+// into the machine's file system. It needs no network, no scheduler and no privileges beyond those of every container.
 func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
 	host := []string{"/usr", "/bin", "/sbin", "/lib"}
 	if n.Status.NodeInfo.Architecture == "amd64" {
-		host = append(host, "/lib64") // where the loader of programs is
+		host = append(host, "/lib64") // contains the dynamic loader
 	}
 	var volumes []corev1.Volume
 	var mounts []corev1.VolumeMount
@@ -164,7 +162,7 @@ func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Po
 				},
 				VolumeMounts:             mounts,
 				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-				// Where SELinux guards the machine, a container's own type may not write there.
+				// With SELinux, the default type of containers cannot write to the machine.
 				SecurityContext: &corev1.SecurityContext{RunAsUser: &root,
 					SELinuxOptions: &corev1.SELinuxOptions{Type: "spc_t"}},
 			}},
@@ -172,7 +170,7 @@ func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Po
 	}
 }
 
-// describePodEnd is what a pod's container says of its end, or of what keeps it from starting.
+// describePodEnd returns why a pod's container ended or cannot start.
 func describePodEnd(pod *corev1.Pod) string {
 	if pod == nil {
 		return ""

@@ -29,7 +29,7 @@ func nodeWithImages() *corev1.Node {
 	}}
 }
 
-// answering plays a kubelet: every pod ends in a phase at once.
+// answering returns a client whose pods have this phase at once.
 func answering(phase corev1.PodPhase, state corev1.ContainerState) *fake.Clientset {
 	cs := fake.NewClientset(nodeWithImages())
 	cs.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -41,7 +41,7 @@ func answering(phase corev1.PodPhase, state corev1.ContainerState) *fake.Clients
 	return cs
 }
 
-func TestAKeyGoesOntoANodeByAPodThatNeedsNothing(t *testing.T) {
+func TestAuthorizeKeyUsesAPodThatPullsNothing(t *testing.T) {
 	cs := answering(corev1.PodSucceeded, corev1.ContainerState{})
 	if err := AuthorizeKey(t.Context(), cs, "n", "ubuntu", "ssh-ed25519 AAAA"); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestAKeyGoesOntoANodeByAPodThatNeedsNothing(t *testing.T) {
 	}
 }
 
-func TestPodsOfKilledTriesAreRemovedAndNoOthers(t *testing.T) {
+func TestOnlyAuthorizingPodsAreRemoved(t *testing.T) {
 	cs := fake.NewClientset()
 	if err := RemoveAuthorizingPods(t.Context(), cs); err != nil {
 		t.Fatal(err)
@@ -76,11 +76,11 @@ func TestPodsOfKilledTriesAreRemovedAndNoOthers(t *testing.T) {
 	chosen := removed.GetListRestrictions().Labels
 	if !chosen.Matches(labels.Set(newAuthorizingPod(nodeWithImages(), "i", "u", "k").Labels)) ||
 		chosen.Matches(labels.Set{appLabel: "dns"}) {
-		t.Errorf("it removes pods of %s", chosen)
+		t.Errorf("it removes pods with the labels %s", chosen)
 	}
 }
 
-func TestAPodThatCanNotPutAKeyInPlaceSaysWhy(t *testing.T) {
+func TestAuthorizeKeyReportsWhyItsPodFailed(t *testing.T) {
 	failed := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
 		Message: "there is no user ubuntu"}}
 	err := AuthorizeKey(t.Context(), answering(corev1.PodFailed, failed), "n", "ubuntu", "k")
@@ -97,11 +97,11 @@ func TestAPodThatCanNotPutAKeyInPlaceSaysWhy(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := AuthorizeKey(t.Context(), fake.NewClientset(), "n", "ubuntu", "k"); err == nil {
-		t.Error("no node is no error")
+		t.Error("a missing node is not an error")
 	}
 }
 
-func TestAKeyIsAddedOnceAndKeepsTheOthers(t *testing.T) {
+func TestKeyIsAddedOnceAndOthersStay(t *testing.T) {
 	dir := t.TempDir()
 	home := filepath.Join(dir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
@@ -131,7 +131,7 @@ func TestAKeyIsAddedOnceAndKeepsTheOthers(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
-	if err := os.WriteFile(keys, []byte("ssh-rsa OLD person"), 0o600); err != nil { // without a line's end
+	if err := os.WriteFile(keys, []byte("ssh-rsa OLD person"), 0o600); err != nil { // without a final newline
 		t.Fatal(err)
 	}
 	if got := add(); got != "ssh-rsa OLD person\nssh-ed25519 NEW\n" {

@@ -15,12 +15,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-func TestAClientThatIsClosedHoldsNoConnection(t *testing.T) {
+func TestClosedClientHasNoConnections(t *testing.T) {
 	kubeconfig, open := emptyAPI(t)
-	for range 2 { // what is closed can be used again
+	for range 2 { // a closed client can be used again
 		cs := asked(t, kubeconfig)
 		if n := open.Load(); n != 1 {
-			t.Errorf("%d connections after a question", n)
+			t.Errorf("%d connections after a request", n)
 		}
 		CloseClient(cs)
 		for deadline := time.Now().Add(10 * time.Second); open.Load() != 0; time.Sleep(time.Millisecond) {
@@ -32,20 +32,20 @@ func TestAClientThatIsClosedHoldsNoConnection(t *testing.T) {
 	CloseClient(fake.NewClientset()) // has none
 }
 
-func TestABriefClientThatIsClosedIsForgotten(t *testing.T) {
+func TestClosedShortLivedClientFreesItsMemory(t *testing.T) {
 	kubeconfig, _ := emptyAPI(t)
 	cs := asked(t, kubeconfig, ShortLived)
 	held := weak.Make(cs.(*closableClient).connections)
 	CloseClient(cs)
 	for deadline := time.Now().Add(20 * time.Second); held.Value() != nil; runtime.GC() {
 		if time.Now().After(deadline) {
-			t.Fatal("what its connections hold is still in memory")
+			t.Fatal("its connections are still in memory")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// asked is a client that has asked once.
+// asked returns a client that has made one request.
 func asked(t *testing.T, kubeconfig []byte, how ...ClientOption) kubernetes.Interface {
 	t.Helper()
 	cs, err := NewClient(kubeconfig, how...)
@@ -58,13 +58,13 @@ func asked(t *testing.T, kubeconfig []byte, how ...ClientOption) kubernetes.Inte
 	return cs
 }
 
-// emptyAPI is a server that speaks HTTP/2 as a real API does, and says that there is nothing; open are its connections.
+// emptyAPI serves empty lists over HTTP/2, as a real API server does; open is its number of open connections.
 func emptyAPI(t *testing.T) (kubeconfig []byte, open *atomic.Int64) {
 	t.Helper()
 	open = new(atomic.Int64)
 	api := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
-			t.Errorf("asked over %s, not as a real API is", r.Proto)
+			t.Errorf("a request over %s instead of HTTP/2", r.Proto)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"kind":"NodeList","apiVersion":"v1","items":[]}`))

@@ -9,19 +9,20 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// NewClientWithDialer is Client over connections that dial makes, wherever the kubeconfig says that the server is; the
-// server's certificate is checked all the same.
+// NewClientWithDialer is NewClient over connections from dial, whatever server the kubeconfig names. The certificate of
+// the server is still verified.
 func NewClientWithDialer(kubeconfig []byte, dial func(context.Context) (net.Conn, error),
-	how ...ClientOption) (kubernetes.Interface, error) {
+	options ...ClientOption) (kubernetes.Interface, error) {
 	config, err := newRESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	return newClosableClient(config, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, how)
+	return newClosableClient(config, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		options)
 }
 
-// SetTLSServerName has a kubeconfig's server known by a name of its certificate, where it is reached at an address that
-// isn't in it.
+// SetTLSServerName makes clients of a kubeconfig verify the server by this name of its certificate. Use it if they
+// reach the server at an address that is not in the certificate.
 func SetTLSServerName(kubeconfig []byte, name string) ([]byte, error) {
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {

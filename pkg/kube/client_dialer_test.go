@@ -15,7 +15,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfigOf is one whose server listens nowhere: only a dialler of one's own gets to the API.
+// kubeconfigOf returns a kubeconfig whose server does not listen: only a custom dial function reaches the API.
 func kubeconfigOf(t *testing.T, api *httptest.Server) []byte {
 	t.Helper()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})
@@ -31,7 +31,7 @@ func kubeconfigOf(t *testing.T, api *httptest.Server) []byte {
 	return b
 }
 
-func TestAClientThroughATunnelKnowsTheServerByItsName(t *testing.T) {
+func TestTunnelClientVerifiesTheServerName(t *testing.T) {
 	var agent atomic.Value
 	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		agent.Store(r.UserAgent() + " " + r.TLS.ServerName)
@@ -55,7 +55,7 @@ func TestAClientThroughATunnelKnowsTheServerByItsName(t *testing.T) {
 		t.Fatalf("%v, %v", nodes, err)
 	}
 	if got := agent.Load(); got != "skyctl example.com" {
-		t.Errorf("the server was asked as %q", got)
+		t.Errorf("the server name is %q", got)
 	}
 
 	other, err := SetTLSServerName(named, "sky-other-0")
@@ -67,6 +67,6 @@ func TestAClientThroughATunnelKnowsTheServerByItsName(t *testing.T) {
 	}
 	if _, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil ||
 		!strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a server of another name was taken for it: %v", err)
+		t.Errorf("a server with another name was accepted: %v", err)
 	}
 }

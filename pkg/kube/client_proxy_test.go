@@ -14,11 +14,11 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// envProxied makes TestTheProxyOfTheEnvironmentIsNotUsed the process that has a proxy; it holds a kubeconfig. Go reads
-// the proxy's variables once in the life of a process.
+// envProxied is set in the process of TestEnvironmentProxyIsNotUsed that has a proxy; it holds a kubeconfig. Go reads
+// the proxy variables once per process.
 const envProxied = "SKYCTL_TEST_KUBE_PROXIED"
 
-func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+func TestEnvironmentProxyIsNotUsed(t *testing.T) {
 	if kubeconfig := os.Getenv(envProxied); kubeconfig != "" {
 		askThroughNoProxy(t, []byte(kubeconfig))
 		return
@@ -35,7 +35,7 @@ func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	}))
 	defer proxy.Close()
 	_, port, _ := net.SplitHostPort(api.Listener.Addr().String())
-	// Go never uses a proxy for "localhost" and for loopback addresses; to 0.0.0.0, which leads here too, it does.
+	// Go uses no proxy for localhost and loopback addresses, but it does for 0.0.0.0, which also reaches this host.
 	kubeconfig := strings.Replace(string(kubeconfigOf(t, api)), "https://127.0.0.1:1", "https://0.0.0.0:"+port, 1)
 	named, err := SetTLSServerName([]byte(kubeconfig), "example.com")
 	if err != nil {
@@ -46,7 +46,7 @@ func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 		t.Errorf("with a proxy in the environment: %v", err)
 	}
 	if n := proxied.Load(); n != 0 {
-		t.Errorf("the proxy was asked %d times for a cluster's API", n)
+		t.Errorf("the proxy got %d requests for a cluster's API", n)
 	}
 }
 

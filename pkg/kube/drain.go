@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// evictionInterval is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
+// evictionInterval is the time between two rounds of evictions.
 const evictionInterval = time.Second
 
 // DrainNode cordons a node and evicts its pods within their disruption budgets, except static pods and those of
@@ -34,7 +34,7 @@ func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progre
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("keeping new pods off node %s: %w", node, err)
+		return fmt.Errorf("cordoning node %s: %w", node, err)
 	}
 	var left int
 	var lastErr error
@@ -49,12 +49,12 @@ func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progre
 		return false, nil
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left, err), lastErr)
+		return errors.Join(fmt.Errorf("draining node %s: %d pods are left: %w", node, left, err), lastErr)
 	}
 	return nil
 }
 
-// cordonNode keeps new pods off a node, and says whether its kubelet has fallen silent.
+// cordonNode cordons a node, and reports whether its kubelet is silent.
 func cordonNode(ctx context.Context, cs kubernetes.Interface, node string) (silent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -68,14 +68,14 @@ func cordonNode(ctx context.Context, cs kubernetes.Interface, node string) (sile
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
-			// no kubelet says so: the control plane does, of one that it misses
+			// The control plane sets Unknown when it misses the kubelet.
 			silent = c.Status == corev1.ConditionUnknown
 		}
 	}
 	return silent, nil
 }
 
-// evictAllPods asks every pod of the node to leave, and counts those that are there.
+// evictAllPods evicts every pod of the node, and counts those that are still there.
 func evictAllPods(ctx context.Context, cs kubernetes.Interface, node string) (left int, err error) {
 	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
 		Limit: podPageSize}
@@ -100,7 +100,7 @@ func evictAllPods(ctx context.Context, cs kubernetes.Interface, node string) (le
 	}
 }
 
-// isExemptFromDrain says that a pod ends with its node, not before.
+// isExemptFromDrain reports whether a drain leaves a pod on its node.
 func isExemptFromDrain(pod *corev1.Pod) bool {
 	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; static {
 		return true
@@ -111,7 +111,8 @@ func isExemptFromDrain(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// evictPod asks a pod to leave. One that may not yet (429), or is gone or going already, is no error.
+// evictPod evicts a pod. It is not an error if the eviction is not allowed yet (429), or if the pod is gone or
+// terminating.
 func evictPod(ctx context.Context, cs kubernetes.Interface, pod *corev1.Pod) error {
 	if pod.DeletionTimestamp != nil {
 		return nil

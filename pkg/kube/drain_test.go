@@ -13,7 +13,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// evictions counts what is asked to leave; nothing does.
+// evictions counts evictions; no pod ever leaves.
 func evictions(cs *fake.Clientset) *int {
 	n := 0
 	cs.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -30,28 +30,28 @@ func podOn(node string) *corev1.Pod {
 		Spec: corev1.PodSpec{NodeName: node}}
 }
 
-func TestPodsOfASilentKubeletAreAskedToLeaveAndNotWaitedFor(t *testing.T) {
+func TestDrainDoesNotWaitForASilentKubelet(t *testing.T) {
 	cs := fake.NewClientset(node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "")),
 		podOn("a"))
 	asked := evictions(cs)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := DrainNode(ctx, cs, "a", nil); err != nil || *asked != 1 {
-		t.Errorf("%d asked to leave, %v", *asked, err)
+		t.Errorf("%d evictions, %v", *asked, err)
 	}
 	n, err := cs.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
 	if err != nil || !n.Spec.Unschedulable {
-		t.Errorf("new pods may still come: %v", err)
+		t.Errorf("the node is not cordoned: %v", err)
 	}
 }
 
-func TestPodsOfAKubeletThatSpeaksAreWaitedFor(t *testing.T) {
+func TestDrainWaitsForPodsOfALiveKubelet(t *testing.T) {
 	for _, status := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse} {
 		cs := fake.NewClientset(node("a", cond(corev1.NodeReady, status, "", "")), podOn("a"))
 		asked := evictions(cs)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if err := DrainNode(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *asked == 0 {
-			t.Errorf("Ready is %s: %d asked to leave, %v", status, *asked, err)
+			t.Errorf("Ready is %s: %d evictions, %v", status, *asked, err)
 		}
 		cancel()
 	}

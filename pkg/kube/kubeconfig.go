@@ -1,4 +1,4 @@
-// Package kube reads and changes a cluster through its Kubernetes API: readiness of nodes, capacity, kubeconfigs.
+// Package kube reads and changes a cluster through its Kubernetes API: node readiness, capacity, drains, kubeconfigs.
 package kube
 
 import (
@@ -16,16 +16,15 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// EditKubeconfig makes an RKE2 head's kubeconfig one for a person: context, cluster and user bear the cluster's name,
-// and the server is the address at which it is reached from outside, https://<address>:6443. Certificates stay
-// embedded.
+// EditKubeconfig turns the kubeconfig of an RKE2 head into one for a user: context, cluster and user get the name of
+// the cluster, and the server becomes the outside address, https://<address>:6443. Certificates stay embedded.
 func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	fail := func(err error) ([]byte, error) {
 		return nil, fmt.Errorf("editing the kubeconfig of cluster %s: %w", cluster, err)
 	}
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return fail(fmt.Errorf("the server %q should be https://<address>:6443", server))
+		return fail(fmt.Errorf("the server %q is not of the form https://<address>:6443", server))
 	}
 	in, err := clientcmd.Load(raw)
 	if err != nil {
@@ -37,7 +36,7 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	}
 	c, user := in.Clusters[current.Cluster], in.AuthInfos[current.AuthInfo]
 	if c == nil || user == nil {
-		return fail(errors.New("its current context names a cluster or user that it lacks"))
+		return fail(errors.New("its current context names a cluster or user that does not exist"))
 	}
 	if len(c.CertificateAuthorityData) == 0 || len(user.ClientCertificateData) == 0 || len(user.ClientKeyData) == 0 {
 		return fail(errors.New("its certificates are not embedded"))
@@ -55,16 +54,16 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	return b, nil
 }
 
-// NewClient makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
-// bounded by its context. Its connections are its own (see Close), and go to the server directly: the proxy of this
-// process's environment is for what lies outside, and a cluster's machines are mostly known to no proxy.
-func NewClient(kubeconfig []byte, how ...ClientOption) (kubernetes.Interface, error) {
+// NewClient creates a client from a kubeconfig. Its rate limit is higher than the default of client-go; the context of
+// each call sets its timeout. Its connections are its own (see CloseClient) and go to the server directly: the proxy of
+// this process's environment is for the internet, and most proxies cannot reach the machines of a cluster.
+func NewClient(kubeconfig []byte, options ...ClientOption) (kubernetes.Interface, error) {
 	config, err := newRESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	return newClosableClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		how)
+		options)
 }
 
 func newRESTConfig(kubeconfig []byte) (*rest.Config, error) {
@@ -79,7 +78,7 @@ func newRESTConfig(kubeconfig []byte) (*rest.Config, error) {
 	return config, nil
 }
 
-// KubeconfigExpiry is when the first of the certificates that a kubeconfig carries ends: after that it is of no use.
+// KubeconfigExpiry returns when the first certificate of a kubeconfig expires. After that, the kubeconfig is useless.
 func KubeconfigExpiry(kubeconfig []byte) (time.Time, error) {
 	in, err := clientcmd.Load(kubeconfig)
 	if err != nil {
@@ -102,5 +101,5 @@ func KubeconfigExpiry(kubeconfig []byte) (time.Time, error) {
 	return first, nil
 }
 
-// callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.
+// callTimeout bounds a single call, so that an API server that accepts a connection but does not answer is noticed.
 const callTimeout = 15 * time.Second

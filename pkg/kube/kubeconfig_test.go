@@ -7,7 +7,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// ofRKE2 is laid out as RKE2 writes it; the data is base64 of "ca", "cert" and "key".
+// ofRKE2 has the format of RKE2; the data is base64 of "ca", "cert" and "key".
 const ofRKE2 = `apiVersion: v1
 kind: Config
 clusters:
@@ -23,7 +23,7 @@ users:
   user: {client-certificate-data: Y2VydA==, client-key-data: a2V5}
 `
 
-func TestAKubeconfigIsMadeOneForAPerson(t *testing.T) {
+func TestEditKubeconfigRenamesAndSetsTheServer(t *testing.T) {
 	b, err := EditKubeconfig([]byte(ofRKE2), "prod", "https://203.0.113.7:6443")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestAKubeconfigIsMadeOneForAPerson(t *testing.T) {
 	}
 }
 
-func TestAKubeconfigThatWouldNotServeIsRefused(t *testing.T) {
+func TestInvalidKubeconfigIsRejected(t *testing.T) {
 	const server = "https://203.0.113.7:6443"
 	for name, tt := range map[string]struct{ raw, server string }{
 		"empty":            {"", server},

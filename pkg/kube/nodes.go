@@ -18,32 +18,32 @@ import (
 )
 
 const (
-	// firstRetryPause and maxRetryPause space the tries after an error of the API server.
+	// firstRetryPause and maxRetryPause are the shortest and longest pause after an error of the API server.
 	firstRetryPause = 200 * time.Millisecond
 	maxRetryPause   = 5 * time.Second
-	// watchTimeout bounds one watch; the node is then looked at anew, so that a watch which went silent does no harm.
+	// watchTimeout bounds one watch. The node is then listed again, so a watch that went silent does no harm.
 	watchTimeout = 30 * time.Second
 )
 
-// NotReady says that a node was not Ready in time.
+// NotReady reports that a node was not Ready in time.
 type NotReady struct {
 	Node string
-	// State is what was last known of it: its absence, its conditions, or why it could not be asked about.
+	// State is the last known state: not registered, its conditions, or why the API server did not answer.
 	State string
 	Cause error
 }
 
 func (e *NotReady) Error() string {
-	return fmt.Sprintf("node %s is not Ready in time: %s", e.Node, e.State)
+	return fmt.Sprintf("node %s was not Ready in time: %s", e.Node, e.State)
 }
 
 func (e *NotReady) Unwrap() error { return e.Cause }
 
-// AwaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has
-// no access. When ctx ends first, the error is a *NotReady. progress, which may be nil, hears the node's state in
-// words.
+// AwaitNodeReady returns as soon as a node is Ready. It retries after errors of the API server, except if access is
+// denied. If ctx ends first, the error is a *NotReady. It calls progress, which may be nil, with each new state of the
+// node.
 func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
-	w := nodeWait{cs: cs, name: nodeName, say: progress, state: "it was not asked about"}
+	w := nodeWait{cs: cs, name: nodeName, progress: progress, state: "it was not checked"}
 	pause := firstRetryPause
 	for {
 		ready, err := w.listAndWatch(ctx)
@@ -58,7 +58,7 @@ func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName strin
 		case apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err):
 			return fmt.Errorf("waiting for node %s: %w", nodeName, err)
 		}
-		w.reportState("the API server can't be asked: " + err.Error())
+		w.reportState("the API server does not answer: " + err.Error())
 		_ = await.Pause(ctx, pause) // the next round reports the end of ctx
 		pause = min(pause*2, maxRetryPause)
 	}
@@ -66,25 +66,25 @@ func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName strin
 
 // nodeWait is the wait for one node.
 type nodeWait struct {
-	cs    kubernetes.Interface
-	name  string
-	say   func(string)
-	state string
+	cs       kubernetes.Interface
+	name     string
+	progress func(string)
+	state    string
 }
 
 func (w *nodeWait) reportState(state string) {
-	if state != w.state && w.say != nil {
-		w.say(state)
+	if state != w.state && w.progress != nil {
+		w.progress(state)
 	}
 	w.state = state
 }
 
-// listAndWatch lists the node and watches it from there until it is Ready or the watch ends.
+// listAndWatch lists the node and then watches it until it is Ready or the watch ends.
 func (w *nodeWait) listAndWatch(ctx context.Context) (ready bool, err error) {
-	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.name).String()}
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.name).String()}
 	listCtx, cancelList := context.WithTimeout(ctx, callTimeout)
 	defer cancelList()
-	list, err := w.cs.CoreV1().Nodes().List(listCtx, only)
+	list, err := w.cs.CoreV1().Nodes().List(listCtx, options)
 	if err != nil {
 		return false, err
 	}
@@ -96,8 +96,8 @@ func (w *nodeWait) listAndWatch(ctx context.Context) (ready bool, err error) {
 	}
 	watchCtx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	only.ResourceVersion = list.ResourceVersion
-	events, err := w.cs.CoreV1().Nodes().Watch(watchCtx, only)
+	options.ResourceVersion = list.ResourceVersion
+	events, err := w.cs.CoreV1().Nodes().Watch(watchCtx, options)
 	if err != nil {
 		if watchCtx.Err() != nil && ctx.Err() == nil {
 			return false, nil
@@ -135,8 +135,8 @@ func (w *nodeWait) followEvents(ctx context.Context, events watch.Interface) (re
 
 func (w *nodeWait) checkNode(node *corev1.Node) bool {
 	ready, state := nodeReadiness(node)
-	if pressed := nodePressure(node); ready && pressed != "" {
-		ready, state = false, "it is Ready and takes no pods: "+pressed
+	if pressure := nodePressure(node); ready && pressure != "" {
+		ready, state = false, "it is Ready but takes no pods: "+pressure
 	}
 	if !ready {
 		w.reportState(state)
@@ -144,7 +144,7 @@ func (w *nodeWait) checkNode(node *corev1.Node) bool {
 	return ready
 }
 
-// nodeReadiness says whether a node is Ready, and if not, why, in its own words.
+// nodeReadiness reports whether a node is Ready, and if not, the state from its conditions.
 func nodeReadiness(node *corev1.Node) (ready bool, state string) {
 	for _, c := range node.Status.Conditions {
 		if c.Type != corev1.NodeReady {
@@ -162,10 +162,10 @@ func nodeReadiness(node *corev1.Node) (ready bool, state string) {
 		}
 		return false, state + pressureSuffix(node)
 	}
-	return false, "its kubelet has not said how it is yet" + pressureSuffix(node)
+	return false, "its kubelet has not reported its status yet" + pressureSuffix(node)
 }
 
-// pressureSuffix names the other conditions that are wrong.
+// pressureSuffix returns the pressure of a node as the end of a sentence, or an empty string.
 func pressureSuffix(node *corev1.Node) string {
 	if found := nodePressure(node); found != "" {
 		return "; " + found
@@ -173,8 +173,8 @@ func pressureSuffix(node *corev1.Node) string {
 	return ""
 }
 
-// nodePressure names the conditions besides Ready that keep pods off a node or evict them from it, with what the
-// kubelet says of them; empty where there are none.
+// nodePressure returns the conditions other than Ready that keep pods off a node or evict them, with their reasons;
+// empty if there are none.
 func nodePressure(node *corev1.Node) string {
 	var found []string
 	for _, c := range node.Status.Conditions {
@@ -188,7 +188,7 @@ func nodePressure(node *corev1.Node) string {
 	return strings.Join(found, "; ")
 }
 
-// CheckNodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
+// CheckNodesReady returns which of the named nodes are Ready, in the order of the names, and why the others are not.
 func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string,
 	notReady map[string]string, err error) {
 	nodes, err := ListNodes(ctx, cs)
@@ -226,8 +226,8 @@ func ListNodes(ctx context.Context, cs kubernetes.Interface) (map[string]*corev1
 	return nodes, nil
 }
 
-// DeleteNode removes a node from the cluster, and the secret with which RKE2 remembers its password. What isn't there
-// is a success. The node's machine has to be gone or its agent stopped, or it registers again.
+// DeleteNode deletes a node from the cluster, and the secret in which RKE2 stores its password. It is not an error if
+// they do not exist. The node's machine must be gone or its agent stopped; otherwise the node registers again.
 func DeleteNode(ctx context.Context, cs kubernetes.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

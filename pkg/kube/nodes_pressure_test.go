@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// pressed is a node that is Ready and, by its kubelet, under pressure of its disk.
+// pressed returns a Ready node with the condition DiskPressure.
 func pressed(status corev1.ConditionStatus) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"},
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
@@ -21,7 +21,7 @@ func pressed(status corev1.ConditionStatus) *corev1.Node {
 		}}}
 }
 
-func TestANodeUnderPressureIsNotWaitedPast(t *testing.T) {
+func TestNodeUnderPressureIsNotReady(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err := AwaitNodeReady(ctx, fake.NewClientset(pressed(corev1.ConditionTrue)), "n", nil)
@@ -35,6 +35,6 @@ func TestANodeUnderPressureIsNotWaitedPast(t *testing.T) {
 	}
 	if seen := toNodeObservation(pressed(corev1.ConditionTrue)); !seen.Ready ||
 		seen.Pressure != "DiskPressure (KubeletHasDiskPressure)" {
-		t.Errorf("seen as %+v", seen)
+		t.Errorf("observed as %+v", seen)
 	}
 }

@@ -28,7 +28,7 @@ func cond(t corev1.NodeConditionType, s corev1.ConditionStatus, reason, message 
 
 var isReady = cond(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "")
 
-// waitSaying waits for node "a" with a long deadline; what is said on the way arrives on the channel.
+// waitSaying waits for node "a" with a long deadline and sends the progress to a channel.
 func waitSaying(t *testing.T, cs kubernetes.Interface) (said <-chan string, result <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -43,20 +43,20 @@ func expect(t *testing.T, said <-chan string, part string) {
 	select {
 	case m := <-said:
 		if !strings.Contains(m, part) {
-			t.Errorf("said %q, want %q", m, part)
+			t.Errorf("progress %q, want %q", m, part)
 		}
 	case <-time.After(time.Minute):
-		t.Fatalf("never said %q", part)
+		t.Fatalf("no progress with %q", part)
 	}
 }
 
-func TestANodeThatIsReadyIsNotWaitedFor(t *testing.T) {
+func TestReadyNodeEndsTheWaitAtOnce(t *testing.T) {
 	if err := AwaitNodeReady(t.Context(), fake.NewClientset(node("b"), node("a", isReady)), "a", nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
+func TestWaitFollowsANodeUntilItIsReady(t *testing.T) {
 	cs := fake.NewClientset(node("b", isReady))
 	watching := make(chan struct{}, 1)
 	cs.PrependWatchReactor("nodes", func(action clienttesting.Action) (bool, watch.Interface, error) {
@@ -67,7 +67,7 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	said, result := waitSaying(t, cs)
 	<-watching
 	nodes := cs.CoreV1().Nodes()
-	// another's is no news
+	// another node's event
 	if _, err := nodes.Update(t.Context(), node("b", isReady), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, said, "has not registered")
-	expect(t, said, "has not said")
+	expect(t, said, "has not reported")
 	if _, err := nodes.Update(t.Context(), node("a",
 		cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "cni plugin not initialized")),
 		metav1.UpdateOptions{}); err != nil {
@@ -90,7 +90,7 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	}
 }
 
-func TestAnAPIServerThatStumblesIsSatOut(t *testing.T) {
+func TestWaitRetriesAfterAPIErrors(t *testing.T) {
 	cs := fake.NewClientset(node("a", isReady))
 	failures := 2
 	cs.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -104,7 +104,7 @@ func TestAnAPIServerThatStumblesIsSatOut(t *testing.T) {
 	}
 }
 
-func TestAWatchThatEndsIsTakenUpAgain(t *testing.T) {
+func TestEndedWatchIsRestarted(t *testing.T) {
 	cs := fake.NewClientset()
 	watches := 0
 	cs.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
@@ -114,7 +114,7 @@ func TestAWatchThatEndsIsTakenUpAgain(t *testing.T) {
 			}
 		}
 		w := watch.NewFakeWithChanSize(1, false)
-		if watches == 2 { // as an API server does that no longer has the version asked for
+		if watches == 2 { // as if the resource version were too old
 			w.Error(&apierrors.NewResourceExpired("too old").ErrStatus)
 		}
 		w.Stop()
@@ -126,7 +126,7 @@ func TestAWatchThatEndsIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestNoAccessEndsTheWait(t *testing.T) {
+func TestDeniedAccessEndsTheWait(t *testing.T) {
 	cs := fake.NewClientset()
 	cs.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("who are you"))
@@ -137,7 +137,7 @@ func TestNoAccessEndsTheWait(t *testing.T) {
 	}
 }
 
-func TestADeadlineSaysHowTheNodeWas(t *testing.T) {
+func TestDeadlineReportsTheLastState(t *testing.T) {
 	sick := node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting"),
 		cond(corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", ""), cond(corev1.NodePIDPressure,
 			corev1.ConditionFalse, "", ""))
@@ -160,7 +160,7 @@ func TestADeadlineSaysHowTheNodeWas(t *testing.T) {
 	}
 }
 
-func TestNodesAreSortedIntoReadyAndNot(t *testing.T) {
+func TestCheckNodesReady(t *testing.T) {
 	cs := fake.NewClientset(node("a", isReady),
 		node("b", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "")), node("stranger", isReady))
 	ready, not, err := CheckNodesReady(t.Context(), cs, []string{"c", "a", "b"})
@@ -170,12 +170,12 @@ func TestNodesAreSortedIntoReadyAndNot(t *testing.T) {
 	}
 }
 
-func TestANodeGoesWithItsPasswordAndOnlyThat(t *testing.T) {
+func TestDeleteNodeRemovesOnlyItsPassword(t *testing.T) {
 	secret := func(name string) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: name}}
 	}
 	cs := fake.NewClientset(node("a"), node("b"), secret("a.node-password.rke2"), secret("b.node-password.rke2"))
-	for range 2 { // the second time nothing is there
+	for range 2 { // the second time it does not exist
 		if err := DeleteNode(t.Context(), cs, "a"); err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestANodeGoesWithItsPasswordAndOnlyThat(t *testing.T) {
 	}
 }
 
-func TestAFailedDeletionIsToldThoughTheSecretWent(t *testing.T) {
+func TestDeleteNodeReportsAFailedDeletion(t *testing.T) {
 	cs := fake.NewClientset(node("a"))
 	cs.PrependReactor("delete", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewInternalError(errors.New("no quorum"))

@@ -14,47 +14,47 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 )
 
-// gpuResource is under which name the NVIDIA stack offers accelerators.
+// gpuResource is the resource name of NVIDIA GPUs.
 const gpuResource = corev1.ResourceName("nvidia.com/gpu")
 
-// Observation is what a cluster's API shows at one time.
+// Observation is the state of a cluster as its API reports it.
 type Observation struct {
-	// Nodes by name.
+	// Nodes are indexed by name.
 	Nodes     map[string]NodeObservation
 	Resources api.Resources
-	// Unmeasured is why pods could not be counted, where nodes could: then the resources mean nothing.
+	// Unmeasured is why pods could not be listed although nodes could. Resources are then meaningless.
 	Unmeasured error
 	// Versions are those of the head.
 	Versions api.Versions
 }
 
-// NodeObservation is a Node as the API shows it.
+// NodeObservation is the state of a Node.
 type NodeObservation struct {
 	Ready bool
-	// Why says what is wrong, where it is not Ready.
+	// Why is the reason if it is not Ready.
 	Why string
-	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
+	// Pressure names what keeps pods off a Ready node, such as DiskPressure.
 	Pressure string
-	// Since is when its readiness last changed, by the clock of whoever said so.
+	// Since is when its readiness last changed, by the clock of the cluster.
 	Since    time.Time
 	Cordoned bool
-	// Kubelet is its version.
+	// Kubelet is the version of its kubelet.
 	Kubelet string
-	// GPUs is how many it offers.
+	// GPUs is the number of allocatable GPUs.
 	GPUs int
 }
 
-// ObserveCluster asks a cluster how its nodes are, and what those of these machines have in all and have left: the
-// total is their capacity, never more than their cloud gave; what is available is allocatable less the requests of the
-// pods that run or will run there. Memory and disk are in GiB. accelerator is what the spec calls its accelerators; ""
-// leaves them out. A machine without a node counts for nothing.
+// ObserveCluster returns the state of a cluster's nodes, and the total and available resources of the nodes of these
+// machines. The total is the capacity, at most what the cloud reports; available is allocatable less the requests of
+// pods that run or will run there. Memory and disk are in GiB. accelerator is the name of the accelerators in the spec;
+// if it is empty, they are not counted. A machine without a node adds nothing.
 func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine,
 	accelerator string) (Observation, error) {
 	nodes, err := ListNodes(ctx, cs)
 	if err != nil {
 		return Observation{}, err
 	}
-	// A list of many thousands of pods may take longer than anybody waits. That is no API that does not answer.
+	// Listing many thousands of pods can exceed the timeout although the API is healthy.
 	requested, unmeasured := sumRequestsByNode(ctx, cs)
 	seen := Observation{Nodes: make(map[string]NodeObservation, len(nodes)), Unmeasured: unmeasured}
 	for name, n := range nodes {
@@ -68,7 +68,7 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 		seen.addMachineNode(node, requested[m.NodeName], m, accelerator)
 		if m.Role == api.RoleHead {
 			kubelet := node.Status.NodeInfo.KubeletVersion
-			// what follows the plus sign is RKE2's own part
+			// RKE2 appends its own part after the plus sign.
 			kubernetesVersion, _, _ := strings.Cut(kubelet, "+")
 			seen.Versions = api.Versions{RKE2: kubelet, Kubernetes: kubernetesVersion}
 		}
@@ -76,7 +76,7 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 	return seen, nil
 }
 
-// addMachineNode adds what the node of a machine has.
+// addMachineNode adds the resources of a machine's node.
 func (s *Observation) addMachineNode(node *corev1.Node, used corev1.ResourceList, m api.Machine, accelerator string) {
 	sum := &s.Resources
 	addAmount(&sum.CPUs, nodeAmount(node, used, corev1.ResourceCPU, 1, m.CPUs))
@@ -114,7 +114,7 @@ func addAmount(to *api.Amount, a api.Amount) {
 	to.Total += a.Total
 }
 
-// nodeAmount is a node's share of one resource; limit 0 is none.
+// nodeAmount returns the amount of one resource of a node; a limit of 0 means no limit.
 func nodeAmount(node *corev1.Node, used corev1.ResourceList, name corev1.ResourceName, unit, limit float64) api.Amount {
 	total := toFloat(node.Status.Capacity[name]) / unit
 	allocatable := toFloat(node.Status.Allocatable[name]) / unit
@@ -126,10 +126,10 @@ func nodeAmount(node *corev1.Node, used corev1.ResourceList, name corev1.Resourc
 
 func toFloat(q resource.Quantity) float64 { return q.AsApproximateFloat64() }
 
-// podPageSize is how many pods are listed at a time.
+// podPageSize is the number of pods per page of a list.
 const podPageSize = 500
 
-// sumRequestsByNode sums up what the pods that have not ended request, by the node that they are bound to.
+// sumRequestsByNode sums the requests of pods that have not ended, by the node they are bound to.
 func sumRequestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.ResourceList, error) {
 	sum := map[string]corev1.ResourceList{}
 	options := metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: podPageSize}

@@ -37,7 +37,7 @@ func sidecar(requests corev1.ResourceList) corev1.Container {
 	return c
 }
 
-func TestAPodsRequestIsWhatTheSchedulerCounts(t *testing.T) {
+func TestPodRequestsMatchTheScheduler(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spec        corev1.PodSpec
 		cpu, memory string
@@ -65,7 +65,7 @@ func TestAPodsRequestIsWhatTheSchedulerCounts(t *testing.T) {
 	}
 }
 
-func TestOnePodsRequestDoesNotChangeAnothers(t *testing.T) {
+func TestPodRequestsDoNotChangeThePod(t *testing.T) {
 	spec := corev1.PodSpec{Containers: []corev1.Container{container(list("1", "1Gi")), container(list("1", "1Gi"))}}
 	podRequests(&corev1.Pod{Spec: spec})
 	if got := podRequests(&corev1.Pod{Spec: spec}); got.Cpu().String() != "2" {
@@ -96,7 +96,7 @@ func near(a api.Amount, available, total float64) bool {
 	return math.Abs(a.Available-available) < 1e-6 && math.Abs(a.Total-total) < 1e-6
 }
 
-func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
+func TestResourcesAreAvailableAndTotal(t *testing.T) {
 	gpu := list("1", "")
 	gpu[gpuResource] = resource.MustParse("1")
 	cs := fake.NewClientset(
@@ -133,7 +133,7 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestNodesAreSeenWherePodsCanNotBeCounted(t *testing.T) {
+func TestNodesAreObservedWhenPodsCannotBeListed(t *testing.T) {
 	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""))
 	cs.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, context.DeadlineExceeded
@@ -144,7 +144,7 @@ func TestNodesAreSeenWherePodsCanNotBeCounted(t *testing.T) {
 	}
 }
 
-func TestAnOvercommittedNodeHasNothingLeft(t *testing.T) {
+func TestOvercommittedNodeHasNothingAvailable(t *testing.T) {
 	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""),
 		pod("a", "n0", corev1.PodRunning, list("3", "8Gi")))
 	seen, err := ObserveCluster(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")

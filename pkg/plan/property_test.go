@@ -237,7 +237,7 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 func garbageWorld(r *rand.Rand, at func() time.Time) plan.Observation {
 	pick := func(n int) int { return r.IntN(n) }
 	w := plan.Observation{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{},
-		CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
+		CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is missing"}[pick(2)]}
 	for range pick(9) {
 		i := pick(7) - 1
 		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]

@@ -106,7 +106,7 @@ func (s *sim) look() plan.Observation {
 	s.settle()
 	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
 	if s.noKubeconfig {
-		w.KubeconfigFile = "the kubeconfig file is not there"
+		w.KubeconfigFile = "the kubeconfig file is missing"
 	}
 	if s.noKeys {
 		w.KeysMissing = []string{"ssh-key"}

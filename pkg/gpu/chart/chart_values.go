@@ -13,27 +13,26 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// containerdSocket is that of RKE2's own containerd, which the operator's toolkit configures and has RKE2 restart
+// containerdSocket is the socket of RKE2's containerd, which the operator's toolkit configures and restarts
 // (https://docs.rke2.io/advanced#deploy-nvidia-operator).
 const containerdSocket = "/run/k3s/containerd/containerd.sock"
 
-// runtimeClass is what RKE2 calls the runtime of NVIDIA's toolkit once that is on the machine.
+// runtimeClass is RKE2's name of the runtime of NVIDIA's toolkit, if the toolkit is on the machine.
 const runtimeClass = "nvidia"
 
-// reservedValues are the values that follow from what the cluster was asked for and from what its machines show, with
-// what a person who wants others would change instead.
+// reservedValues are the values that follow from the spec and from the machines, with what a user changes instead.
 var reservedValues = map[string]map[string]string{
 	api.GPUStackOperator: {
-		"devicePlugin.enabled": "exactly one device plugin may run on a node, and --gpu_stack says which",
-		"driver.enabled":       "it follows from whether the machines have a driver: use an image with one, or without",
+		"devicePlugin.enabled": "exactly one device plugin can run on a node, and --gpu_stack selects it",
+		"driver.enabled":       "it follows from the machines: use an image with or without a driver",
 	},
 	api.GPUStackDevicePlugin: {
-		"devicePlugin.enabled": "exactly one device plugin may run on a node, and --gpu_stack says which",
+		"devicePlugin.enabled": "exactly one device plugin can run on a node, and --gpu_stack selects it",
 	},
 }
 
-// chartValues are what the stack's chart is given: what the stack needs on RKE2 with this driver, and over it a
-// person's own.
+// chartValues returns the values of the stack's chart: those that it needs on RKE2 with this driver, overlaid with the
+// user's.
 func (s Stack) chartValues(d gpu.Driver) (map[string]any, error) {
 	var ours map[string]any
 	var err error
@@ -62,7 +61,7 @@ func (s Stack) operatorValues(d gpu.Driver) (map[string]any, error) {
 	v := map[string]any{
 		"devicePlugin": map[string]any{"enabled": true},
 		"driver":       map[string]any{"enabled": !d.Installed},
-		// CONTAINERD_CONFIG is left alone: pointed at a template of RKE2's it breaks with the next reboot
+		// CONTAINERD_CONFIG stays unset: set to a template of RKE2, it breaks containerd at the next reboot
 		// (https://github.com/NVIDIA/gpu-operator/issues/992).
 		"toolkit": map[string]any{"enabled": true, "env": []any{
 			map[string]any{"name": "CONTAINERD_SOCKET", "value": containerdSocket},
@@ -75,14 +74,14 @@ func (s Stack) operatorValues(d gpu.Driver) (map[string]any, error) {
 	return v, nil
 }
 
-// pluginValues hand devices to containers through CDI, so that pods need no runtime class; the plugin itself needs the
-// toolkit's runtime to see the driver. Without the operator nothing labels nodes: MarkNodes does, and the chart's own
-// affinity reads it.
+// pluginValues passes devices to containers through CDI, so that pods need no runtime class. The plugin itself needs
+// the toolkit's runtime to see the driver. Without the operator nothing else labels nodes for the chart's affinity:
+// stack.MarkNode does.
 func (s Stack) pluginValues(d gpu.Driver) (map[string]any, error) {
 	if !d.Installed {
 		return nil, &gpu.Failure{Kind: gpu.DriverMissing,
-			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, " +
-				"and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
+			Message: "--gpu_stack device-plugin needs an image with NVIDIA's driver and container toolkit, but these " +
+				"machines have no driver: use --gpu_stack operator, or set such an image with --image_id"}
 	}
 	v := map[string]any{
 		"devicePlugin":       map[string]any{"enabled": true},
@@ -95,7 +94,7 @@ func (s Stack) pluginValues(d gpu.Driver) (map[string]any, error) {
 	return v, nil
 }
 
-// usesCDIByDefault says that pods get their devices without a runtime class: the operator does so since 25.10
+// usesCDIByDefault reports whether pods get devices without a runtime class, as with the operator since 25.10
 // (https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/25.10/cdi.html).
 func (s Stack) usesCDIByDefault() (bool, error) {
 	v, err := parseChartVersion(s.OperatorVersion)
@@ -105,12 +104,12 @@ func (s Stack) usesCDIByDefault() (bool, error) {
 func parseChartVersion(version string) (release.Version, error) {
 	v, err := release.Parse(version)
 	if err != nil {
-		return v, fmt.Errorf("%q is not the version of a chart, such as %s", version, DefaultOperatorVersion)
+		return v, fmt.Errorf("%q is not a chart version such as %s", version, DefaultOperatorVersion)
 	}
 	return v, nil
 }
 
-// RuntimeClass is what a pod that asks for an accelerator has to name as its runtimeClassName; mostly nothing.
+// RuntimeClass returns the runtimeClassName that a pod needs to use an accelerator; empty if it needs none.
 func (s Stack) RuntimeClass() string {
 	if cdi, err := s.usesCDIByDefault(); s.Kind == api.GPUStackOperator && err == nil && !cdi {
 		return runtimeClass
@@ -118,8 +117,8 @@ func (s Stack) RuntimeClass() string {
 	return ""
 }
 
-// operatorImages are where the operator's chart, and the chart of Node Feature Discovery within it, take images from
-// that may run on a cluster of ours: value, and what comes after the registry's host.
+// operatorImages are the values with image repositories in the operator's chart, including Node Feature Discovery, that
+// these clusters can run, and the paths of the images in the registry.
 var operatorImages = map[string]string{
 	"operator.repository":                     "nvidia",
 	"validator.repository":                    "nvidia",
@@ -139,7 +138,7 @@ var pluginImages = map[string]string{
 	"image.repository": "nvidia/k8s-device-plugin",
 }
 
-// setMirrorImages has images come from the mirror, under the paths that they have at home.
+// setMirrorImages points images at the mirror, under the paths of the original registry.
 func (s Stack) setMirrorImages(values map[string]any, images map[string]string) {
 	if s.Mirror == "" {
 		return
@@ -149,7 +148,7 @@ func (s Stack) setMirrorImages(values map[string]any, images map[string]string) 
 	}
 }
 
-// MirroredImage is an image as the mirror has it.
+// MirroredImage returns an image's name in the mirror.
 func (s Stack) MirroredImage(image string) string {
 	_, path, ok := strings.Cut(image, "/")
 	if s.Mirror == "" || !ok {
@@ -158,7 +157,7 @@ func (s Stack) MirroredImage(image string) string {
 	return strings.TrimSuffix(s.Mirror, "/") + "/" + path
 }
 
-// ReadValues reads a person's own values for a chart; an empty name stands for none.
+// ReadValues reads a user's extra values for a chart; an empty name returns none.
 func ReadValues(file string) (map[string]any, error) {
 	if file == "" {
 		return nil, nil
@@ -174,11 +173,11 @@ func ReadValues(file string) (map[string]any, error) {
 	return v, nil
 }
 
-// checkExtraValues refuses values of a person that would break what holds for every cluster.
+// checkExtraValues rejects extra values that would break the stack.
 func (s Stack) checkExtraValues() error {
 	for _, key := range slices.Sorted(maps.Keys(reservedValues[s.Kind])) {
-		if _, given := ValueAt(s.Values, key); given {
-			return fmt.Errorf("the extra values for the GPU stack set %s, which is not theirs to set: %s", key,
+		if _, isSet := ValueAt(s.Values, key); isSet {
+			return fmt.Errorf("the extra values for the GPU stack must not set %s: %s", key,
 				reservedValues[s.Kind][key])
 		}
 	}
@@ -192,15 +191,15 @@ func (s Stack) checkExtraValues() error {
 		m, _ := e.(map[string]any)
 		value, _ := m["value"].(string)
 		if m["name"] == "CONTAINERD_CONFIG" && strings.HasSuffix(value, ".tmpl") {
-			return fmt.Errorf("the extra values for the GPU stack point CONTAINERD_CONFIG at %s: that breaks "+
-				"containerd with the next reboot (NVIDIA/gpu-operator#992); leave it out, CONTAINERD_SOCKET is set",
+			return fmt.Errorf("the extra values for the GPU stack set CONTAINERD_CONFIG to %s, which breaks "+
+				"containerd at the next reboot (NVIDIA/gpu-operator#992); remove it, CONTAINERD_SOCKET is enough",
 				value)
 		}
 	}
 	return nil
 }
 
-// mergeValues lays over upon base: maps key by key, variables of an environment by name, everything else as a whole.
+// mergeValues overlays over on base: maps by key, environment variables by name, and everything else as a whole.
 func mergeValues(base, over map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range base {
@@ -238,7 +237,7 @@ func mergeEnv(base, over []any) []any {
 	return out
 }
 
-// setValueAt puts a value at a path whose parts are parted by dots.
+// setValueAt sets the value at a dotted path.
 func setValueAt(values map[string]any, path string, v any) {
 	key, rest, deeper := strings.Cut(path, ".")
 	if !deeper {
@@ -253,7 +252,7 @@ func setValueAt(values map[string]any, path string, v any) {
 	setValueAt(under, rest, v)
 }
 
-// ValueAt takes a value from a path whose parts are parted by dots.
+// ValueAt returns the value at a dotted path.
 func ValueAt(values any, path string) (any, bool) {
 	key, rest, deeper := strings.Cut(path, ".")
 	m, _ := values.(map[string]any)

@@ -6,7 +6,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestASpecsGPUStackGoesBeforeTheWorkersSettings(t *testing.T) {
+func TestSpecOverridesTheWorkersGPUSettings(t *testing.T) {
 	own := Stack{Kind: "operator", OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Repo: "https://charts"}
 	spec := api.ClusterSpec{GPUStack: "operator",
 		GPU: api.GPURelease{OperatorVersion: "v26.3.1", ImageMirror: "mirror"}}

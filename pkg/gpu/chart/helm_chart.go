@@ -1,5 +1,5 @@
-// Package chart renders the HelmChart resource by which RKE2's Helm controller installs the GPU Operator, or the device
-// plugin alone, and reports how a live one differs.
+// Package chart renders the HelmChart resource from which RKE2's Helm controller installs the GPU Operator or only the
+// device plugin, and reports how a live one differs.
 package chart
 
 import (
@@ -17,45 +17,44 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The two charts, and the names under which they are installed. NVIDIA's documentation uses the same names, so that its
-// advice fits these clusters.
+// The names of the two charts and of their releases. NVIDIA's documentation uses the same names, so its commands work
+// on these clusters.
 const (
 	OperatorName = "gpu-operator"
 	PluginName   = "nvidia-device-plugin"
-	// ControllerNamespace is the namespace in which RKE2's Helm controller looks for HelmCharts.
+	// ControllerNamespace is the namespace in which RKE2's Helm controller reads HelmCharts.
 	ControllerNamespace = "kube-system"
 )
 
 // HelmCharts is the resource of RKE2's Helm controller.
 var HelmCharts = schema.GroupVersionResource{Group: "helm.cattle.io", Version: "v1", Resource: "helmcharts"}
 
-// What is installed where nobody chose otherwise. The device plugin is the release that this operator brings too.
+// The defaults. The device plugin has the version that this operator also installs.
 const (
 	DefaultOperatorVersion = "v26.3.2"
 	DefaultPluginVersion   = "0.19.2"
 	DefaultOperatorRepo    = "https://helm.ngc.nvidia.com/nvidia"
 	DefaultPluginRepo      = "https://nvidia.github.io/k8s-device-plugin"
-	// DefaultTestImage adds two vectors on an accelerator and ends.
+	// DefaultTestImage adds two vectors on an accelerator and exits.
 	DefaultTestImage = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
 )
 
-// Stack says what is installed, and from where.
+// Stack is what is installed, and from where.
 type Stack struct {
 	// Kind is one of the GPUStack constants of package api.
 	Kind string
-	// Repo is a chart repository (https://, http://) or a registry with charts (oci://) for both charts; empty:
-	// NVIDIA's own.
+	// Repo is a chart repository (https://, http://) or an OCI registry (oci://) for both charts; empty means NVIDIA's.
 	Repo string
-	// OperatorVersion and PluginVersion are versions of the charts; empty: the pinned ones.
+	// OperatorVersion and PluginVersion are chart versions; empty means the defaults.
 	OperatorVersion, PluginVersion string
-	// Values are a person's own, for the chart of this Kind.
+	// Values are the user's extra values for the chart of this Kind.
 	Values map[string]any
-	// Mirror is a registry, with a path or without, that has the images of nvcr.io and registry.k8s.io under their
-	// paths there; empty: they come from home.
+	// Mirror is a registry, with or without a path, that has the images of nvcr.io and registry.k8s.io under the same
+	// paths; empty means the original registries.
 	Mirror string
 }
 
-// ForSpec returns the stack of a cluster: what its spec names, completed by s.
+// ForSpec returns the stack of a cluster: the settings of its spec, and s for the rest.
 func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
 	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
 	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)
@@ -64,7 +63,7 @@ func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
 	return s
 }
 
-// withDefaults is the stack with the pinned versions where nobody chose others.
+// withDefaults fills empty versions with the defaults.
 func (s Stack) withDefaults() Stack {
 	if s.OperatorVersion == "" {
 		s.OperatorVersion = DefaultOperatorVersion
@@ -75,7 +74,7 @@ func (s Stack) withDefaults() Stack {
 	return s
 }
 
-// NameOf is what chart, RenderHelmChart, Helm release and namespace of a stack are called.
+// NameOf returns the name of a stack's chart, HelmChart, Helm release and namespace.
 func NameOf(kind string) string {
 	if kind == api.GPUStackDevicePlugin {
 		return PluginName
@@ -83,10 +82,10 @@ func NameOf(kind string) string {
 	return OperatorName
 }
 
-// NamespaceOf is where what the chart of a stack installs runs.
+// NamespaceOf returns the namespace of what the chart of a stack installs.
 func NamespaceOf(kind string) string { return NameOf(kind) }
 
-// OtherKind is the stack that must not be there beside this one.
+// OtherKind returns the stack that must not run together with this one.
 func OtherKind(kind string) string {
 	if kind == api.GPUStackDevicePlugin {
 		return api.GPUStackOperator
@@ -94,7 +93,8 @@ func OtherKind(kind string) string {
 	return api.GPUStackDevicePlugin
 }
 
-// RenderHelmChart renders the resource that has RKE2's Helm controller install the stack on machines with this driver.
+// RenderHelmChart renders the HelmChart from which RKE2's Helm controller installs the stack on machines with this
+// driver.
 func (s Stack) RenderHelmChart(d gpu.Driver) (*unstructured.Unstructured, error) {
 	s = s.withDefaults()
 	fail := func(err error) (*unstructured.Unstructured, error) {
@@ -140,8 +140,8 @@ func (s Stack) RenderHelmChart(d gpu.Driver) (*unstructured.Unstructured, error)
 	}}, nil
 }
 
-// Differences says in which of the fields that we own a RenderHelmChart differs from what it should be. Values are
-// compared by what they mean, so that a comment or another order is no difference.
+// Differences lists the fields owned by skyctl in which a HelmChart differs from what it should be. It compares the
+// meaning of values, not comments or order.
 func Differences(live, want *unstructured.Unstructured) []string {
 	var found []string
 	wantSpec, _ := want.Object["spec"].(map[string]any)

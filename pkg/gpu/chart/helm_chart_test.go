@@ -42,7 +42,7 @@ var (
 	noDriver  = gpu.Driver{GPUs: 8}
 )
 
-// charts are the resources that we render, by the name of their golden file; keys is whose keys they have to use.
+// charts are HelmCharts by the name of their golden file; keys names the chart whose value keys they must use.
 var charts = map[string]struct {
 	stack  Stack
 	driver gpu.Driver
@@ -62,7 +62,7 @@ var charts = map[string]struct {
 		Mirror: "registry:5000"}, hasDriver, "nvidia-device-plugin-0.19.2"},
 }
 
-// extra are a person's own values: some that we don't set, and a variable beside ours.
+// extra returns extra values of a user: some that skyctl does not set, and a further environment variable.
 func extra() map[string]any {
 	return map[string]any{
 		"driver": map[string]any{"version": "570.172.08"},
@@ -72,7 +72,7 @@ func extra() map[string]any {
 	}
 }
 
-func TestTheChartIsRenderedAsRKE2DocumentsIt(t *testing.T) {
+func TestHelmChartsMatchTheirGoldenFiles(t *testing.T) {
 	for file, c := range charts {
 		chart, err := c.stack.RenderHelmChart(c.driver)
 		if err != nil {
@@ -86,12 +86,12 @@ func TestTheChartIsRenderedAsRKE2DocumentsIt(t *testing.T) {
 		golden(t, file+".yaml", b)
 		again, err := c.stack.RenderHelmChart(c.driver)
 		if err != nil || len(Differences(again, chart)) > 0 {
-			t.Errorf("%s: rendered twice it differs: %v %v", file, Differences(again, chart), err)
+			t.Errorf("%s: rendering it again differs: %v %v", file, Differences(again, chart), err)
 		}
 	}
 }
 
-func TestEveryValueThatIsSetIsAKeyOfTheRealChart(t *testing.T) {
+func TestEveryValueIsAKeyOfNVIDIAsChart(t *testing.T) {
 	for file, c := range charts {
 		chart, err := c.stack.RenderHelmChart(c.driver)
 		if err != nil {
@@ -111,7 +111,7 @@ func TestEveryValueThatIsSetIsAKeyOfTheRealChart(t *testing.T) {
 	}
 	for _, absent := range []string{"devicePlugin.enable", "node-feature-discovery.image.repo"} {
 		if keysOf(t, "gpu-operator-v26.3.2")[absent] {
-			t.Errorf("%s is taken for a key of the chart", absent)
+			t.Errorf("%s counts as a key of the chart", absent)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func keysOf(t *testing.T, name string) map[string]bool {
 	return keys
 }
 
-// paths are the keys of values down to what is no map.
+// paths returns the dotted paths of all values that are not maps.
 func paths(values map[string]any, under string) []string {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -144,7 +144,7 @@ func paths(values map[string]any, under string) []string {
 	return all
 }
 
-func TestTheDriverIsInstalledWhereThereIsNone(t *testing.T) {
+func TestValuesFollowTheDriverAndTheVersion(t *testing.T) {
 	for _, c := range []struct {
 		stack   Stack
 		driver  gpu.Driver
@@ -184,7 +184,7 @@ func TestPodsNeedARuntimeClassOnlyBeforeCDI(t *testing.T) {
 	}
 }
 
-func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
+func TestInvalidStackIsAnError(t *testing.T) {
 	env := func(name, value string) map[string]any {
 		return map[string]any{"toolkit": map[string]any{"env": []any{map[string]any{"name": name, "value": value}}}}
 	}
@@ -194,10 +194,10 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 		says   string
 	}{
 		"no version": {Stack{Kind: "operator", OperatorVersion: "latest"}, noDriver,
-			`"latest" is not the version of a chart`},
+			`"latest" is not a chart version`},
 		"no version of a plugin": {Stack{Kind: "device-plugin", PluginVersion: "0.19"}, hasDriver,
-			`"0.19" is not the version of a chart`},
-		"nothing to install":      {Stack{Kind: "none"}, noDriver, "no chart"},
+			`"0.19" is not a chart version`},
+		"no stack":                {Stack{Kind: "none"}, noDriver, "no chart"},
 		"a plugin without driver": {Stack{Kind: "device-plugin"}, noDriver, "--gpu_stack operator"},
 		"another owner of the plugin": {Stack{Kind: "operator",
 			Values: map[string]any{"devicePlugin": map[string]any{"enabled": false}}},
@@ -212,7 +212,7 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 			Values: map[string]any{"toolkit": map[string]any{"env": "A=b"}}}, noDriver, "toolkit.env"},
 	} {
 		if chart, err := c.stack.RenderHelmChart(c.driver); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: got %v, %v, want it to say %q", name, chart, err, c.says)
+			t.Errorf("%s: got %v, %v, want an error with %q", name, chart, err, c.says)
 		}
 	}
 	_, err := Stack{Kind: "device-plugin"}.RenderHelmChart(noDriver)
@@ -222,7 +222,7 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 	}
 }
 
-func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
+func TestDifferencesCompareTheMeaningOfValues(t *testing.T) {
 	want, err := Stack{Kind: api.GPUStackOperator}.RenderHelmChart(noDriver)
 	if err != nil {
 		t.Fatal(err)
@@ -237,9 +237,9 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 		s["valuesContent"] = "# reordered\ntoolkit: {enabled: true, env: [{value: " +
 			"/run/k3s/containerd/containerd.sock, name: CONTAINERD_SOCKET}]}\n" +
 			"driver: {enabled: true}\ndevicePlugin: {enabled: true}\ncdi: {enabled: true}\n"
-		s["backOffLimit"] = int64(3) // not ours
+		s["backOffLimit"] = int64(3) // not owned by skyctl
 	}); len(diff) > 0 {
-		t.Errorf("the same in other words differs: %q", diff)
+		t.Errorf("equivalent values differ: %q", diff)
 	}
 	for says, f := range map[string]func(map[string]any){
 		"version is v1.2.3, should be v26.3.2": func(s map[string]any) { s["version"] = "v1.2.3" },
@@ -261,7 +261,7 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 	}
 }
 
-func TestExtraValuesAreReadFromAFile(t *testing.T) {
+func TestReadValuesReadsAFile(t *testing.T) {
 	if v, err := ReadValues(""); v != nil || err != nil {
 		t.Errorf("no file: %v, %v", v, err)
 	}
@@ -283,9 +283,10 @@ func TestExtraValuesAreReadFromAFile(t *testing.T) {
 	}
 }
 
-func TestThePinnedVersionsAreThoseOfTheSettings(t *testing.T) {
+func TestDefaultVersionsMatchTheSettings(t *testing.T) {
 	if config.DefaultGPUOperatorVersion != DefaultOperatorVersion ||
 		config.DefaultGPUPluginVersion != DefaultPluginVersion {
-		t.Errorf("settings pin %s and %s", config.DefaultGPUOperatorVersion, config.DefaultGPUPluginVersion)
+		t.Errorf("the defaults of the settings are %s and %s", config.DefaultGPUOperatorVersion,
+			config.DefaultGPUPluginVersion)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// The definitions have what we touch of the real ones, with their defaults: helm.cattle.io_helmcharts of RKE2's Helm
+// The definitions contain the fields that skyctl uses, with their defaults: helm.cattle.io_helmcharts of RKE2's Helm
 // controller, and nvidia.com_clusterpolicies of the GPU Operator.
 const (
 	helmChartKind = `apiVersion: apiextensions.k8s.io/v1
@@ -75,18 +75,18 @@ spec:
 `
 )
 
-func TestARealAPIServer(t *testing.T) {
+func TestWithARealAPIServer(t *testing.T) {
 	server := kubeapi.StartServer(t)
 	cs, err := kube.NewClient(server.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := NewClient(cs)
-	t.Run("is looked at before the kinds of charts are known", func(t *testing.T) { looksWithoutKinds(t, c, cs) })
+	t.Run("status before the kinds of charts exist", func(t *testing.T) { readsStatusWithoutKinds(t, c, cs) })
 	server.ApplyCRD(helmChartKind)
 	server.ApplyCRD(clusterPolicyKind)
-	t.Run("takes the policy as it is mended", func(t *testing.T) { mendsThePolicy(t, c) })
-	t.Run("keeps the stack ours", func(t *testing.T) { keepsTheStack(t, c) })
+	t.Run("correcting the ClusterPolicy", func(t *testing.T) { correctsThePolicy(t, c) })
+	t.Run("keeping the stack", func(t *testing.T) { keepsTheStack(t, c) })
 }
 
 func keepsTheStack(t *testing.T, c *Client) {
@@ -111,7 +111,7 @@ func keepsTheStack(t *testing.T, c *Client) {
 		return live.GetResourceVersion(), live.Object["spec"].(map[string]any)
 	}
 	first, _ := helmChart()
-	// Somebody edits what is ours, and adds what is not.
+	// A user edits a field of skyctl and adds another one.
 	if err := c.any.mergeObject(ctx, chart.HelmCharts, chart.ControllerNamespace, chart.OperatorName,
 		map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
 		t.Fatal(err)
@@ -125,9 +125,9 @@ func keepsTheStack(t *testing.T, c *Client) {
 	}
 	revision, spec := helmChart()
 	if revision == first || spec["version"] != "v26.3.2" || spec["backOffLimit"] != int64(3) {
-		t.Errorf("mended to %v", spec)
+		t.Errorf("corrected to %v", spec)
 	}
-	// A field that we no longer set goes.
+	// A field that skyctl no longer sets is removed.
 	if _, err := ApplyChart(ctx, c, chart.Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"},
 		driverless); err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func keepsTheStack(t *testing.T, c *Client) {
 		spec["chart"] != "oci://registry.example.com/charts/gpu-operator" {
 		t.Errorf("from a registry: %v", spec)
 	}
-	// The other stack takes its place.
+	// The other stack replaces it.
 	if changed, err := ApplyChart(ctx, c, chart.Stack{Kind: api.GPUStackDevicePlugin}, withDriver); err != nil ||
 		!changed {
 		t.Errorf("changed %v, %v", changed, err)
@@ -146,7 +146,7 @@ func keepsTheStack(t *testing.T, c *Client) {
 	}
 }
 
-func mendsThePolicy(t *testing.T, c *Client) {
+func correctsThePolicy(t *testing.T, c *Client) {
 	ctx, stack := t.Context(), chart.Stack{Kind: api.GPUStackOperator}
 	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"},
 		"driver": map[string]any{"enabled": false}})
@@ -167,14 +167,14 @@ func mendsThePolicy(t *testing.T, c *Client) {
 		}
 	}
 	if changed, err := ApplyChart(ctx, c, stack, driverless); err != nil || changed {
-		t.Errorf("mended, and changed again: %v, %v", changed, err)
+		t.Errorf("corrected, but changed again: %v, %v", changed, err)
 	}
 }
 
-func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
+func readsStatusWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 	if _, err := ApplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator},
 		driverless); !apierrors.IsNotFound(err) {
-		t.Errorf("applying a kind that is not known: %v", err)
+		t.Errorf("applying an unknown kind: %v", err)
 	}
 	for name, spec := range map[string]string{"a": "8", "b": "0"} {
 		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -202,7 +202,7 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 		newMarkPatch(n, mark) != nil {
 		t.Errorf("labels %v, taints %v, %v", n.Labels, n.Spec.Taints, err)
 	}
-	// No scheduler runs, so that the workload finds no room; it must be gone all the same.
+	// No scheduler runs, so the workload stays pending. It must still be removed.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	var f *gpu.Failure
@@ -211,6 +211,6 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 		t.Errorf("got %v", err)
 	}
 	if pods, err := cs.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{}); err != nil || len(pods.Items) != 0 {
-		t.Errorf("%d pods are left, %v", len(pods.Items), err)
+		t.Errorf("%d pods are left: %v", len(pods.Items), err)
 	}
 }

@@ -15,19 +15,19 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// removalPollInterval is how often it is looked whether what was deleted is gone.
+// removalPollInterval is the time between two checks whether a deleted object is gone.
 const removalPollInterval = 2 * time.Second
 
-// ApplyChart has RKE2's Helm controller install the stack as it should be on machines with this driver, and says
-// whether it had to change anything. The other stack's chart, where we applied it, is removed first and its device
-// plugin waited for to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
+// ApplyChart applies the HelmChart of the stack for machines with this driver, and reports whether it changed anything.
+// It first removes the other stack's chart, if skyctl applied it, and waits until its device plugin is gone. A device
+// plugin that is not part of the stack is a *gpu.Failure. AwaitReady waits for the result.
 func ApplyChart(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver) (changed bool, err error) {
 	return reconcileStack(ctx, c, s, d, "")
 }
 
-// ReapplyChart does what Apply does, and has the chart applied anew even though nothing about it changed, which brings
-// back what was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may
-// take five minutes otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
+// ReapplyChart does what ApplyChart does, and applies the chart even if it is unchanged, which restores deleted parts.
+// It also restarts pods that keep failing, because the kubelet can otherwise take five minutes. A chart is applied once
+// per mark.
 func ReapplyChart(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver, mark string) error {
 	if _, err := reconcileStack(ctx, c, s, d, mark); err != nil {
 		return err
@@ -35,7 +35,7 @@ func ReapplyChart(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver, m
 	return restartFailingPods(ctx, c, s.Kind)
 }
 
-// restartFailingPods deletes the pods of a stack that keep failing; what they belong to makes them anew.
+// restartFailingPods deletes the pods of a stack that keep failing; their owners recreate them.
 func restartFailingPods(ctx context.Context, c *Client, kind string) error {
 	pods, err := listPods(ctx, c, chart.NamespaceOf(kind), "")
 	if err != nil {
@@ -50,7 +50,7 @@ func restartFailingPods(ctx context.Context, c *Client, kind string) error {
 		err := c.core.CoreV1().Pods(pods[i].Namespace).Delete(callCtx, pods[i].Name, metav1.DeleteOptions{})
 		cancel()
 		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("having pod %s started anew: %w", f.Pod, err)
+			return fmt.Errorf("restarting pod %s: %w", f.Pod, err)
 		}
 	}
 	return nil
@@ -114,7 +114,7 @@ func readUndeletedChart(ctx context.Context, c *Client, name string) (*unstructu
 	return nil, awaitChartGone(ctx, c, name)
 }
 
-// stampChartValues changes the text of a chart's values and not what they mean: the Helm controller goes by the text.
+// stampChartValues changes the text of a chart's values but not their meaning: the Helm controller compares the text.
 func stampChartValues(helmChart *unstructured.Unstructured, mark string) {
 	spec := helmChart.Object["spec"].(map[string]any)
 	spec["valuesContent"] = fmt.Sprintf("# applied again: %s\n%s", mark, spec["valuesContent"])
@@ -129,7 +129,7 @@ func writeChart(ctx context.Context, c *Client, helmChart *unstructured.Unstruct
 	return nil
 }
 
-// readChart is a RenderHelmChart, nil where there is none.
+// readChart returns a HelmChart, or nil if there is none.
 func readChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -147,7 +147,8 @@ func isManaged(o *unstructured.Unstructured) bool {
 	return o.GetLabels()["app.kubernetes.io/managed-by"] == gpu.FieldManager
 }
 
-// removeOtherStack removes the chart of the other stack where it is ours, and waits for its device plugins to be gone.
+// removeOtherStack removes the chart of the other stack if skyctl applied it, and waits until its device plugins are
+// gone.
 func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool, err error) {
 	name := chart.NameOf(chart.OtherKind(kind))
 	live, err := readChart(ctx, c, name)
@@ -156,7 +157,7 @@ func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool
 	}
 	if !isManaged(live) {
 		return false, &gpu.Failure{Kind: gpu.SecondDevicePlugin, Message: fmt.Sprintf(
-			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: "+
+			"HelmChart %s/%s, which skyctl does not manage, also installs a device plugin for NVIDIA GPUs: "+
 				"remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
 			chart.ControllerNamespace, name)}
 	}
@@ -172,7 +173,7 @@ func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool
 	return true, awaitPluginGone(ctx, c, chart.OtherKind(kind))
 }
 
-// awaitChartGone waits for a RenderHelmChart to be gone: its controller uninstalls the release before it lets go.
+// awaitChartGone waits until a HelmChart is gone. Its controller uninstalls the release first.
 func awaitChartGone(ctx context.Context, c *Client, name string) error {
 	return pollUntilDone(ctx, "HelmChart "+chart.ControllerNamespace+"/"+name+" to be uninstalled",
 		func() (bool, error) {
@@ -181,7 +182,7 @@ func awaitChartGone(ctx context.Context, c *Client, name string) error {
 		})
 }
 
-// awaitPluginGone waits for the device plugins of a stack that was uninstalled to be gone.
+// awaitPluginGone waits until the device plugins of an uninstalled stack are gone.
 func awaitPluginGone(ctx context.Context, c *Client, kind string) error {
 	return pollUntilDone(ctx, "the device plugin in "+chart.NamespaceOf(kind)+" to be gone", func() (bool, error) {
 		own, _, err := listDaemonSets(ctx, c, kind)
@@ -207,13 +208,13 @@ func pollUntilDone(ctx context.Context, what string, check func() (bool, error))
 	return nil
 }
 
-// ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them
-// once; Helm does not see what somebody changes in it later.
+// ownedPolicyFields returns the fields of the ClusterPolicy that follow from the chart values. The chart writes them
+// once, and Helm does not notice later edits.
 func ownedPolicyFields(d gpu.Driver) map[string]bool {
 	return map[string]bool{"devicePlugin": true, "toolkit": true, "driver": !d.Installed}
 }
 
-// readClusterPolicy is the ClusterPolicy, nil where there is none or its kind is not known yet.
+// readClusterPolicy returns the ClusterPolicy, or nil if it or its kind does not exist.
 func readClusterPolicy(ctx context.Context, c *Client) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -227,8 +228,8 @@ func readClusterPolicy(ctx context.Context, c *Client) (*unstructured.Unstructur
 	return policy, nil
 }
 
-// policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's
-// business.
+// policyDifferences returns the owned fields that a ClusterPolicy sets differently. The operator decides about fields
+// that are not set.
 func policyDifferences(policy *unstructured.Unstructured, d gpu.Driver) map[string]bool {
 	found := map[string]bool{}
 	for key, want := range ownedPolicyFields(d) {
@@ -240,7 +241,7 @@ func policyDifferences(policy *unstructured.Unstructured, d gpu.Driver) map[stri
 	return found
 }
 
-func correctClusterPolicy(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver) (mended bool, err error) {
+func correctClusterPolicy(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver) (corrected bool, err error) {
 	if s.Kind != api.GPUStackOperator {
 		return false, nil
 	}
@@ -258,7 +259,7 @@ func correctClusterPolicy(ctx context.Context, c *Client, s chart.Stack, d gpu.D
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := c.any.mergeObject(ctx, clusterPolicies, "", policyName, map[string]any{"spec": spec}); err != nil {
-		return false, fmt.Errorf("mending the ClusterPolicy of the GPU Operator: %w", err)
+		return false, fmt.Errorf("correcting the ClusterPolicy of the GPU Operator: %w", err)
 	}
 	return true, nil
 }

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-func TestADevicePluginIsKnownByWhatItDoes(t *testing.T) {
+func TestDevicePluginsAreDetected(t *testing.T) {
 	labelled := daemonSet("kube-system", "dp", "registry.example.com/dp:1", true, 1, 1)
 	labelled.Spec.Template.Labels = map[string]string{"name": "nvidia-device-plugin-ds"}
 	for name, c := range map[string]struct {
@@ -44,7 +44,7 @@ func TestADevicePluginIsKnownByWhatItDoes(t *testing.T) {
 	}
 }
 
-func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
+func TestStackIsAppliedOnlyIfItDiffers(t *testing.T) {
 	c, m := cluster()
 	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for i, want := range []bool{true, false} {
@@ -55,7 +55,7 @@ func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
 	live := m.chart(chart.OperatorName)
 	if diff := chart.Differences(live, rendered(t, api.GPUStackOperator, driverless)); len(diff) > 0 ||
 		!isManaged(live) {
-		t.Fatalf("applied %v, differs in %q", live, diff)
+		t.Fatalf("applied %v, which differs: %q", live, diff)
 	}
 	live.Object["spec"].(map[string]any)["version"] = "v1.0.0"
 	if changed, err := ApplyChart(t.Context(), c, stack, driverless); err != nil || !changed || m.applied != 2 {
@@ -72,14 +72,14 @@ func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
 	}
 	if text(before) == text(after) || len(chart.Differences(after, before)) > 0 ||
 		!strings.Contains(text(after), "sweep 7") {
-		t.Errorf("applied again:\n%s\nbefore:\n%s", text(after), text(before))
+		t.Errorf("reapplied:\n%s\nbefore:\n%s", text(after), text(before))
 	}
 	if changed, err := ApplyChart(t.Context(), c, stack, driverless); err != nil || changed {
-		t.Errorf("after it was applied again: changed %v, %v", changed, err)
+		t.Errorf("after reapplying: changed %v, %v", changed, err)
 	}
 }
 
-func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
+func TestSecondDevicePluginIsRejectedByName(t *testing.T) {
 	for name, ds := range map[string]*appsv1.DaemonSet{
 		"in another namespace": daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1),
 		"in the stack's own":   daemonSet("gpu-operator", "mine", pluginImage, true, 1, 1),
@@ -105,7 +105,7 @@ func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTheOtherStackGoesFirst(t *testing.T) {
+func TestOtherStackIsRemovedFirst(t *testing.T) {
 	plugin := released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin")
 	c, m := cluster(plugin)
@@ -121,7 +121,7 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if m.chart(chart.PluginName) != nil || m.chart(chart.OperatorName) == nil {
-		t.Errorf("there is %v", slices.Sorted(maps.Keys(m.there)))
+		t.Errorf("the objects are %v", slices.Sorted(maps.Keys(m.there)))
 	}
 
 	somebodys, m := cluster()
@@ -132,11 +132,11 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 	var f *gpu.Failure
 	if !errors.As(err, &f) || f.Kind != gpu.SecondDevicePlugin ||
 		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(chart.PluginName) == nil {
-		t.Errorf("somebody else's chart: %v", err)
+		t.Errorf("a chart that skyctl does not manage: %v", err)
 	}
 }
 
-func TestWhatStaysOfTheOtherStackIsWaitedForNoLongerThanAllowed(t *testing.T) {
+func TestWaitForTheOtherStackEndsWithItsContext(t *testing.T) {
 	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin"))
 	m.put(rendered(t, api.GPUStackDevicePlugin, withDriver))
@@ -149,7 +149,7 @@ func TestWhatStaysOfTheOtherStackIsWaitedForNoLongerThanAllowed(t *testing.T) {
 	}
 }
 
-func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
+func TestStackDriftIsNamedAndRepaired(t *testing.T) {
 	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for says, change := range map[string]func(*Client, *memory){
 		"": func(*Client, *memory) {},
@@ -193,15 +193,15 @@ func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range found { // what the chart brings is for the Helm controller to bring back
+		for _, line := range found { // the Helm controller restores the rest
 			if strings.HasPrefix(line, "HelmChart") || strings.Contains(line, ".enabled") {
-				t.Errorf("after mending %q: %q", says, line)
+				t.Errorf("after repairing %q: %q", says, line)
 			}
 		}
 	}
 }
 
-func TestTheDevicePluginAloneDriftsWithoutAPolicy(t *testing.T) {
+func TestDevicePluginStackDriftsWithoutAPolicy(t *testing.T) {
 	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin"))
 	m.put(rendered(t, api.GPUStackDevicePlugin, withDriver))

@@ -12,9 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/gpu"
 )
 
-// How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up
-// passes, above all when the toolkit restarts RKE2 on a node. What has come up and offers nothing gets longer, since
-// the operator finds out about nodes in its own time.
+// How long a trouble must last to count as a failure. Many troubles pass while a stack starts, above all when the
+// toolkit restarts RKE2 on a node. settledPatience is longer, because the operator takes time to discover nodes.
 const (
 	chartPatience   = 2 * time.Minute
 	podPatience     = 3 * time.Minute
@@ -22,22 +21,22 @@ const (
 	settledPatience = 10 * time.Minute
 )
 
-// forgetAfter is how long a trouble has to be out of sight to be over.
+// forgetAfter is how long a trouble must be absent to be over.
 const forgetAfter = 30 * time.Second
 
-// readinessPollInterval is how often a stack is looked at.
+// readinessPollInterval is the time between two checks of a stack.
 const readinessPollInterval = 3 * time.Second
 
-// explainTimeout is for reading logs when the time for waiting is over.
+// explainTimeout bounds reading logs after the wait has timed out.
 const explainTimeout = 20 * time.Second
 
-// WaitOptions is a wait for a stack to be ready.
+// WaitOptions describes a wait for a ready stack.
 type WaitOptions struct {
 	// Kind is one of the GPUStack constants of package api.
 	Kind string
-	// Expected is how many accelerators each node should offer, by the node's name.
+	// Expected is the number of accelerators that each node should offer, by node name.
 	Expected map[string]int
-	// Progress, which may be nil, hears how far it is, in words, whenever that changes.
+	// Progress, which may be nil, is called with each new state.
 	Progress func(string)
 
 	// poll and patience are set by tests.
@@ -45,9 +44,9 @@ type WaitOptions struct {
 	patience func(reason string) time.Duration
 }
 
-// AwaitReady waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a
-// *Failure with the log of what failed. The status is the last one seen. Errors of the API server are sat out: the
-// toolkit restarts RKE2 on each node, and on the head the API server with it.
+// AwaitReady waits until the stack is ready on every node, has failed, or ctx ends. A failure is a *gpu.Failure with
+// the log of the failed part. The returned status is the last one. Errors of the API server are retried: the toolkit
+// restarts RKE2 on each node, and with the head the API server.
 func AwaitReady(ctx context.Context, c *Client, w WaitOptions) (Status, error) {
 	if w.poll == 0 {
 		w.poll = readinessPollInterval
@@ -94,14 +93,15 @@ func patienceFor(reason string) time.Duration {
 type stackWait struct {
 	wait   WaitOptions
 	status Status
-	said   string
-	// gone is what was deleted of a stack whose rest looks well, and has not come back yet.
+	// reported is the line that Progress was last called with.
+	reported string
+	// gone lists parts of an otherwise ready stack that were deleted and are not back yet.
 	gone string
-	// trouble stands since then, and was last seen at seen.
+	// trouble is the current trouble, since when it started, and seen when it was last observed.
 	trouble     *gpu.Failure
 	since, seen time.Time
-	// unanswered is why the API server could not be asked the last time.
-	unanswered error
+	// apiError is the error of the last check; nil if the API server answered.
+	apiError error
 }
 
 func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
@@ -112,12 +112,12 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			a.unanswered = err
-			a.reportProgress("the API server can't be asked: " + err.Error())
+			a.apiError = err
+			a.reportProgress("the API server does not answer: " + err.Error())
 		}
 		return err
 	}
-	a.status, a.gone, a.unanswered = st, strings.Join(gone, ", "), nil
+	a.status, a.gone, a.apiError = st, strings.Join(gone, ", "), nil
 	now := st.Trouble
 	if now == nil {
 		now = st.down
@@ -125,8 +125,9 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	if now == nil && st.isSettled() {
 		if short := st.nodesMissingGPUs(); len(short) > 0 {
 			now = &gpu.Failure{Kind: gpu.AllocatableMissing, Node: short[0].Node,
-				Message: "the GPU stack says that it is ready, yet " + st.describeShortage(short) +
-					" GPUs; look with kubectl describe node, and at the device plugin's log there"}
+				Message: "the GPU stack is ready, but " + st.describeShortage(short) +
+					" GPUs; check kubectl describe node and " +
+					"the log of the device plugin there"}
 		}
 	}
 	a.trackTrouble(now, time.Now())
@@ -138,8 +139,8 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// trackTrouble keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after
-// each start, which makes it no new trouble.
+// trackTrouble records when the current trouble started. A crash-looping container looks healthy for some seconds after
+// each start; that does not end its trouble.
 func (a *stackWait) trackTrouble(now *gpu.Failure, at time.Time) {
 	passing := now == nil || now.Kind == gpu.AllocatableMissing && a.trouble != nil &&
 		a.trouble.Kind != gpu.AllocatableMissing
@@ -160,13 +161,13 @@ func (a *stackWait) summaryLine() string {
 }
 
 func (a *stackWait) reportProgress(line string) {
-	if line != a.said && a.wait.Progress != nil {
+	if line != a.reported && a.wait.Progress != nil {
 		a.wait.Progress(line)
 	}
-	a.said = line
+	a.reported = line
 }
 
-// timeoutError is the error of a wait whose context ended: the trouble that stood then, if there was one.
+// timeoutError returns the error of a wait whose context ended: the current trouble, if there is one.
 func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("waiting for the GPU stack: %w", context.Cause(ctx))
@@ -175,11 +176,10 @@ func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 	switch {
 	case f != nil:
 		withExplanation(ctx, c, f)
-		f.Message += " (when the time for it was over)"
-	case a.unanswered != nil:
+		f.Message += " (when the wait timed out)"
+	case a.apiError != nil:
 		f = &gpu.Failure{Kind: gpu.Deadline, Message: "the GPU stack was not ready in time, and the API server " +
-			"can't be " +
-			"asked: " + a.unanswered.Error()}
+			"does not answer: " + a.apiError.Error()}
 	default:
 		f = &gpu.Failure{Kind: gpu.Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
 	}
@@ -187,7 +187,7 @@ func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 	return withExplanation(ctx, c, f)
 }
 
-// withExplanation adds the log to a failure, even when ctx has ended.
+// withExplanation adds the log to a failure, even if ctx has ended.
 func withExplanation(ctx context.Context, c *Client, f *gpu.Failure) *gpu.Failure {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainTimeout)
 	defer cancel()

@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	// maxWorkloadTries is how often a pod is made anew that the kubelet turned away: right after the toolkit has
-	// restarted RKE2, the kubelet may not know of the accelerators yet which the scheduler counts on.
+	// maxWorkloadTries is how often a workload is tried whose pod the kubelet rejects. Right after the toolkit has
+	// restarted RKE2, the kubelet may not know of accelerators yet that the scheduler still counts.
 	maxWorkloadTries     = 3
 	workloadPollInterval = time.Second
 	cleanupTimeout       = 15 * time.Second
 )
 
-// Workload is a tiny pod that asks for one accelerator of one node.
+// Workload is a small pod that requests one accelerator of one node.
 type Workload struct {
 	Node string
-	// Incarnation is that of the node's machine; the check is made once for each.
+	// Incarnation is that of the node's machine. Each incarnation is verified once.
 	Incarnation string
-	// Image runs without arguments and ends well; empty: one that adds two vectors on the accelerator. Stack's mirror
-	// holds for that one only.
+	// Image runs without arguments and exits with 0. If it is empty, chart.DefaultTestImage is used, from the mirror of
+	// Stack.
 	Image string
 	Stack chart.Stack
 }
@@ -44,33 +44,33 @@ func (w Workload) podNamespace() string {
 	return chart.NamespaceOf(w.Stack.Kind)
 }
 
-// VerifyNode has a workload get an accelerator of a node, awaits its end, removes it, and notes on the node that this
-// was done; where it is noted already, nothing is done. A workload that ends badly, or that found no room before ctx
-// ended, is a *Failure. It may run twice, also while another one of the same incarnation runs.
+// VerifyNode runs a workload on a node, waits until it has ended, removes it, and annotates the node. It does nothing
+// if the node is already annotated. If the workload fails or does not end before ctx, the error is a *gpu.Failure. It
+// can run twice, also at the same time for the same incarnation.
 func VerifyNode(ctx context.Context, c *Client, w Workload, progress func(string)) error {
-	left, err := FindUnverifiedNodes(ctx, c, map[string]string{w.Node: w.Incarnation})
-	if err != nil || len(left) == 0 {
+	unverified, err := FindUnverifiedNodes(ctx, c, map[string]string{w.Node: w.Incarnation})
+	if err != nil || len(unverified) == 0 {
 		return err
 	}
 	defer w.removePod(ctx, c)
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		f, err := w.runToEnd(ctx, c, progress)
 		switch {
 		case err != nil:
 			return err
 		case f == nil:
 			return annotateVerified(ctx, c, w.Node, w.Incarnation)
-		case !f.turnedAway || try == maxWorkloadTries:
+		case !f.rejected || attempt == maxWorkloadTries:
 			return withExplanation(ctx, c, f.Failure)
 		}
 		w.removePod(ctx, c)
 	}
 }
 
-// workloadFailure is a workload that ended badly; turnedAway says that it never ran.
+// workloadFailure is a failed workload. If it is rejected, the kubelet did not run it.
 type workloadFailure struct {
 	*gpu.Failure
-	turnedAway bool
+	rejected bool
 }
 
 // runToEnd creates the pod, or adopts an existing one, and waits until it has ended.
@@ -83,7 +83,7 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 			return r.observePod(pod), nil
 		}
 		if refused = apierrors.IsForbidden(r.apiError) || apierrors.IsInvalid(r.apiError); refused {
-			return false, fmt.Errorf("making a workload on node %s that asks for an accelerator: %w", w.Node,
+			return false, fmt.Errorf("creating a workload on node %s that requests an accelerator: %w", w.Node,
 				r.apiError)
 		}
 		return false, nil
@@ -136,16 +136,16 @@ func (r *workloadRun) observePod(pod *corev1.Pod) (ended bool) {
 		r.trouble, r.troubleSince = why, time.Now()
 	case time.Since(r.troubleSince) > podPatience:
 		r.failure = &workloadFailure{Failure: r.workload.newFailure(gpu.WorkloadFailed,
-			"a workload that asks for an accelerator can't run: "+why)}
+			"a workload that requests an accelerator cannot run: "+why)}
 		return true
 	}
 	return false
 }
 
 func (r *workloadRun) timeoutFailure(cause error) *workloadFailure {
-	message := "a workload that asks for an accelerator did not end in time: " + r.reported
+	message := "a workload that requests an accelerator did not end in time: " + r.reported
 	if r.apiError != nil {
-		message += "; the API server can't be asked: " + r.apiError.Error()
+		message += "; the API server does not answer: " + r.apiError.Error()
 	}
 	f := r.workload.newFailure(gpu.WorkloadPending, message)
 	f.Cause = cause
@@ -157,7 +157,7 @@ func (w Workload) newFailure(reason, message string) *gpu.Failure {
 		Message: message}
 }
 
-// classifyFailedPod tells a workload that the kubelet turned away from one that ran and failed.
+// classifyFailedPod distinguishes a pod that the kubelet rejected from one that ran and failed.
 func (w Workload) classifyFailedPod(pod *corev1.Pod) *workloadFailure {
 	_, why := failingContainer(pod)
 	ran := false
@@ -166,28 +166,28 @@ func (w Workload) classifyFailedPod(pod *corev1.Pod) *workloadFailure {
 	}
 	return &workloadFailure{Failure: w.newFailure(gpu.WorkloadFailed, "a workload that got an accelerator failed: "+
 		why),
-		turnedAway: !ran}
+		rejected: !ran}
 }
 
-// describePodState is what a pod that has not ended waits for.
+// describePodState describes a pod that has not ended.
 func describePodState(pod *corev1.Pod) string {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return "no room for it: " + toOneLine(c.Message)
+			return "cannot be scheduled: " + toOneLine(c.Message)
 		}
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil {
-			return "waits: " + s.State.Waiting.Reason
+			return "waiting: " + s.State.Waiting.Reason
 		}
 		if s.State.Running != nil {
-			return "runs"
+			return "running"
 		}
 		if s.State.Terminated != nil {
-			return "has ended"
+			return "ended"
 		}
 	}
-	return "is being scheduled"
+	return "being scheduled"
 }
 
 func (w Workload) getOrCreatePod(ctx context.Context, c *Client) (*corev1.Pod, error) {
@@ -199,7 +199,7 @@ func (w Workload) getOrCreatePod(ctx context.Context, c *Client) (*corev1.Pod, e
 		pod, err = pods.Create(ctx, w.newPod(), metav1.CreateOptions{FieldManager: gpu.FieldManager})
 	}
 	if err == nil && pod.DeletionTimestamp != nil {
-		return nil, fmt.Errorf("pod %s/%s of an earlier try is being deleted", pod.Namespace, pod.Name)
+		return nil, fmt.Errorf("pod %s/%s of an earlier attempt is being deleted", pod.Namespace, pod.Name)
 	}
 	return pod, err
 }
@@ -208,12 +208,12 @@ func (w Workload) removePod(ctx context.Context, c *Client) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	now := int64(0)
-	// What can't be removed now, the next try meets by its name, and its deadline ends it.
+	// If this fails, the next call finds the pod by its name, or its deadline ends it.
 	_ = c.core.CoreV1().Pods(w.podNamespace()).Delete(ctx, w.podName(), metav1.DeleteOptions{GracePeriodSeconds: &now})
 }
 
-// newPod is bound by the scheduler, not by us: a pod that names its node takes an accelerator that others may have, and
-// is turned away. It tolerates every taint, for the node it is meant for may have any.
+// newPod lets the scheduler bind the pod: a pod with a node name could take an accelerator in use, and the kubelet
+// would reject it. It tolerates every taint, because its node may have any.
 func (w Workload) newPod() *corev1.Pod {
 	image := w.Image
 	if image == "" {

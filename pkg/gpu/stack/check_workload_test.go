@@ -19,7 +19,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// kubelet has each new pod end as said, in turn; the last one stands for all that follow.
+// kubelet sets the status of each new pod to the next one of ends, and repeats the last one.
 func kubelet(c *Client, ends ...corev1.PodStatus) (made *[]*corev1.Pod) {
 	made = &[]*corev1.Pod{}
 	c.core.(*fake.Clientset).PrependReactor("create", "pods",
@@ -41,11 +41,11 @@ var (
 	crashed   = corev1.PodStatus{Phase: corev1.PodFailed,
 		ContainerStatuses: []corev1.ContainerStatus{{Name: "check", State: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, ContainerID: "containerd://1"}}}}}
-	turnedAway = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError",
+	rejected = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError",
 		Message: "Allocate failed"}
 )
 
-func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
+func TestWorkloadRunsOncePerIncarnation(t *testing.T) {
 	c, _ := cluster(node("a", 8))
 	made := kubelet(c, succeeded)
 	for range 2 {
@@ -54,7 +54,7 @@ func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
 		}
 	}
 	if len(*made) != 1 {
-		t.Fatalf("%d pods were made", len(*made))
+		t.Fatalf("%d pods were created", len(*made))
 	}
 	n, err := c.core.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
 	if err != nil || n.Annotations[VerifiedAnnotation] != "x7k2p" {
@@ -62,7 +62,7 @@ func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
 	}
 	if _, err := c.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p",
 		metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the pod was left: %v", err)
+		t.Errorf("the pod was not removed: %v", err)
 	}
 	for incarnation, want := range map[string][]string{"x7k2p": nil, "other": {"a"}} {
 		if got, err := FindUnverifiedNodes(t.Context(), c,
@@ -72,15 +72,15 @@ func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
 	}
 }
 
-func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
+func TestFailedWorkloadIsAFailureAndIsRemoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		ends   []corev1.PodStatus
 		made   int
 		reason string
 	}{
 		"it ran and failed":         {[]corev1.PodStatus{crashed}, 1, gpu.WorkloadFailed},
-		"it was turned away, once":  {[]corev1.PodStatus{turnedAway, succeeded}, 2, ""},
-		"it is turned away forever": {[]corev1.PodStatus{turnedAway}, maxWorkloadTries, gpu.WorkloadFailed},
+		"it was rejected once":      {[]corev1.PodStatus{rejected, succeeded}, 2, ""},
+		"it is turned away forever": {[]corev1.PodStatus{rejected}, maxWorkloadTries, gpu.WorkloadFailed},
 		"there is no room": {[]corev1.PodStatus{{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient nvidia.com/gpu"}}}}, 1,
 			gpu.WorkloadPending},
@@ -104,12 +104,12 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 		}
 		if _, err := client.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p",
 			metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			t.Errorf("%s: the pod was left: %v", name, err)
+			t.Errorf("%s: the pod was not removed: %v", name, err)
 		}
 	}
 }
 
-func TestTheWorkloadAsksForOneAcceleratorOfItsNode(t *testing.T) {
+func TestWorkloadRequestsOneAcceleratorOfItsNode(t *testing.T) {
 	p := check(chart.Stack{Kind: api.GPUStackDevicePlugin, Mirror: "registry.example.com/m"}).newPod()
 	q := p.Spec.Containers[0].Resources.Limits[gpu.ResourceName]
 	if q.Value() != 1 || p.Namespace != "nvidia-device-plugin" || p.Spec.NodeName != "" ||
@@ -128,7 +128,7 @@ func TestTheWorkloadAsksForOneAcceleratorOfItsNode(t *testing.T) {
 	}
 }
 
-func TestNodesAreMarkedOnceWithTheirAccelerator(t *testing.T) {
+func TestNodesAreMarkedOnce(t *testing.T) {
 	other := corev1.Taint{Key: "other", Effect: corev1.TaintEffectNoExecute}
 	n := node("a", 8)
 	n.Spec.Taints = []corev1.Taint{other}
@@ -145,13 +145,13 @@ func TestNodesAreMarkedOnceWithTheirAccelerator(t *testing.T) {
 		t.Errorf("%v, %v, %v", got.Labels, got.Spec.Taints, err)
 	}
 	if patch := newMarkPatch(got, m); patch != nil {
-		t.Errorf("a node that is marked would be patched: %v", patch)
+		t.Errorf("a marked node would be patched: %v", patch)
 	}
 	plain := newMarkPatch(node("b", 8), NodeMark{Kind: api.GPUStackOperator, Accelerator: "T4"})
 	if labels, _ := chart.ValueAt(plain, "metadata.labels"); len(labels.(map[string]any)) != 1 || len(plain) != 1 {
-		t.Errorf("beside the operator: %v", plain)
+		t.Errorf("with the operator: %v", plain)
 	}
 	if err := MarkNode(t.Context(), c, "gone", m); !apierrors.IsNotFound(err) {
-		t.Errorf("a node that is gone: %v", err)
+		t.Errorf("a missing node: %v", err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package stack installs NVIDIA's GPU stack on a cluster and reports whether every node offers its accelerators, and if
-// not, which part of the stack is to blame.
+// not, which part of the stack is at fault.
 package stack
 
 import (
@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// callTimeout bounds a single call, so that a silent API server is noticed.
+// callTimeout bounds a single call, so that an API server that does not answer is noticed.
 const callTimeout = 15 * time.Second
 
 // policyName is the name of the operator's ClusterPolicy.
@@ -25,29 +25,30 @@ const policyName = "cluster-policy"
 
 var clusterPolicies = schema.GroupVersionResource{Group: "nvidia.com", Version: "v1", Resource: "clusterpolicies"}
 
-// Client reaches one cluster: its own kinds, and those that charts bring.
+// Client accesses one cluster: built-in kinds, and the kinds that charts install.
 type Client struct {
 	core kubernetes.Interface
 	any  objectClient
 }
 
-// NewClient makes a client of one for a cluster's own kinds, over whose connections it goes.
+// NewClient creates a client over the connections of cs.
 func NewClient(cs kubernetes.Interface) *Client {
 	return &Client{core: cs, any: restObjectClient{cs}}
 }
 
-// objectClient are what is there of kinds that no Go type here knows. Errors are those of the API server.
+// objectClient accesses objects of kinds without Go types here. Its errors are those of the API server.
 type objectClient interface {
 	getObject(ctx context.Context, kind schema.GroupVersionResource, namespace,
 		name string) (*unstructured.Unstructured, error)
-	// applyObject is a server-side apply, by which the fields of the object become ours, whoever had them.
+	// applyObject is a server-side apply that takes ownership of the object's fields.
 	applyObject(ctx context.Context, kind schema.GroupVersionResource, o *unstructured.Unstructured) error
 	mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string,
 		patch map[string]any) error
 	deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) error
 }
 
-// restObjectClient asks an API server. The typed client speaks protobuf, which kinds that charts bring do not have.
+// restObjectClient accesses an API server with JSON. The typed client uses protobuf, which custom resources do not
+// support.
 type restObjectClient struct{ cs kubernetes.Interface }
 
 const jsonType = "application/json"

@@ -6,7 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// UntestedNodes returns the nodes on which no workload has used an accelerator yet since their machine was launched.
+// UntestedNodes returns the nodes of a cluster on which no workload has used an accelerator since their machine was
+// launched.
 func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]string, error) {
 	incarnations := map[string]string{}
 	for _, m := range c.Status.Machines {
@@ -15,7 +16,7 @@ func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]strin
 	return FindUnverifiedNodes(ctx, client, incarnations)
 }
 
-// ExpectedByNode returns how many accelerators each node of a cluster should offer.
+// ExpectedByNode returns the number of accelerators that each node of a cluster should offer.
 func ExpectedByNode(c *api.Cluster) map[string]int {
 	wanted, err := c.Spec.MachineRequest()
 	if err != nil || wanted.Accelerators.Count == 0 {

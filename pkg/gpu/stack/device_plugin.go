@@ -14,18 +14,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// pluginDir is where a device plugin meets the kubelet; on some systems the kubelet's directory is elsewhere, so that
-// its end alone tells.
+// pluginDir is the end of the directory in which device plugins register with the kubelet. The kubelet's own directory
+// can differ.
 const pluginDir = "/device-plugins"
 
-// isDevicePlugin says that a DaemonSet is a device plugin for NVIDIA's accelerators, whoever made it. What only shares
-// the plugin's image, such as GPU Feature Discovery, does not meet the kubelet and is none.
+// isDevicePlugin reports whether a DaemonSet is a device plugin for NVIDIA's accelerators, of any origin. A DaemonSet
+// with the plugin's image that does not register with the kubelet, such as GPU Feature Discovery, is not.
 func isDevicePlugin(ds *appsv1.DaemonSet) bool {
 	spec := &ds.Spec.Template.Spec
-	meets := slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
+	registers := slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
 		return v.HostPath != nil && strings.HasSuffix(strings.TrimSuffix(v.HostPath.Path, "/"), pluginDir)
 	})
-	if !meets {
+	if !registers {
 		return false
 	}
 	names := []string{ds.Name}
@@ -40,7 +40,7 @@ func isDevicePlugin(ds *appsv1.DaemonSet) bool {
 	return slices.ContainsFunc(names, func(s string) bool { return strings.Contains(strings.ToLower(s), "nvidia") })
 }
 
-// belongsToStack says that a DaemonSet came with the chart of a stack, or was made by what that chart installed.
+// belongsToStack reports whether a DaemonSet was created by the chart of a stack or by the operator that it installs.
 func belongsToStack(ds *appsv1.DaemonSet, kind string) bool {
 	if ds.Namespace != chart.NamespaceOf(kind) {
 		return false
@@ -53,7 +53,7 @@ func belongsToStack(ds *appsv1.DaemonSet, kind string) bool {
 	return ds.Annotations["meta.helm.sh/release-name"] == chart.NameOf(kind)
 }
 
-// listDaemonSets are those of a cluster by what they are to a stack: its own, and the device plugins of anybody else.
+// listDaemonSets returns the DaemonSets of a stack, and the device plugins that are not part of it.
 func listDaemonSets(ctx context.Context, c *Client, kind string) (own, foreign []appsv1.DaemonSet, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -74,21 +74,20 @@ func listDaemonSets(ctx context.Context, c *Client, kind string) (own, foreign [
 	return own, foreign, nil
 }
 
-// foreignPluginFailure is the failure that a device plugin of somebody else is.
+// foreignPluginFailure returns the failure for the first foreign device plugin, or nil.
 func foreignPluginFailure(foreign []appsv1.DaemonSet) *gpu.Failure {
 	if len(foreign) == 0 {
 		return nil
 	}
 	ds := foreign[0]
-	full := ds.Namespace + "/" + ds.Name
+	name := ds.Namespace + "/" + ds.Name
 	var images []string
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		images = append(images, c.Image)
 	}
-	return &gpu.Failure{Kind: gpu.SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
-		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's "+
-			"devices away: "+
-			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with "+
+	return &gpu.Failure{Kind: gpu.SecondDevicePlugin, DaemonSet: name, Message: fmt.Sprintf(
+		"a device plugin for NVIDIA GPUs that is not part of the GPU stack (%s); two device plugins break each other: "+
+			"remove it and its owner (kubectl -n %s delete daemonset %s), or create the cluster with "+
 			"--gpu_stack none",
 		strings.Join(images, ", "), ds.Namespace, ds.Name)}
 }

@@ -15,20 +15,20 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// How much of a container's log is worth showing.
+// The limits of the log excerpt in a failure.
 const (
 	logLines    = 20
 	logBytes    = 16 << 10
 	longestLine = 500
 )
 
-// chartLabel is what the Helm controller puts on the pods that install a chart.
+// chartLabel is on the pods with which the Helm controller installs a chart.
 const chartLabel = "helmcharts.helm.cattle.io/chart"
 
-// notInstalledPhrase parts a chart's name from why it can't be installed.
-const notInstalledPhrase = " can't be installed: "
+// notInstalledPhrase separates the chart from the reason in the message of a failure.
+const notInstalledPhrase = " cannot be installed: "
 
-// findTrouble is what is wrong with a stack now, nil where nothing shows.
+// findTrouble returns what is wrong with a stack, or nil.
 func findTrouble(ctx context.Context, c *Client, kind string, helmChart *unstructured.Unstructured) (*gpu.Failure,
 	error) {
 	jobs, err := listPods(ctx, c, chart.ControllerNamespace, chartLabel+"="+chart.NameOf(kind))
@@ -55,20 +55,20 @@ func listPods(ctx context.Context, c *Client, namespace, selector string) ([]cor
 	return list.Items, nil
 }
 
-// findChartTrouble is why a chart was not installed: what its RenderHelmChart says, or that the pods which install it
-// fail. What exactly they met is in their log, which Explain reads.
+// findChartTrouble returns why a chart was not installed, from the conditions of its HelmChart or its failing pods.
+// ExplainFailure reads the cause from the log of those pods.
 func findChartTrouble(helmChart *unstructured.Unstructured, jobs []corev1.Pod) *gpu.Failure {
 	if helmChart == nil {
 		return nil
 	}
-	full := "HelmChart " + helmChart.GetNamespace() + "/" + helmChart.GetName()
+	name := "HelmChart " + helmChart.GetNamespace() + "/" + helmChart.GetName()
 	var failed *gpu.Failure
 	conditions, _, _ := unstructured.NestedSlice(helmChart.Object, "status", "conditions")
 	for _, c := range conditions {
 		m, _ := c.(map[string]any)
 		if m["type"] == "Failed" && m["status"] == "True" {
 			message := strings.TrimSpace(fmt.Sprintf("%s: %s", textOrUnset(m["reason"]), textOrUnset(m["message"])))
-			failed = &gpu.Failure{Kind: classifyHelmError(message), Message: full + " failed: " + message}
+			failed = &gpu.Failure{Kind: classifyHelmError(message), Message: name + " failed: " + message}
 		}
 	}
 	slices.SortFunc(jobs, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
@@ -79,7 +79,7 @@ func findChartTrouble(helmChart *unstructured.Unstructured, jobs []corev1.Pod) *
 		}
 		if container, why := failingContainer(p); why != "" {
 			if failed == nil {
-				failed = &gpu.Failure{Kind: gpu.ChartFailed, Message: full + notInstalledPhrase + why}
+				failed = &gpu.Failure{Kind: gpu.ChartFailed, Message: name + notInstalledPhrase + why}
 			}
 			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
 			return failed
@@ -95,9 +95,9 @@ func textOrUnset(value any) string {
 	return "unset"
 }
 
-// classifyHelmError tells by Helm's words why a chart can't be installed.
-func classifyHelmError(words string) string {
-	lower := strings.ToLower(words)
+// classifyHelmError returns the failure reason for a message of Helm.
+func classifyHelmError(message string) string {
+	lower := strings.ToLower(message)
 	has := func(parts ...string) bool {
 		return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(lower, s) })
 	}
@@ -115,7 +115,7 @@ func classifyHelmError(words string) string {
 	return gpu.ChartFailed
 }
 
-// findPodTrouble is the first pod of a stack, by name, with a container that keeps failing.
+// findPodTrouble returns the first pod of a stack, by name, with a container that keeps failing.
 func findPodTrouble(pods []corev1.Pod) *gpu.Failure {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	for i := range pods {
@@ -143,39 +143,39 @@ func owningDaemonSet(p *corev1.Pod) string {
 	return ""
 }
 
-// stuckReasons are the reasons for which a container waits that don't pass by themselves, or rarely.
+// stuckReasons are the waiting reasons of containers that rarely pass without a fix.
 var stuckReasons = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull",
 	"InvalidImageName", "CreateContainerConfigError",
 	"CreateContainerError", "RunContainerError"}
 
-// restartsUntilFailing is after how many restarts a container that is not ready counts as failing, even while it runs
-// again.
+// restartsUntilFailing is the number of restarts after which a container that is not ready counts as failing, even
+// while it runs.
 const restartsUntilFailing = 3
 
-// steadyFor is how long a container that was restarted often has to run before it is taken for one that came up late,
-// such as one that failed until its driver was built.
+// steadyFor is how long a container that was often restarted must run to count as started, such as one that failed
+// until its driver was built.
 const steadyFor = time.Minute
 
-// failingContainer is the container of a pod that keeps failing, and why; nothing where none does.
+// failingContainer returns the container of a pod that keeps failing, and why; both are empty if there is none.
 func failingContainer(p *corev1.Pod) (container, why string) {
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		last, ended := s.LastTerminationState.Terminated, ""
+		last, exit := s.LastTerminationState.Terminated, ""
 		if s.State.Terminated != nil {
 			last = s.State.Terminated
 		}
 		if last != nil && last.ExitCode != 0 {
-			ended = fmt.Sprintf("it ended with exit code %d", last.ExitCode)
+			exit = fmt.Sprintf("it exited with code %d", last.ExitCode)
 			if last.Reason != "" && last.Reason != "Error" {
-				ended += " (" + last.Reason + ")"
+				exit += " (" + last.Reason + ")"
 			}
 			if last.Message != "" {
-				ended += ": " + toOneLine(last.Message)
+				exit += ": " + toOneLine(last.Message)
 			}
 		}
 		if w := s.State.Waiting; w != nil && slices.Contains(stuckReasons, w.Reason) {
 			switch {
-			case w.Reason == "CrashLoopBackOff" && ended != "":
-				return s.Name, fmt.Sprintf("%s after %d restarts: %s", w.Reason, s.RestartCount, ended)
+			case w.Reason == "CrashLoopBackOff" && exit != "":
+				return s.Name, fmt.Sprintf("%s after %d restarts: %s", w.Reason, s.RestartCount, exit)
 			case w.Message != "":
 				return s.Name, w.Reason + ": " + toOneLine(w.Message)
 			}
@@ -184,11 +184,10 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 		if r := s.State.Running; r != nil && time.Since(r.StartedAt.Time) > steadyFor {
 			continue
 		}
-		// A kubelet with much to do shows a container as ended, and not in CrashLoopBackOff, while it waits to be
-		// started again.
+		// A busy kubelet reports a container that waits for its restart as terminated instead of in CrashLoopBackOff.
 		down := s.State.Terminated != nil && (s.RestartCount > 0 || p.Spec.RestartPolicy == corev1.RestartPolicyNever)
-		if ended != "" && !s.Ready && (s.RestartCount >= restartsUntilFailing || down) {
-			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
+		if exit != "" && !s.Ready && (s.RestartCount >= restartsUntilFailing || down) {
+			return s.Name, fmt.Sprintf("%s, after %d restarts", exit, s.RestartCount)
 		}
 	}
 	if p.Status.Phase == corev1.PodFailed {
@@ -197,8 +196,8 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 	return "", ""
 }
 
-// ExplainFailure reads the last lines that the failing container wrote into a failure, and, where a chart can't be
-// installed, finds the reason in them. A log that can't be had leaves the failure as it is.
+// ExplainFailure adds the last log lines of the failing container to a failure and, if a chart cannot be installed,
+// finds the reason in them. If the log is unavailable, the failure stays as it is.
 func ExplainFailure(ctx context.Context, c *Client, f *gpu.Failure) {
 	namespace, pod, ok := strings.Cut(f.Pod, "/")
 	if !ok || f.Lines != nil {
@@ -214,7 +213,7 @@ func ExplainFailure(ctx context.Context, c *Client, f *gpu.Failure) {
 	}
 }
 
-// lastHelmError is the last line of Helm's that says what went wrong.
+// lastHelmError returns the last error line of Helm.
 func lastHelmError(log []string) string {
 	for _, l := range slices.Backward(log) {
 		if strings.HasPrefix(l, "Error:") || strings.Contains(l, "level=fatal") {
@@ -224,7 +223,7 @@ func lastHelmError(log []string) string {
 	return ""
 }
 
-// readPodLog is the end of what a container wrote in this run, or in the one before where this one has said nothing.
+// readPodLog returns the last lines of a container's log, or of its previous run if it has not logged anything yet.
 func readPodLog(ctx context.Context, c *Client, namespace, pod, container string) []string {
 	for _, previous := range []bool{false, true} {
 		if lines := readContainerLog(ctx, c, namespace, pod, container, previous); len(lines) > 0 {

@@ -25,12 +25,12 @@ var (
 	withDriver = gpu.Driver{Installed: true, Version: "580.126.20", GPUs: 8}
 )
 
-// memory holds objects of kinds that charts bring. A real API server is what test/e2e asks; here decisions are tested.
+// memory stores objects of the kinds that charts install. Tests with a real API server are in api_test.go and test/e2e.
 type memory struct {
 	mu      sync.Mutex
 	there   map[string]*unstructured.Unstructured
 	applied int
-	// uninstall is what becomes of the cluster when a RenderHelmChart is deleted.
+	// uninstall is called when a HelmChart is deleted.
 	uninstall func(name string)
 }
 
@@ -82,7 +82,7 @@ func (m *memory) deleteObject(_ context.Context, kind schema.GroupVersionResourc
 	return nil
 }
 
-// cluster is a client for a cluster with these objects of its own kinds.
+// cluster returns a client of a cluster with these objects of built-in kinds.
 func cluster(objects ...runtime.Object) (*Client, *memory) {
 	m := &memory{there: map[string]*unstructured.Unstructured{}}
 	return &Client{core: fake.NewClientset(objects...), any: m}, m
@@ -102,7 +102,7 @@ func (m *memory) chart(name string) *unstructured.Unstructured {
 	return m.there[objectPath(chart.HelmCharts, chart.ControllerNamespace, name)]
 }
 
-// daemonSet is one that is ready on some of its nodes, and meets the kubelet where plugin is true.
+// daemonSet returns a DaemonSet that is ready on some of its nodes. If plugin is true, it registers with the kubelet.
 func daemonSet(namespace, name, image string, plugin bool, ready, desired int32) *appsv1.DaemonSet {
 	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	ds.Spec.Template.Spec.Containers = []corev1.Container{{Name: "main", Image: image}}
@@ -116,14 +116,14 @@ func daemonSet(namespace, name, image string, plugin bool, ready, desired int32)
 
 const pluginImage = "nvcr.io/nvidia/k8s-device-plugin:v0.19.2"
 
-// operatorsPlugin is the device plugin as the operator makes it.
+// operatorsPlugin returns the device plugin as the operator creates it.
 func operatorsPlugin(ready, desired int32) *appsv1.DaemonSet {
 	ds := daemonSet("gpu-operator", "nvidia-device-plugin-daemonset", pluginImage, true, ready, desired)
 	ds.OwnerReferences = []metav1.OwnerReference{{Kind: "ClusterPolicy", Name: "cluster-policy"}}
 	return ds
 }
 
-// released marks what a chart brought itself.
+// released marks an object as part of a Helm release.
 func released(ds *appsv1.DaemonSet, release string) *appsv1.DaemonSet {
 	ds.Annotations = map[string]string{"meta.helm.sh/release-name": release,
 		"meta.helm.sh/release-namespace": ds.Namespace}
@@ -157,7 +157,7 @@ func rendered(t *testing.T, kind string, d gpu.Driver) *unstructured.Unstructure
 	return o
 }
 
-// operatorsCluster has the operator up on two nodes with eight accelerators each.
+// operatorsCluster returns a cluster with a ready operator on two nodes with eight accelerators each.
 func operatorsCluster(t *testing.T) (*Client, *memory) {
 	t.Helper()
 	c, m := cluster(operatorsPlugin(2, 2), daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 2, 2),

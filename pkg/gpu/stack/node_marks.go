@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	// AcceleratorLabel says on a node which accelerators it has, as the spec calls them.
+	// AcceleratorLabel is the node label with its accelerators, as the spec names them.
 	AcceleratorLabel = "skyctl.sky-shift.org/accelerator"
-	// VerifiedAnnotation says on a node for which incarnation of its machine a workload got an accelerator and ended
-	// well.
+	// VerifiedAnnotation is the node annotation with the incarnation of the machine on which a workload has used an
+	// accelerator.
 	VerifiedAnnotation = "skyctl.sky-shift.org/gpu-verified"
-	// presentLabel tells the device plugin's chart where to run; beside the operator, the operator sets it.
+	// presentLabel selects the nodes of the device plugin's chart. With the operator, the operator sets it.
 	presentLabel = "nvidia.com/gpu.present"
 )
 
-// gpuTaint keeps pods off that ask for no accelerator; NVIDIA's own software tolerates it.
+// gpuTaint keeps off pods that request no accelerator. NVIDIA's software tolerates it.
 var gpuTaint = corev1.Taint{Key: gpu.ResourceName, Value: "present", Effect: corev1.TaintEffectNoSchedule}
 
-// NodeMark is what nodes with accelerators are marked with.
+// NodeMark is the label and taint of nodes with accelerators.
 type NodeMark struct {
 	// Kind is one of the GPUStack constants of package api.
 	Kind string
-	// Accelerator is what the spec calls them.
+	// Accelerator is the name of the accelerators in the spec.
 	Accelerator string
-	// Taint keeps pods off the node that ask for no accelerator. It is for workers alone: where the head has it too,
-	// the cluster's own pods find no place.
+	// Taint keeps pods that request no accelerator off the node. It is only for workers: the cluster's own pods need
+	// the head.
 	Taint bool
 }
 
-// MarkNode labels a node with its accelerator, and taints it where that is wanted. It changes nothing on a node that is
-// marked already.
+// MarkNode labels a node with its accelerator and, if m.Taint is set, taints it. It does not change a node that is
+// already marked.
 func MarkNode(ctx context.Context, c *Client, node string, m NodeMark) error {
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { return patchNodeMarks(ctx, c, node, m) })
 	if err != nil {
@@ -71,8 +71,8 @@ func patchNodeMarks(ctx context.Context, c *Client, name string, m NodeMark) err
 	return err
 }
 
-// newMarkPatch is the merge patch that marks a node, nil where it is marked. Taints are replaced as a whole, so that
-// the patch holds for the revision only that they were read at.
+// newMarkPatch returns the merge patch that marks a node, or nil if it is marked. A merge patch replaces all taints, so
+// it is only valid for the resource version that it was made from.
 func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 	labels := map[string]any{}
 	want := map[string]string{AcceleratorLabel: toLabelValue(m.Accelerator)}
@@ -98,23 +98,23 @@ func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 	return patch
 }
 
-// toLabelValue is an accelerator's name as a label's value may be.
+// toLabelValue makes the name of an accelerator a valid label value.
 func toLabelValue(accelerator string) string { return strings.TrimRight(accelerator, "-_.") }
 
-// FindUnverifiedNodes are those of the nodes, given with the incarnations of their machines, on which no workload of
-// that incarnation has got an accelerator yet. A node that is not there is not among them.
+// FindUnverifiedNodes returns the nodes on which no workload has used an accelerator since their machine was launched.
+// incarnations are those of the machines, by node name. Nodes that do not exist are skipped.
 func FindUnverifiedNodes(ctx context.Context, c *Client, incarnations map[string]string) ([]string, error) {
 	nodes, err := kube.ListNodes(ctx, c.core)
 	if err != nil {
 		return nil, err
 	}
-	var left []string
+	var unverified []string
 	for _, name := range slices.Sorted(maps.Keys(incarnations)) {
 		if n := nodes[name]; n != nil && n.Annotations[VerifiedAnnotation] != incarnations[name] {
-			left = append(left, name)
+			unverified = append(unverified, name)
 		}
 	}
-	return left, nil
+	return unverified, nil
 }
 
 func annotateVerified(ctx context.Context, c *Client, node, incarnation string) error {
@@ -127,7 +127,7 @@ func annotateVerified(ctx context.Context, c *Client, node, incarnation string) 
 	defer cancel()
 	if _, err := c.core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b,
 		metav1.PatchOptions{FieldManager: gpu.FieldManager}); err != nil {
-		return fmt.Errorf("noting on node %s that a workload got an accelerator: %w", node, err)
+		return fmt.Errorf("annotating node %s as verified: %w", node, err)
 	}
 	return nil
 }

@@ -16,10 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// FindDrift says, a line each, how a stack that was installed differs from what it should be: its RenderHelmChart
-// edited or removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is
-// changed; Reapply mends all of it. Where d is nil, whether a driver is installed is taken as the RenderHelmChart has
-// it.
+// FindDrift describes, one line each, how an installed stack differs from what it should be: its HelmChart was edited
+// or removed, its release uninstalled, the operator or the device plugin deleted, its ClusterPolicy edited. It changes
+// nothing; ReapplyChart repairs all of it. If d is nil, the HelmChart decides whether a driver is installed.
 func FindDrift(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver) ([]string, error) {
 	name := chart.NameOf(s.Kind)
 	live, err := readChart(ctx, c, name)
@@ -63,7 +62,7 @@ func FindDrift(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver) ([]
 	return found, nil
 }
 
-// driverFromChart is the driver that a RenderHelmChart was rendered for, as far as it shows.
+// driverFromChart returns the driver that a HelmChart was rendered for, as far as its values show.
 func driverFromChart(helmChart *unstructured.Unstructured, kind string) *gpu.Driver {
 	if kind == api.GPUStackDevicePlugin {
 		return &gpu.Driver{Installed: true}
@@ -74,15 +73,15 @@ func driverFromChart(helmChart *unstructured.Unstructured, kind string) *gpu.Dri
 	return &gpu.Driver{Installed: isBool && !enabled}
 }
 
-// findMissingParts are what a release should have brought and what is not there.
+// findMissingParts describes the parts that the release should have installed but that do not exist.
 func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, error) {
 	ns := chart.NamespaceOf(kind)
 	var found []string
-	there, err := hasHelmRelease(ctx, c, kind)
+	released, err := hasHelmRelease(ctx, c, kind)
 	if err != nil {
 		return nil, err
 	}
-	if !there {
+	if !released {
 		found = append(found, fmt.Sprintf("Helm release %s/%s was uninstalled", ns, chart.NameOf(kind)))
 	}
 	own, _, err := listDaemonSets(ctx, c, kind)
@@ -110,19 +109,20 @@ func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, er
 	case err != nil:
 		return nil, fmt.Errorf("reading Deployment %s/%s: %w", ns, chart.OperatorName, err)
 	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
-		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to nothing", ns, chart.OperatorName))
+		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to zero", ns, chart.OperatorName))
 	}
 	return found, nil
 }
 
-// hasHelmRelease says whether Helm keeps a record of the stack's release; it keeps them as Secrets with these labels.
+// hasHelmRelease reports whether Helm has a record of the stack's release. Helm stores releases as Secrets with these
+// labels.
 func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list, err := c.core.CoreV1().Secrets(chart.NamespaceOf(kind)).List(ctx, metav1.ListOptions{
 		LabelSelector: "owner=helm,name=" + chart.NameOf(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
 	if err != nil {
-		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", chart.NamespaceOf(kind), chart.NameOf(kind),
+		return false, fmt.Errorf("reading the Helm release %s/%s: %w", chart.NamespaceOf(kind), chart.NameOf(kind),
 			err)
 	}
 	for _, s := range list.Items {
@@ -133,11 +133,10 @@ func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	return false, nil
 }
 
-// InspectState is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is
-// as for Drifted. Reapply and Await are the repair.
-func InspectState(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver, expected map[string]int) (st Status,
-	why string,
-	err error) {
+// InspectState returns the status of a stack, and why it needs a repair; empty if it does not. d is as for FindDrift.
+// ReapplyChart and AwaitReady are the repair.
+func InspectState(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver,
+	expected map[string]int) (st Status, why string, err error) {
 	if st, err = ReadStatus(ctx, c, s.Kind, expected); err != nil {
 		return st, "", err
 	}

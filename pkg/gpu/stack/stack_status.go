@@ -19,34 +19,33 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Status is what a cluster shows of its GPU stack at one time.
+// Status is the state of a GPU stack on a cluster.
 type Status struct {
 	Kind string
-	// Policy is the state of the operator's ClusterPolicy, such as "ready" or "notReadyReason"; empty where there is
-	// none.
+	// Policy is the state of the operator's ClusterPolicy, such as "ready" or "notReady"; empty if there is none.
 	Policy string
 	// DaemonSets are those of the stack.
 	DaemonSets []DaemonSet
-	// Nodes are those that should offer accelerators, by name.
+	// Nodes are the nodes that should offer accelerators, by name.
 	Nodes []api.NodeGPUs
-	// Versions has the GPU fields alone.
+	// Versions has only the GPU fields set.
 	Versions api.Versions
-	// Trouble is what is wrong with the stack, as far as it shows; it may pass by itself. Its log is not read yet.
+	// Trouble is what is wrong with the stack, without its log. It can pass.
 	Trouble *gpu.Failure
-	// down is the first node that should offer accelerators and is not Ready; nil where there is none.
+	// down is set if a node that should offer accelerators is not Ready; it names the first one.
 	down *gpu.Failure
 }
 
-// DaemonSet is one part of a stack, and on how many of its nodes it is ready.
+// DaemonSet is one part of a stack, with the number of nodes on which it should run and is ready.
 type DaemonSet struct {
 	Name           string
 	Desired, Ready int
-	// Stale says that the counts are those of before its last change.
+	// Stale means that the counts are older than the last change of the DaemonSet.
 	Stale bool
 }
 
-// ReadStatus asks a cluster how its GPU stack is. expected is how many accelerators each node should offer, by the
-// node's name; a node that is not there offers none.
+// ReadStatus reads the state of a GPU stack. expected is the number of accelerators that each node should offer, by
+// node name. A node that does not exist offers none.
 func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string]int) (Status, error) {
 	st := Status{Kind: kind}
 	own, foreign, err := listDaemonSets(ctx, c, kind)
@@ -67,7 +66,7 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 			Offered: offeredGPUs(nodes[node])})
 		if why := notReadyReason(nodes[node]); why != "" && st.down == nil {
 			st.down = &gpu.Failure{Kind: gpu.NodeNotReady, Node: node,
-				Message: why + "; nothing of the stack can come up there"}
+				Message: why + "; the GPU stack cannot start on this node"}
 		}
 	}
 	if kind == api.GPUStackNone {
@@ -93,7 +92,7 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 	return st, err
 }
 
-// notReadyReason is why a node is not Ready; empty where it is, or does not say.
+// notReadyReason returns why a node is not Ready; empty if it is Ready or has not reported its status.
 func notReadyReason(n *corev1.Node) string {
 	if n == nil {
 		return "it is not in the cluster"
@@ -114,9 +113,8 @@ func offeredGPUs(n *corev1.Node) int {
 	return int(q.Value())
 }
 
-// stackVersions of the parts of a stack. GPU Feature Discovery labels nodes with the version of their driver; where it
-// does not run, the image of the driver's DaemonSet has it, and where the driver came with the machine only the probe
-// knows.
+// stackVersions returns the versions of the stack's parts. The driver's comes from the labels of GPU Feature Discovery,
+// or from the image of the driver's DaemonSet. If the driver is part of the machine image, only the probe knows it.
 func stackVersions(helmChart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node,
 	expected map[string]int) api.Versions {
 	var v api.Versions
@@ -134,8 +132,8 @@ func stackVersions(helmChart *unstructured.Unstructured, own []appsv1.DaemonSet,
 	}
 	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		if n := nodes[name]; n != nil {
-			if full := driverVersionFromLabels(n.Labels); full != "" {
-				v.GPUDriver = full
+			if version := driverVersionFromLabels(n.Labels); version != "" {
+				v.GPUDriver = version
 				break
 			}
 		}
@@ -143,7 +141,7 @@ func stackVersions(helmChart *unstructured.Unstructured, own []appsv1.DaemonSet,
 	return v
 }
 
-// driverVersionFromLabels is the driver's version as GPU Feature Discovery writes it
+// driverVersionFromLabels returns the driver version from the labels of GPU Feature Discovery
 // (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery#generated-labels).
 func driverVersionFromLabels(labels map[string]string) string {
 	if full := labels["nvidia.com/cuda.driver-version.full"]; full != "" {
@@ -159,20 +157,20 @@ func driverVersionFromLabels(labels map[string]string) string {
 	return strings.Join(parts, ".")
 }
 
-// imageTag is that of the image of the container which is meant, or of the first where none is.
-func imageTag(ds *appsv1.DaemonSet, meant func(container string) bool) string {
+// imageTag returns the image tag of the first container whose name matches, or of the first container.
+func imageTag(ds *appsv1.DaemonSet, matches func(container string) bool) string {
 	containers := ds.Spec.Template.Spec.Containers
 	if len(containers) == 0 {
 		return ""
 	}
-	i := max(0, slices.IndexFunc(containers, func(c corev1.Container) bool { return meant(c.Name) }))
+	i := max(0, slices.IndexFunc(containers, func(c corev1.Container) bool { return matches(c.Name) }))
 	image, _, _ := strings.Cut(containers[i].Image, "@")
 	image = image[strings.LastIndex(image, "/")+1:]
-	_, t, _ := strings.Cut(image, ":")
-	return t
+	_, tag, _ := strings.Cut(image, ":")
+	return tag
 }
 
-// nodesMissingGPUs are the nodes that offer fewer accelerators than they should.
+// nodesMissingGPUs returns the nodes that offer too few accelerators.
 func (s Status) nodesMissingGPUs() []api.NodeGPUs {
 	var short []api.NodeGPUs
 	for _, n := range s.Nodes {
@@ -183,10 +181,10 @@ func (s Status) nodesMissingGPUs() []api.NodeGPUs {
 	return short
 }
 
-// isSettled says that the stack itself has come up, whatever nodes offer.
+// isSettled reports whether all parts of the stack are ready, whatever the nodes offer.
 func (s Status) isSettled() bool { return s.unsettledParts() == "" }
 
-// unsettledParts is what of the stack has yet to come up.
+// unsettledParts describes the parts of the stack that are not ready.
 func (s Status) unsettledParts() string {
 	switch {
 	case s.Kind == api.GPUStackNone:
@@ -196,42 +194,42 @@ func (s Status) unsettledParts() string {
 	case s.Kind == api.GPUStackDevicePlugin && len(s.DaemonSets) == 0:
 		return "the device plugin is not installed yet"
 	}
-	var parts, behind []string
+	var parts, notReady []string
 	if s.Kind == api.GPUStackOperator && s.Policy != "ready" {
-		parts = append(parts, "the GPU Operator's policy is "+s.Policy)
+		parts = append(parts, "the ClusterPolicy of the GPU Operator is "+s.Policy)
 	}
 	for _, ds := range s.DaemonSets {
 		if ds.Stale || ds.Ready < ds.Desired {
-			behind = append(behind, fmt.Sprintf("%s %d/%d", ds.Name, ds.Ready, ds.Desired))
+			notReady = append(notReady, fmt.Sprintf("%s %d/%d", ds.Name, ds.Ready, ds.Desired))
 		}
 	}
-	if len(behind) > 0 {
-		parts = append(parts, "DaemonSets on fewer nodes than they should be: "+gpu.AbbreviateList(behind))
+	if len(notReady) > 0 {
+		parts = append(parts, "DaemonSets not ready on all nodes: "+gpu.AbbreviateList(notReady))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// IsReady says that the stack is up and every node offers what it should. A ready policy alone proves nothing: it is so
-// on a cluster where no node was found to have accelerators too.
+// IsReady reports whether the stack is ready and every node offers its accelerators. A ready ClusterPolicy is not
+// enough: it is also ready if the operator found no accelerators.
 func (s Status) IsReady() bool {
 	return s.isSettled() && len(s.nodesMissingGPUs()) == 0 &&
 		(s.Trouble == nil || s.Trouble.Kind != gpu.SecondDevicePlugin)
 }
 
-// SummaryLine says in one line how far the stack has come.
+// SummaryLine describes the progress of the stack in one line.
 func (s Status) SummaryLine() string {
-	has, want := 0, 0
+	offered, expected := 0, 0
 	for _, n := range s.Nodes {
-		has, want = has+min(n.Offered, n.Expected), want+n.Expected
+		offered, expected = offered+min(n.Offered, n.Expected), expected+n.Expected
 	}
-	line := fmt.Sprintf("%d of %d GPUs are offered", has, want)
+	line := fmt.Sprintf("%d of %d GPUs are offered", offered, expected)
 	if waiting := s.unsettledParts(); waiting != "" {
 		line += "; " + waiting
 	}
 	return line
 }
 
-// ToCondition is GPUReady as this status has it.
+// ToCondition returns the condition GPUReady for this status.
 func (s Status) ToCondition() api.Condition {
 	c := api.Condition{Type: api.GPUReady, Status: api.ConditionFalse, Message: s.SummaryLine()}
 	short := s.nodesMissingGPUs()
@@ -256,12 +254,11 @@ func (s Status) describeShortage(short []api.NodeGPUs) string {
 	return gpu.AbbreviateList(lines)
 }
 
-// UpdateClusterStatus writes what was seen into a cluster's status: the condition, the versions, and what each node
-// offers. A version that does not show stays as it was: the driver's is known from the probe where it came with the
-// machines.
+// UpdateClusterStatus writes the condition, the versions, and the accelerators of each node into a cluster's status. It
+// keeps versions that the stack does not show, such as that of a driver which is part of the machine image.
 func (s Status) UpdateClusterStatus(to *api.ClusterStatus, now time.Time) {
 	condition := s.ToCondition()
-	condition.Message = redact.Text(condition.Message) // it may quote what a pod said
+	condition.Message = redact.Text(condition.Message) // it may quote a pod
 	to.SetCondition(condition, now)
 	to.GPUs = s.Nodes
 	v := &to.Versions

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-func TestReadinessIsJudgedNodeByNode(t *testing.T) {
+func TestReadinessChecksEveryNode(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Client, *memory)
 		ready  bool
@@ -39,7 +39,7 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		}, false, gpu.AllocatableMissing, "node b offers 0 of 8"},
 		"more than expected": {func(c *Client, _ *memory) { setNode(c, node("b", 56)) }, true, "Ready", "16 of 16"},
 		"a policy that is not ready": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, false, "NotReady",
-			"the GPU Operator's policy is notReady"},
+			"the ClusterPolicy of the GPU Operator is notReady"},
 		"no policy": {func(_ *Client, m *memory) {
 			delete(m.there, objectPath(clusterPolicies, "", policyName))
 		}, false, "NotReady",
@@ -47,7 +47,7 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		"a DaemonSet on one node only": {func(c *Client, _ *memory) {
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
 				metav1.UpdateOptions{})
-		}, false, "NotReady", "DaemonSets on fewer nodes than they should be: nvidia-device-plugin-daemonset 1/2"},
+		}, false, "NotReady", "DaemonSets not ready on all nodes: nvidia-device-plugin-daemonset 1/2"},
 		"a DaemonSet that was just made": {func(c *Client, _ *memory) {
 			ds := operatorsPlugin(0, 0)
 			ds.Generation = 1
@@ -75,7 +75,7 @@ func setNode(c *Client, n *corev1.Node) {
 	_, _ = c.core.CoreV1().Nodes().Update(context.Background(), n, metav1.UpdateOptions{})
 }
 
-func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
+func TestStatusHasTheVersionsOfTheStack(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
 	want := api.Versions{GPUOperator: "v26.3.2", GPUDriver: "580.126.20", GPUPlugin: "v0.19.2"}
@@ -95,7 +95,7 @@ func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
 	}
 }
 
-func TestWithoutAStackOnlyWhatNodesOfferCounts(t *testing.T) {
+func TestWithoutAStackOnlyTheNodesCount(t *testing.T) {
 	c, _ := cluster(daemonSet("kube-system", "theirs", pluginImage, true, 1, 1), node("a", 8))
 	for count, ready := range map[int]bool{8: true, 9: false} {
 		if st, err := ReadStatus(t.Context(), c, api.GPUStackNone, map[string]int{"a": count}); err != nil ||
@@ -105,7 +105,7 @@ func TestWithoutAStackOnlyWhatNodesOfferCounts(t *testing.T) {
 	}
 }
 
-// pod of a DaemonSet, with one container in this state.
+// pod returns a pod of a DaemonSet with one container in this state.
 func pod(name string, s corev1.ContainerStatus) *corev1.Pod {
 	s.Name = "main"
 	return &corev1.Pod{
@@ -124,23 +124,23 @@ func endedWith(code int32, reason string) corev1.ContainerState {
 	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}
 }
 
-// runningFor counts from the call: other tests of this package take longer than the code waits for a container.
+// runningFor computes the start at the call, because other tests of this package take longer than steadyFor.
 func runningFor(d time.Duration) corev1.ContainerState {
 	return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(time.Now().Add(-d))}}
 }
 
-func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
+func TestFailingContainersDifferFromStartingOnes(t *testing.T) {
 	for name, c := range map[string]struct {
 		state corev1.ContainerStatus
-		says  string // nothing: it is no trouble
+		says  string // empty: it is not failing
 	}{
 		"it crash-loops": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", "back-off 10s"),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 4},
-			"CrashLoopBackOff after 4 restarts: it ended with exit code 1"},
+			"CrashLoopBackOff after 4 restarts: it exited with code 1"},
 		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 			LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
 		"it runs again": {corev1.ContainerStatus{State: runningFor(0),
-			LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
+			LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exited with code 2, after 3 restarts"},
 		"its image can't be had": {corev1.ContainerStatus{State: waits("ImagePullBackOff",
 			"Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
 		"it runs again, for long": {corev1.ContainerStatus{State: runningFor(5 * time.Minute),
@@ -148,7 +148,7 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 		"it was restarted once": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
 		"it is down again": {corev1.ContainerStatus{State: endedWith(1, "Error"),
-			LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exit code 1, after 1 restarts"},
+			LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exited with code 1, after 1 restarts"},
 		"it is down once": {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
 		"it is ready at last": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
@@ -163,7 +163,7 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 	}
 }
 
-func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
+func TestFailureNamesTheFailingPartAndItsLog(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
 		pod("a-well", corev1.ContainerStatus{State: runningFor(0), Ready: true}),
@@ -202,8 +202,8 @@ func failedChart(t *testing.T, reason, message string) *unstructured.Unstructure
 	return helmChart
 }
 
-// Helm's own words, as its sources have them (helm.sh/helm/v3: pkg/repo, pkg/downloader, pkg/action, pkg/registry).
-func TestHelmsWordsTellWhyAChartCanNotBeInstalled(t *testing.T) {
+// The messages are from Helm's sources (helm.sh/helm/v3: pkg/repo, pkg/downloader, pkg/action, pkg/registry).
+func TestHelmMessagesAreClassified(t *testing.T) {
 	for want, messages := range map[string][]string{
 		gpu.ChartUnreachable: {
 			`Error: INSTALLATION FAILED: looks like "https://helm.example.com" is not a valid chart repository or ` +
@@ -232,7 +232,7 @@ func TestHelmsWordsTellWhyAChartCanNotBeInstalled(t *testing.T) {
 	}
 }
 
-func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
+func TestChartThatCannotBeInstalledIsATrouble(t *testing.T) {
 	c, m := cluster(node("a", 0))
 	m.put(failedChart(t, "Job failed", `chart "gpu-operator" version "v26.3.2" not found in http://x repository`))
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
@@ -240,7 +240,7 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 		!strings.Contains(st.ToCondition().Message, "HelmChart kube-system/gpu-operator failed") {
 		t.Errorf("got %+v, %v", st.Trouble, err)
 	}
-	// As RKE2's controller does it: nothing but the log of the pods that try, over and over, says what is wrong.
+	// With RKE2's controller, only the log of the repeatedly failing pods has the cause.
 	p := pod("helm-install-gpu-operator-x", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 		LastTerminationState: endedWith(1, "Error"), RestartCount: 2})
 	p.Namespace, p.Labels, p.OwnerReferences = "kube-system", map[string]string{chartLabel: "gpu-operator"}, nil
@@ -256,7 +256,7 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 	}
 }
 
-// brief is a wait that takes what it sees at once.
+// brief returns a wait with a short interval and this patience.
 func brief(kind string, patience time.Duration) WaitOptions {
 	return WaitOptions{Kind: kind, Expected: expected, poll: time.Millisecond, patience: waitAlways(patience)}
 }
@@ -265,7 +265,7 @@ func waitAlways(d time.Duration) func(string) time.Duration {
 	return func(string) time.Duration { return d }
 }
 
-func TestAStackIsWaitedForUntilEveryNodeOffersWhatItShould(t *testing.T) {
+func TestWaitEndsWhenEveryNodeOffersItsGPUs(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	setNode(c, node("b", 0))
 	said := make(chan string, 100)
@@ -282,7 +282,7 @@ func TestAStackIsWaitedForUntilEveryNodeOffersWhatItShould(t *testing.T) {
 		result <- err
 	}()
 	if line := <-said; !strings.Contains(line, "8 of 16 GPUs are offered") {
-		t.Errorf("said %q", line)
+		t.Errorf("progress %q", line)
 	}
 	setNode(c, node("b", 8))
 	if err := <-result; err != nil {
@@ -290,7 +290,7 @@ func TestAStackIsWaitedForUntilEveryNodeOffersWhatItShould(t *testing.T) {
 	}
 }
 
-func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
+func TestWaitEndsWithTheFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   func(*Client, *memory)
 		patience time.Duration
@@ -339,7 +339,7 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 		if !errors.As(err, &f) || f.Kind != c.reason {
 			t.Errorf("%s: got %v (%+v), want %s", name, err, f, c.reason)
 		} else if early := f.Cause == nil; early != (c.patience == 0 && c.reason != gpu.Deadline) {
-			t.Errorf("%s: it failed before its time was up: %v", name, early)
+			t.Errorf("%s: it failed too early: %v", name, early)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -353,7 +353,7 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 	}
 }
 
-func TestWhatPassesIsGivenTime(t *testing.T) {
+func TestTroublesThatPassHavePatience(t *testing.T) {
 	for reason, atLeast := range map[string]time.Duration{gpu.ChartUnreachable: time.Minute,
 		gpu.PodFailing:         2 * time.Minute,
 		gpu.AllocatableMissing: 5 * time.Minute, gpu.NodeNotReady: 5 * time.Minute} {
@@ -362,11 +362,11 @@ func TestWhatPassesIsGivenTime(t *testing.T) {
 		}
 	}
 	if patienceFor(gpu.SecondDevicePlugin) != 0 {
-		t.Error("a second device plugin does not go away by itself")
+		t.Error("a second device plugin has patience")
 	}
 }
 
-func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
+func TestInspectStateReportsWhyARepairIsNeeded(t *testing.T) {
 	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for says, change := range map[string]func(*Client, *memory){
 		"":                     func(*Client, *memory) {},
@@ -374,8 +374,8 @@ func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
 		"version is v1.0.0": func(_ *Client, m *memory) {
 			m.chart(chart.OperatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
 		},
-		"policy is notReady":    func(_ *Client, m *memory) { m.put(policy("notReady", nil)) },
-		"DaemonSet default/new": func(c *Client, _ *memory) { addPlugin(c, "default", "new") },
+		"GPU Operator is notReady": func(_ *Client, m *memory) { m.put(policy("notReady", nil)) },
+		"DaemonSet default/new":    func(c *Client, _ *memory) { addPlugin(c, "default", "new") },
 	} {
 		c, m := operatorsCluster(t)
 		change(c, m)
@@ -387,7 +387,7 @@ func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
 	c, _ := cluster(node("a", 0))
 	if st, why, err := InspectState(t.Context(), c, chart.Stack{Kind: api.GPUStackNone}, nil, expected); err != nil ||
 		why != "" || st.IsReady() {
-		t.Errorf("a stack that is not ours: %+v, %q, %v", st, why, err)
+		t.Errorf("the user's own stack: %+v, %q, %v", st, why, err)
 	}
 }
 
@@ -396,7 +396,7 @@ func addPlugin(c *Client, namespace, name string) {
 		daemonSet(namespace, name, pluginImage, true, 1, 1), metav1.CreateOptions{})
 }
 
-func TestWhatWasSeenIsRecorded(t *testing.T) {
+func TestClusterStatusIsUpdated(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
 	if err != nil {
@@ -413,7 +413,7 @@ func TestWhatWasSeenIsRecorded(t *testing.T) {
 	}
 }
 
-func TestATroubleThatComesAndGoesStands(t *testing.T) {
+func TestTroubleThatComesAndGoesCounts(t *testing.T) {
 	start := time.Now()
 	crash := func() *gpu.Failure {
 		return &gpu.Failure{Kind: gpu.PodFailing, Pod: "ns/p", Message: time.Now().String()}
@@ -421,7 +421,7 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 	short := &gpu.Failure{Kind: gpu.AllocatableMissing, Node: "b"}
 	for name, c := range map[string]struct {
 		seen  []*gpu.Failure // ten seconds apart
-		since int            // which of them it stands since; -1: there is none
+		since int            // index of the one at which it started; -1: none
 	}{
 		"it stands":                  {[]*gpu.Failure{crash(), crash(), crash()}, 0},
 		"it is away for a moment":    {[]*gpu.Failure{crash(), nil, nil, crash()}, 0},
@@ -439,12 +439,12 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 		}
 		if (a.trouble == nil) != (c.since < 0) || c.since >= 0 &&
 			!a.since.Equal(start.Add(time.Duration(c.since)*10*time.Second)) {
-			t.Errorf("%s: %v since %s, want since number %d", name, a.trouble, a.since.Sub(start), c.since)
+			t.Errorf("%s: %v since %s, want since index %d", name, a.trouble, a.since.Sub(start), c.since)
 		}
 	}
 }
 
-func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
+func TestReapplyRestartsFailingPods(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
 		pod("a-well", corev1.ContainerStatus{State: runningFor(0), Ready: true}),
@@ -460,6 +460,6 @@ func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
 	}
 	left, err := listPods(t.Context(), c, chart.NamespaceOf(api.GPUStackOperator), "")
 	if err != nil || len(left) != 1 || left[0].Name != "a-well" {
-		t.Errorf("left are %d pods, %v; want a-well alone", len(left), err)
+		t.Errorf("%d pods are left, %v; want only a-well", len(left), err)
 	}
 }

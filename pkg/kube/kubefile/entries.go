@@ -13,31 +13,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubeconfigFile is a kubeconfig as it is written, with all fields that anybody put into it.
+// kubeconfigFile is a parsed kubeconfig with all fields, including unknown ones.
 type kubeconfigFile map[string]any
 
 // entry is one named cluster, user or context.
 type entry = map[string]any
 
-// entryLists are the lists of named entries in a kubeconfig, with the field that holds what is named.
+// entryLists are the lists of named entries in a kubeconfig, with the field that holds the value of an entry.
 var entryLists = []struct{ name, field string }{{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}}
 
-// parseKubeconfig reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an
-// entry is an error where that can be told.
+// parseKubeconfig parses a kubeconfig. An empty one has no entries; a truncated one is an error if the truncation is
+// visible.
 func parseKubeconfig(data []byte) (kubeconfigFile, error) {
 	f := kubeconfigFile{}
 	err := yaml.Unmarshal(data, &f, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })
 	if err != nil {
-		return nil, errors.New("it is no kubeconfig") // the cause may quote from it
+		return nil, errors.New("it is not a kubeconfig") // the cause could quote secrets
 	}
 	for _, l := range entryLists {
 		if _, err := f.listEntries(l.name); err != nil {
 			return nil, err
 		}
 	}
-	if current, there := f["current-context"]; there {
+	if current, present := f["current-context"]; present {
 		if _, ok := current.(string); !ok && current != nil {
-			return nil, errors.New("its current-context is no name")
+			return nil, errors.New("its current-context is not a name")
 		}
 	}
 	return f, nil
@@ -50,7 +50,7 @@ func (f kubeconfigFile) listEntries(list string) ([]entry, error) {
 	}
 	all, ok := value.([]any)
 	if !ok {
-		return nil, fmt.Errorf("its %s are no list", list)
+		return nil, fmt.Errorf("its %s are not a list", list)
 	}
 	var found []entry
 	for _, v := range all {
@@ -63,7 +63,7 @@ func (f kubeconfigFile) listEntries(list string) ([]entry, error) {
 	return found, nil
 }
 
-// findEntry is what a list holds under a name; nil where that is nothing.
+// findEntry returns the value of a named entry, or nil.
 func (f kubeconfigFile) findEntry(list, field, name string) entry {
 	all, _ := f.listEntries(list)
 	for _, e := range all {
@@ -75,7 +75,7 @@ func (f kubeconfigFile) findEntry(list, field, name string) entry {
 	return nil
 }
 
-// setEntry sets what a list holds under a name.
+// setEntry sets the value of a named entry.
 func (f kubeconfigFile) setEntry(list, field, name string, value entry) {
 	all, _ := f[list].([]any)
 	fresh := entry{"name": name, field: value}
@@ -87,7 +87,6 @@ func (f kubeconfigFile) setEntry(list, field, name string, value entry) {
 	all[at] = fresh
 }
 
-// entryNames are those of a list's entries.
 func (f kubeconfigFile) entryNames(list string) []string {
 	all, _ := f.listEntries(list)
 	var names []string
@@ -99,7 +98,7 @@ func (f kubeconfigFile) entryNames(list string) []string {
 	return names
 }
 
-// hasForeignEntries says that somebody put something into the file which ours does not have.
+// hasForeignEntries reports whether the file has anything that ours does not have.
 func (f kubeconfigFile) hasForeignEntries(ours kubeconfigFile) bool {
 	for _, l := range entryLists {
 		for _, name := range f.entryNames(l.name) {
@@ -111,7 +110,7 @@ func (f kubeconfigFile) hasForeignEntries(ours kubeconfigFile) bool {
 	for _, name := range f.entryNames("contexts") {
 		for key := range f.findEntry("contexts", "context", name) {
 			if _, known := ours.findEntry("contexts", "context", name)[key]; !known {
-				return true // a namespace, say
+				return true // such as a namespace
 			}
 		}
 	}
@@ -119,8 +118,7 @@ func (f kubeconfigFile) hasForeignEntries(ours kubeconfigFile) bool {
 	return current != "" && current != ours["current-context"]
 }
 
-// mergeEntries replaces the entries that ours names. What a person chose for the context besides, such as a namespace,
-// stays.
+// mergeEntries replaces the entries that are in ours. Other fields of a context, such as a namespace, stay.
 func (f kubeconfigFile) mergeEntries(ours kubeconfigFile) {
 	for _, l := range entryLists {
 		for _, name := range ours.entryNames(l.name) {
@@ -149,7 +147,7 @@ func overlayEntry(below, above entry) entry {
 	return both
 }
 
-// removeEntries takes away all that bears a name.
+// removeEntries removes all entries with a name.
 func (f kubeconfigFile) removeEntries(name string) {
 	for _, l := range entryLists {
 		all, _ := f[l.name].([]any)
@@ -160,7 +158,7 @@ func (f kubeconfigFile) removeEntries(name string) {
 	}
 }
 
-// isEmpty says that no entry is left.
+// isEmpty reports whether no entry is left.
 func (f kubeconfigFile) isEmpty() bool {
 	for _, l := range entryLists {
 		if len(f.entryNames(l.name)) > 0 {
@@ -170,7 +168,7 @@ func (f kubeconfigFile) isEmpty() bool {
 	return true
 }
 
-// describeMissing says in words what of ours the file does not have; empty where it has all.
+// describeMissing describes the first entry of ours that the file lacks or that differs; empty if there is none.
 func (f kubeconfigFile) describeMissing(ours kubeconfigFile) string {
 	for _, l := range entryLists {
 		for _, name := range ours.entryNames(l.name) {
@@ -180,7 +178,8 @@ func (f kubeconfigFile) describeMissing(ours kubeconfigFile) string {
 			}
 			for _, key := range slices.Sorted(maps.Keys(want)) {
 				if !fieldsEqual(key, have[key], want[key]) {
-					return fmt.Sprintf("the kubeconfig file has another %s of %s %s than the store", key, l.field, name)
+					return fmt.Sprintf("the kubeconfig file has a different %s of %s %s than the store", key, l.field,
+						name)
 				}
 			}
 		}
@@ -205,7 +204,7 @@ func isLoopbackServer(server string) bool {
 func (f kubeconfigFile) toYAML() ([]byte, error) {
 	text, err := yaml.Marshal(map[string]any(f))
 	if err != nil {
-		return nil, fmt.Errorf("writing it down: %w", err)
+		return nil, fmt.Errorf("encoding the kubeconfig: %w", err)
 	}
 	return text, nil
 }

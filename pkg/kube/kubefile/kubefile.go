@@ -1,8 +1,8 @@
-// Package kubefile keeps the kubeconfig files of clusters on this machine. It is apart from package kube so that a
+// Package kubefile writes the kubeconfig files of clusters on this computer. It is separate from package kube so that a
 // program can write one without linking a Kubernetes client.
 //
-// A person may add clusters, users and contexts of their own to such a file. They stay: only the entries that bear the
-// cluster's name are skyctl's.
+// Users can add their own clusters, users and contexts to such a file. skyctl owns only the entries with the name of
+// the cluster, and keeps all others.
 package kubefile
 
 import (
@@ -16,24 +16,24 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// WriteEntries puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a
-// directory that only the owner can enter. What else is in the file stays, and so does its current context. A file that
-// can't be understood or read is kept beside it (see Damaged) and written anew.
+// WriteEntries writes the entries of a kubeconfig into a file atomically, readable by its owner only, in a directory
+// that only the owner can enter. Other entries and the current context of the file stay. A file that cannot be parsed
+// or read is kept under another name (see DamagedInfix) and replaced.
 func WriteEntries(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory must be executable
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	real := resolveLink(path)
-	merged, err := mergeWithFile(real, data)
+	target := resolveLink(path)
+	merged, err := mergeWithFile(target, data)
 	if isUnreadable(err) {
-		real, merged, err = path, data, moveAside(path)
+		target, merged, err = path, data, moveAside(path)
 	}
 	if err == nil {
-		err = atomicfile.Write(real, merged)
+		err = atomicfile.Write(target, merged)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
@@ -41,20 +41,20 @@ func WriteEntries(path string, data []byte) error {
 	return nil
 }
 
-// maxFileSize bounds a kubeconfig, in bytes: it may hold the entries of many clusters.
+// maxFileSize is the largest size of a kubeconfig, in bytes. It may hold the entries of many clusters.
 const maxFileSize = 8 << 20
 
-// resolveLink is the file behind a link: a person may keep theirs elsewhere.
+// resolveLink returns the target of a link: users may keep their kubeconfig elsewhere.
 func resolveLink(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return path
 }
 
-// mergeWithFile is what a file holds once it has the entries of a kubeconfig.
+// mergeWithFile returns the content of a file after the entries of a kubeconfig are merged into it.
 func mergeWithFile(path string, data []byte) ([]byte, error) {
-	there, err := regularfile.Read(path, maxFileSize)
+	content, err := regularfile.Read(path, maxFileSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return data, nil
 	}
@@ -65,9 +65,9 @@ func mergeWithFile(path string, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := parseKubeconfig(there)
+	file, err := parseKubeconfig(content)
 	if err != nil {
-		return data, keepDamagedCopy(path, there)
+		return data, keepDamagedCopy(path, content)
 	}
 	if !file.hasForeignEntries(ours) {
 		return data, nil
@@ -76,31 +76,31 @@ func mergeWithFile(path string, data []byte) ([]byte, error) {
 	return file.toYAML()
 }
 
-// DamagedInfix begins the names of the files beside a kubeconfig that hold what could not be understood or read of it.
+// DamagedInfix is in the names of the files next to a kubeconfig that keep what could not be parsed or read.
 const DamagedInfix = "damaged"
 
-// keepDamagedCopy keeps what is in a file under a name of its own beside it. What is kept already is not kept twice.
-func keepDamagedCopy(path string, there []byte) error {
+// keepDamagedCopy copies the content of a file to a new name next to it, unless such a copy exists.
+func keepDamagedCopy(path string, content []byte) error {
 	for i := 1; ; i++ {
 		name := damagedFileName(path, i)
-		err := atomicfile.Create(name, there)
+		err := atomicfile.Create(name, content)
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if kept, err := regularfile.Read(name, maxFileSize); err == nil && string(kept) == string(there) {
+		if kept, err := regularfile.Read(name, maxFileSize); err == nil && string(kept) == string(content) {
 			return nil
 		}
 	}
 }
 
-// isUnreadable says that what bears a kubeconfig's name can't be read, and that trying again is of no use: it belongs
-// to somebody else, is no file, or is far too large.
+// isUnreadable reports that a kubeconfig cannot be read and that a retry would not help: it belongs to another user, is
+// not a regular file, or is too large.
 func isUnreadable(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regularfile.ErrNotRegular) ||
 		errors.Is(err, regularfile.ErrTooLarge)
 }
 
-// moveAside gives what can't be read a name beside the kubeconfig, so that it is in nobody's way.
+// moveAside renames an unreadable file so that a new one can be written.
 func moveAside(path string) error {
 	for i := 1; ; i++ {
 		name := damagedFileName(path, i)
@@ -114,31 +114,31 @@ func damagedFileName(path string, i int) string {
 	return fmt.Sprintf("%s.%s-%d", path, DamagedInfix, i)
 }
 
-// DescribeDifference says in words how a file is not what a kubeconfig has in it for its cluster: it is not there,
-// can't be understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the
-// port is passed over: a tunnel may lead there through another one for a while.
+// DescribeDifference describes how a file differs from a kubeconfig for the entries of that kubeconfig: it is missing,
+// not valid, or has other values. It returns an empty string if the file is as good. Ports of loopback servers are not
+// compared, because a tunnel can use another port for a while.
 func DescribeDifference(path string, want []byte) string {
-	there, err := regularfile.Read(path, maxFileSize)
+	content, err := regularfile.Read(path, maxFileSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "the kubeconfig file is not there"
+		return "the kubeconfig file is missing"
 	case err != nil:
-		return "the kubeconfig file can't be read: " + err.Error()
+		return "the kubeconfig file cannot be read: " + err.Error()
 	}
-	file, err := parseKubeconfig(there)
+	file, err := parseKubeconfig(content)
 	if err != nil {
-		return "the kubeconfig file can't be understood"
+		return "the kubeconfig file is not valid"
 	}
 	ours, err := parseKubeconfig(want)
 	if err != nil {
-		return "" // it is not the file that is wrong
+		return "" // the stored kubeconfig is at fault, not the file
 	}
 	return file.describeMissing(ours)
 }
 
-// RemoveEntries takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is
-// in it, with what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What
-// isn't there is a success.
+// RemoveEntries removes the entries of a cluster from its kubeconfig file. It removes a file without other entries,
+// temporary files of interrupted writes, and the directory if it is then empty. It is not an error if they do not
+// exist.
 func RemoveEntries(path, cluster string) error {
 	dir := filepath.Dir(path)
 	left, err := filepath.Glob(filepath.Join(dir, ".kubeconfig-*"))
@@ -174,10 +174,10 @@ func RemoveEntries(path, cluster string) error {
 	return nil
 }
 
-// withoutCluster is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
-// understood or read is kept beside it.
+// withoutCluster returns the content of a file without the entries of a cluster, or nil if nothing else is in it. A
+// file that cannot be parsed or read is kept under another name.
 func withoutCluster(path, cluster string) ([]byte, error) {
-	there, err := regularfile.Read(path, maxFileSize)
+	content, err := regularfile.Read(path, maxFileSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -186,9 +186,9 @@ func withoutCluster(path, cluster string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	file, err := parseKubeconfig(there)
+	file, err := parseKubeconfig(content)
 	if err != nil {
-		return nil, keepDamagedCopy(path, there)
+		return nil, keepDamagedCopy(path, content)
 	}
 	if file.removeEntries(cluster); file.isEmpty() {
 		return nil, nil

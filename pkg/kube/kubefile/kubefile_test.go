@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 )
 
-// kubeconfig is that of a cluster, as skyctl makes it.
+// kubeconfig returns the kubeconfig of a cluster as skyctl writes it.
 func kubeconfig(cluster, server string) string {
 	return fmt.Sprintf(`apiVersion: v1
 clusters:
@@ -35,7 +35,7 @@ users:
 `, cluster, server)
 }
 
-// own is a file to which a person has added a cluster, a namespace and a choice of their own.
+// own is a file to which a user has added a cluster, a namespace and a current context.
 const own = `apiVersion: v1
 clusters:
 - cluster: {certificate-authority-data: Q0E=, server: "https://192.0.2.1:6443"}
@@ -73,7 +73,7 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-func TestAKubeconfigIsItsOwnersOnly(t *testing.T) {
+func TestKubeconfigIsReadableByItsOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clusters", "a", "kubeconfig")
 	for _, server := range []string{"https://first.example:6443", "https://b:1"} {
 		write(t, path, kubeconfig("a", server))
@@ -91,7 +91,7 @@ func TestAKubeconfigIsItsOwnersOnly(t *testing.T) {
 	}
 }
 
-func TestAnOpenDirectoryIsClosed(t *testing.T) {
+func TestDirectoryIsMadePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestAnOpenDirectoryIsClosed(t *testing.T) {
 	}
 }
 
-func TestAPersonsOwnEntriesStay(t *testing.T) {
+func TestUsersEntriesStay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(path, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
@@ -122,10 +122,10 @@ func TestAPersonsOwnEntriesStay(t *testing.T) {
 		}
 	}
 	if strings.Contains(got, "192.0.2.1") || strings.Contains(got, "T0xE") {
-		t.Errorf("the old entries are left:\n%s", got)
+		t.Errorf("the old entries are still there:\n%s", got)
 	}
 	if why := kubefile.DescribeDifference(path, []byte(fresh)); why != "" {
-		t.Errorf("what was written differs: %s", why)
+		t.Errorf("the written file differs: %s", why)
 	}
 	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestAPersonsOwnEntriesStay(t *testing.T) {
 	}
 }
 
-func TestAFileThatCanNotBeUnderstoodIsKept(t *testing.T) {
+func TestInvalidFileIsKept(t *testing.T) {
 	whole := kubeconfig("a", "https://192.0.2.1:6443")
 	for name, damaged := range map[string]string{"not YAML": "clusters: [", "another form": "clusters: 3\n",
 		"cut": own[:len(own)-30]} {
@@ -159,22 +159,22 @@ func TestAFileThatCanNotBeUnderstoodIsKept(t *testing.T) {
 			}
 			write(t, path, whole)
 			if _, err := os.Stat(path + ".damaged-2"); err == nil {
-				t.Error("the same was kept twice")
+				t.Error("the same content was kept twice")
 			}
 		})
 	}
 }
 
-func TestAFileIsComparedWithTheStore(t *testing.T) {
+func TestDescribeDifference(t *testing.T) {
 	want := kubeconfig("a", "https://192.0.2.1:6443")
 	for _, c := range []struct{ name, file, why string }{
 		{"the same", want, ""},
 		{"empty", "", "no cluster a"},
 		{"cut before the users", want[:strings.Index(want, "users:")], "no user a"},
-		{"cut within a word", want[:len(want)-3], "another client-key-data"},
-		{"cut within a list", "clusters: [", "can't be understood"},
-		{"another server", kubeconfig("a", "https://192.0.2.2:6443"), "another server"},
-		{"another authority", strings.Replace(want, "Q0E=", "Q0I=", 1), "another certificate-authority-data"},
+		{"cut within a word", want[:len(want)-3], "different client-key-data"},
+		{"cut within a list", "clusters: [", "is not valid"},
+		{"another server", kubeconfig("a", "https://192.0.2.2:6443"), "different server"},
+		{"another authority", strings.Replace(want, "Q0E=", "Q0I=", 1), "different certificate-authority-data"},
 		{"another cluster", kubeconfig("b", "https://192.0.2.1:6443"), "no cluster a"},
 		{"a person's own besides", strings.Replace(strings.Replace(own, "T0xE", "Q0VSVA==", 1), "T0xE", "S0VZ", 1), ""},
 	} {
@@ -188,7 +188,7 @@ func TestAFileIsComparedWithTheStore(t *testing.T) {
 		}
 	}
 	if why := kubefile.DescribeDifference(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why,
-		"not there") {
+		"missing") {
 		t.Errorf("no file: %q", why)
 	}
 	tunnel := filepath.Join(t.TempDir(), "kubeconfig")
@@ -198,7 +198,7 @@ func TestAFileIsComparedWithTheStore(t *testing.T) {
 	}
 }
 
-func TestALinkStaysOne(t *testing.T) {
+func TestLinkStaysALink(t *testing.T) {
 	dir := t.TempDir()
 	real, path := filepath.Join(dir, "mine"), filepath.Join(dir, "kubeconfig")
 	if err := os.WriteFile(real, []byte(own), 0o600); err != nil {
@@ -216,10 +216,10 @@ func TestALinkStaysOne(t *testing.T) {
 	}
 }
 
-func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
+func TestRemoveEntriesKeepsOtherFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "kubeconfig")
 	if err := kubefile.RemoveEntries(path, "a"); err != nil {
-		t.Errorf("nothing there: %v", err)
+		t.Errorf("no file: %v", err)
 	}
 	write(t, path, kubeconfig("a", "https://192.0.2.1:6443"))
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), ".kubeconfig-123"), nil, 0o600); err != nil {
@@ -240,14 +240,14 @@ func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(notes); err != nil {
-		t.Errorf("another's file is gone: %v", err)
+		t.Errorf("the other file is gone: %v", err)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the file is still there: %v", err)
 	}
 }
 
-func TestWhatCanNotBeReadIsInNobodysWay(t *testing.T) {
+func TestUnreadableFileIsMovedAside(t *testing.T) {
 	whole := kubeconfig("a", "https://192.0.2.1:6443")
 	for what, place := range map[string]func(path string) error{
 		"a named pipe":  func(path string) error { return unix.Mkfifo(path, 0o600) },
@@ -282,12 +282,12 @@ func TestWhatCanNotBeReadIsInNobodysWay(t *testing.T) {
 	}
 }
 
-func TestAKubeconfigThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
+func TestKubeconfigThatIsAPipeDoesNotBlock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if why := kubefile.DescribeDifference(path, nil); !strings.Contains(why, "named pipe") {
-		t.Errorf("it differs because %q", why)
+		t.Errorf("the difference is %q", why)
 	}
 }
