@@ -34,7 +34,7 @@ var (
 	launch = activityKind{attempt: 20 * time.Minute, heartbeat: heartbeatTimeout, total: 30 * time.Minute}
 	// step changes one machine. Its own deadlines, whose errors say what it waited for, are shorter than these.
 	step = activityKind{attempt: 30 * time.Minute, heartbeat: heartbeatTimeout, total: 45 * time.Minute}
-	// cleanup terminates machines. It tries for long, because a machine that is left costs money.
+	// cleanup terminates machines. It retries for a long time, because a remaining machine costs money.
 	cleanup = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 24 * time.Hour}
 	// purge terminates machines only if that is quick.
 	purge = activityKind{attempt: 30 * time.Second, heartbeat: heartbeatTimeout, total: 24 * time.Hour, attempts: 2}

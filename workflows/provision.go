@@ -171,8 +171,8 @@ func (p *provisionRun) finishCluster(ctx workflow.Context, placement api.Placeme
 	}
 	if p.begun.GPUs {
 		p.onlyGPUs = true
-		// The run id makes the chart's controller retry at once what failed in an earlier create; its own next try may
-		// be minutes away.
+		// The run id makes the chart's controller retry an earlier failure at once; its own next retry may be minutes
+		// away.
 		if err := installGPUs(ctx, p.cluster, workflow.GetInfo(ctx).WorkflowExecution.RunID); err != nil {
 			return &gpuStackError{cause: err}
 		}

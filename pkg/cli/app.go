@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// app is one run of skyctl: its environment, and what its commands share.
+// app is one run of skyctl: its environment, and the state that its commands share.
 type app struct {
 	env   Environment
 	flags *pflag.FlagSet
@@ -24,10 +24,10 @@ type app struct {
 
 	cfg *config.Config
 	ops *client.Client
-	// worker is the worker that does the work, once known.
+	// worker is the worker that runs the operation, once known.
 	worker *knownWorker
-	// diskTold: the warning about disk space was printed.
-	diskTold bool
+	// diskWarned: the warning about disk space was printed.
+	diskWarned bool
 	// creates is the spec of the cluster that this command creates, if any.
 	creates *api.ClusterSpec
 }

@@ -22,8 +22,8 @@ func (p *testUser) writeConfig(content string) {
 
 func TestCommandsWithoutSettingsWorkIfSettingsAreBroken(t *testing.T) {
 	for name, breakIt := range map[string]func(*testUser){
-		"misspelt": func(p *testUser) { p.writeConfig("rke2: {verison: v1.34.1+rke2r1}\n") },
-		"no YAML":  func(p *testUser) { p.writeConfig("rke2: [\n") },
+		"misspelt":     func(p *testUser) { p.writeConfig("rke2: {verison: v1.34.1+rke2r1}\n") },
+		"invalid YAML": func(p *testUser) { p.writeConfig("rke2: [\n") },
 		"a pipe": func(p *testUser) {
 			if err := unix.Mkfifo(filepath.Join(p.env[config.EnvDir], "config.yaml"), 0o600); err != nil {
 				t.Fatal(err)
@@ -53,8 +53,8 @@ func TestCommandsWithoutSettingsWorkIfSettingsAreBroken(t *testing.T) {
 
 func TestServerStopsIfSettingsBrokeOrChanged(t *testing.T) {
 	for name, file := range map[string]string{
-		"broken":          "rke2: {verison: v1.34.1+rke2r1}\n",
-		"somebody else's": "etcd: {endpoints: 'http://127.0.0.1:1'}\ntemporal: {address: '127.0.0.1:1'}\n",
+		"broken":           "rke2: {verison: v1.34.1+rke2r1}\n",
+		"external servers": "etcd: {endpoints: 'http://127.0.0.1:1'}\ntemporal: {address: '127.0.0.1:1'}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newLocalUser(t)

@@ -357,12 +357,12 @@ func TestNamesAreCompletedIfServersAnswer(t *testing.T) {
 	if got := p.run("__complete", "describe", "cluster", ""); !strings.Contains(got.out, "complete-me\t") {
 		t.Errorf("%s%s", got.out, got.err)
 	}
-	nobody := &testUser{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
-	if got := nobody.run("__complete", "describe", "cluster", ""); got.code != 0 ||
+	offline := &testUser{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
+	if got := offline.run("__complete", "describe", "cluster", ""); got.code != 0 ||
 		strings.Contains(got.out, "complete-me") {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
-	if _, err := os.Stat(nobody.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(offline.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("completion started a server: %v", err)
 	}
 }

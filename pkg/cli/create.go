@@ -23,7 +23,7 @@ func (a *app) newCreateCommand() *cobra.Command {
 
 // createOptions are the flags of create cluster.
 type createOptions struct {
-	flags  *pflag.FlagSet // those of the spec among them
+	flags  *pflag.FlagSet // including those of the spec
 	labels listValue
 	// asked are the flags, variables and settings of this create that fill fields which older workers do not know.
 	asked []askedField
@@ -156,7 +156,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	return nil
 }
 
-// applySettingsToSpec writes the settings of one cluster that this command was given into its spec.
+// applySettingsToSpec copies this command's settings of one cluster into the spec.
 func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
@@ -176,8 +176,8 @@ func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	return c.Validate()
 }
 
-// requireCapableServer refuses a skyd dev that would ignore what the create was given. One of a version before reads
-// config.yaml itself, so that nothing is lost where all was given there.
+// requireCapableServer refuses a skyd dev that would ignore a part of the request. An older skyd dev reads config.yaml
+// itself, so it ignores nothing if everything comes from there.
 func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 	if a.worker == nil {
 		return nil

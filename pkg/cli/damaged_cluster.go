@@ -28,7 +28,8 @@ func (e *damagedError) Error() string {
 
 func (e *damagedError) Unwrap() error { return e.why }
 
-// damageRemedies returns what to do about the damaged clusters that an error names, unless the error says it itself.
+// damageRemedies returns what to do about the damaged clusters that an error names, unless the error already contains
+// it.
 func damageRemedies(err error) []string {
 	if told := new(damagedError); errors.As(err, &told) {
 		return nil

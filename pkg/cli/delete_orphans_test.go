@@ -133,7 +133,7 @@ func TestOrphansAreListedBeforeThePrompt(t *testing.T) {
 		term := pseudoterminal.Open(t, 200, 24)
 		term.Near.WriteString(answer)
 		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
-		eventually.Holds(t, "the answer was taken", func() bool {
+		eventually.Holds(t, "the answer was read", func() bool {
 			text := term.Text()
 			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
 				strings.Contains(text, map[int]string{0: "nothing was terminated",

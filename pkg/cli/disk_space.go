@@ -32,14 +32,14 @@ func readDiskProblem(cfg *config.Config) (problem string, full bool) {
 func (a *app) warnLowDisk(cfg *config.Config) {
 	problem, full := readDiskProblem(cfg)
 	switch {
-	case problem == "" || a.diskTold:
+	case problem == "" || a.diskWarned:
 		return
 	case full:
 		problem += ": skyd is not managing clusters, and the output may be out of date; "
 	default:
 		problem += ": new clusters are refused; "
 	}
-	a.diskTold = true
+	a.diskWarned = true
 	fmt.Fprintln(a.env.Err, "Warning: "+printable.Line(problem+diskspace.Hint))
 }
 

@@ -56,11 +56,11 @@ func TestEventWatchPrintsEachEventOnceUntilCtrlC(t *testing.T) {
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "events", ref.Name, "-w"})
 	}()
-	eventually.Holds(t, "what was known", func() bool { return strings.Contains(out.String(), "before") })
+	eventually.Holds(t, "the earlier event", func() bool { return strings.Contains(out.String(), "before") })
 	record("after")
-	eventually.Holds(t, "what happens", func() bool { return strings.Contains(out.String(), "after") })
+	eventually.Holds(t, "the new event", func() bool { return strings.Contains(out.String(), "after") })
 	record("before")
-	eventually.Holds(t, "what happens again", func() bool { return strings.Count(out.String(), "before") == 2 })
+	eventually.Holds(t, "the repeated event", func() bool { return strings.Count(out.String(), "before") == 2 })
 	interrupt()
 	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 ||
 		strings.Count(out.String(), "after") != 1 {

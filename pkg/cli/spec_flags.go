@@ -23,7 +23,7 @@ func bindSpecFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// parseSpecFlags builds a spec from the flags that were given. Its errors are *api.FieldErrors, joined.
+// parseSpecFlags builds a spec from the flags that were set. Its errors are *api.FieldErrors, joined.
 func parseSpecFlags(flags *pflag.FlagSet) (api.ClusterSpec, error) {
 	values := map[string][]string{}
 	flags.Visit(func(flag *pflag.Flag) {
@@ -68,7 +68,7 @@ func isSpecField(name string) bool {
 	return ok
 }
 
-// listValue is a flag with several values, given with commas, by repetition, or both. Unlike pflag's own it keeps an
+// listValue is a flag with several values, separated by commas, by repetition, or both. Unlike pflag's own it keeps an
 // empty value, so that validation refuses it.
 type listValue struct{ values []string }
 

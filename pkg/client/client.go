@@ -132,7 +132,7 @@ func (c *Client) toTemporalError(ctx context.Context, err error) error {
 	return fmt.Errorf("request to Temporal at %s: %s", c.cfg.Temporal.Address, toOneLine(err.Error()))
 }
 
-// errNoAnswer replaces "context deadline exceeded", which tells a person nothing.
+// errNoAnswer replaces "context deadline exceeded", which does not help a user.
 var errNoAnswer = errors.New("no answer in time")
 
 // hasActiveWorker reports whether a worker has polled the task queue in the last minutes.

@@ -251,20 +251,21 @@ func TestWaitReportsAMissingWorkerAndContinues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 1)
+	notices := make(chan string, 1)
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.AwaitReady(t.Context(), stored.Ref(), 0, func(p Progress) {
 			if p.Notice != "" {
 				select {
-				case told <- p.Notice:
+				case notices <- p.Notice:
 				default:
 				}
 			}
 		})
 		done <- err
 	}()
-	if notice := <-told; !strings.Contains(notice, "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue) {
+	notice := <-notices
+	if !strings.Contains(notice, "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue) {
 		t.Errorf("notice: %q", notice)
 	}
 	world.StartWorkerOn(t, c.cfg.Temporal.TaskQueue)

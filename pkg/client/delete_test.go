@@ -26,16 +26,16 @@ func TestDeleteTakesOverFromARunningProvision(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-running
-	var told []string
+	var notices []string
 	ref := created.Cluster.Ref()
-	if err := c.DeleteCluster(t.Context(), ref, false, func(s string) { told = append(told, s) }); err != nil {
+	if err := c.DeleteCluster(t.Context(), ref, false, func(s string) { notices = append(notices, s) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.AwaitGone(t.Context(), ref, patience, ignore); err != nil {
 		t.Fatal(err)
 	}
-	if len(told) != 1 || !strings.Contains(told[0], "Provision") {
-		t.Errorf("notices %q", told)
+	if len(notices) != 1 || !strings.Contains(notices[0], "Provision") {
+		t.Errorf("notices %q", notices)
 	}
 }
 

@@ -74,8 +74,8 @@ func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
 	return parts
 }
 
-// newServerHealth makes a ServerHealth of an error. A timeout means that the server does not answer, unless ctx, the
-// context of the caller, has ended.
+// newServerHealth returns the ServerHealth for an error. A timeout means that the server does not answer, unless ctx,
+// the context of the caller, has ended.
 func newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
 	var silent *store.UnavailableError
 	switch {

@@ -233,13 +233,13 @@ func TestEventsRemainAfterTheClusterIsDeleted(t *testing.T) {
 	if events, err := c.ListEvents(t.Context(), "past"); err != nil || said(events) != "A C" {
 		t.Errorf("of a deleted cluster: %s, %v", said(events), err)
 	}
-	told, err := c.WatchEvents(t.Context(), "past")
+	watched, err := c.WatchEvents(t.Context(), "past")
 	if err != nil {
 		t.Fatal(err)
 	}
 	record(api.Event{Cluster: "other", UID: "other-uid", Reason: "D", Last: at.Add(3 * time.Second)})
 	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "E", Last: at.Add(4 * time.Second)})
-	if got := said([]api.Event{<-told, <-told, <-told}); got != "A C E" {
+	if got := said([]api.Event{<-watched, <-watched, <-watched}); got != "A C E" {
 		t.Errorf("the watch returned %s", got)
 	}
 	var missing *store.NotFoundError

@@ -29,7 +29,7 @@ func (s *sim) harm() {
 		s.nodes[fmt.Sprintf("sky-%s-%d-stray", s.c.Metadata.Name, i+1)] = &simNode{since: s.now.Add(-time.Hour)}
 	}
 	if s.chance(0.3) {
-		s.nodes["somebody-elses"] = &simNode{since: s.now}
+		s.nodes["user-joined"] = &simNode{since: s.now}
 	}
 	s.noKubeconfig, s.noGPU = s.chance(0.3), s.chance(0.3)
 	if s.chance(0.3) {

@@ -109,8 +109,8 @@ func TestConflictingMachinesAreOnlyReported(t *testing.T) {
 
 func TestActionHasTheCloudIDOfItsMachine(t *testing.T) {
 	for what, arm := range map[string]func(*scene){
-		"on record": func(s *scene) { s.withIDs() },
-		"listed":    func(s *scene) { s.withIDs(); s.record(1).CloudID = "" },
+		"recorded id": func(s *scene) { s.withIDs() },
+		"listed":      func(s *scene) { s.withIDs(); s.record(1).CloudID = "" },
 	} {
 		s := newScene(4)
 		arm(s)
@@ -149,10 +149,10 @@ func (s *scene) mischief(r *rand.Rand) (touched map[string]bool) {
 			touched[id] = true
 		case 4: // an index that makes no sense, or that of the server
 			l.Index = []int{0, 7}[r.IntN(2)]
-		case 5: // a server that nobody knows
+		case 5: // a machine without a record
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: []string{"sky-x-0", "sky-y-0"}[r.IntN(2)], ID: id,
 				Cluster:     "x",
-				Incarnation: "nobody's"})
+				Incarnation: "foreign"})
 			touched[id] = true
 		}
 		if r.IntN(3) == 0 {

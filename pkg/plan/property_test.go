@@ -45,7 +45,7 @@ func (s *sim) asWanted() error {
 		}
 	}
 	for name := range s.nodes {
-		if name != "somebody-elses" && !slices.ContainsFunc(s.c.Status.Machines,
+		if name != "user-joined" && !slices.ContainsFunc(s.c.Status.Machines,
 			func(m api.Machine) bool { return m.NodeName == name }) {
 			return fmt.Errorf("the extra Node %s still exists", name)
 		}

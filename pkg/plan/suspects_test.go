@@ -42,7 +42,7 @@ func TestOnlySuspectMachinesAreChecked(t *testing.T) {
 		s.noNode(i)
 	}
 	if got := plan.FindSuspects(s.c, s.w); len(got) != 20 {
-		t.Errorf("%d are looked at, want 20", len(got))
+		t.Errorf("%d are checked, want 20", len(got))
 	}
 }
 
@@ -152,6 +152,6 @@ func TestValidateCluster(t *testing.T) {
 		}
 	}
 	if plan.ValidateCluster(nil) == nil {
-		t.Error("nothing at all is a cluster")
+		t.Error("an empty cluster is valid")
 	}
 }

@@ -95,10 +95,10 @@ func TestPartOfAKnownSecretIsHidden(t *testing.T) {
 	v := learned()
 	line := strings.Split(key, "\n")[2]
 	for name, s := range map[string]string{
-		"the beginning of a password": "level=fatal got " + password[:24] + " bad",
-		"the end of a password":       "level=fatal got " + password[8:] + " bad",
-		"a line of a key":             "level=fatal got " + line + " bad",
-		"lines of a key, each marked": wrap(strings.ReplaceAll(key[40:200], "\n", ""), 40, "rke2[7]: "),
+		"the beginning of a password":  "level=fatal got " + password[:24] + " bad",
+		"the end of a password":        "level=fatal got " + password[8:] + " bad",
+		"a line of a key":              "level=fatal got " + line + " bad",
+		"lines of a key with prefixes": wrap(strings.ReplaceAll(key[40:200], "\n", ""), 40, "rke2[7]: "),
 	} {
 		got := v.HideSecrets(s)
 		for i := 0; i+10 <= len(s); i++ {

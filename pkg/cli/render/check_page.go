@@ -11,7 +11,7 @@ import (
 type CheckReport struct {
 	// OK: a cluster can be created on at least one cloud.
 	OK bool `json:"ok"`
-	// Parts are skyctl itself, the servers, and what gives machines.
+	// Parts are skyctl itself, the servers, and the sources of machines.
 	Parts  []api.CheckFinding `json:"parts"`
 	Clouds []api.CloudStatus  `json:"clouds"`
 }

@@ -61,7 +61,7 @@ func TestTableMarksDriftedAndPausedClusters(t *testing.T) {
 	b.Status.PausedAt, c.Status.PausedAt = fixture.Noon, fixture.Noon
 	// earlier results of sweeps no longer matter
 	d.Status.Phase = api.PhaseDeleting
-	c.Status.Drift = []api.Drift{{Machine: "sky-train-1", Reason: api.DriftNodeCordoned}} // which is somebody's wish
+	c.Status.Drift = []api.Drift{{Machine: "sky-train-1", Reason: api.DriftNodeCordoned}} // set by a user
 	golden.Compare(t, "table-drifted.txt", NewClusterTable([]api.Cluster{*a, *b, *c, *d}, false, fixture.Noon).String())
 }
 

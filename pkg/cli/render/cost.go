@@ -19,8 +19,8 @@ func FormatTotalCost(c *api.Cluster, now time.Time) string {
 	return formatCostAtPlacement(c, &api.Placement{}, now)
 }
 
-// formatCostAtPlacement is the cost of a cluster so far. A ~ marks an estimate, where the cloud did not report launch
-// and end times.
+// formatCostAtPlacement is the cost of a cluster so far. A ~ marks an estimate: the cloud did not report launch and end
+// times.
 func formatCostAtPlacement(c *api.Cluster, p *api.Placement, now time.Time) string {
 	total := c.Status.CostSoFar(now)
 	if total > 0 && c.Status.IsCostEstimated() {

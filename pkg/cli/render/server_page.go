@@ -23,7 +23,7 @@ type ServerPage struct {
 	UI      string
 	Parts   []ServerPart
 	Disk    *DiskLine
-	// doubt says why no machine is changed; empty where there is no doubt.
+	// Doubt says why no machine is changed; empty if the home is not in doubt.
 	Doubt    string
 	SetAside []SetAsideDatabase
 }

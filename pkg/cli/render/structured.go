@@ -19,7 +19,7 @@ type EventList struct {
 	Items      []api.Event `json:"items"`
 }
 
-// NewEventList makes an EventList of events.
+// NewEventList returns an EventList of events.
 func NewEventList(events []api.Event) EventList {
 	return EventList{api.APIVersion, "EventList", append([]api.Event{}, events...)}
 }
@@ -35,7 +35,7 @@ type OrphanList struct {
 	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
-// NewOrphanList makes an OrphanList of what a worker found.
+// NewOrphanList returns an OrphanList of a worker's result.
 func NewOrphanList(r operation.OrphansResult) OrphanList {
 	return OrphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
 }
@@ -60,7 +60,7 @@ type ClusterList struct {
 	Items      []api.Cluster `json:"items"`
 }
 
-// NewClusterList makes a ClusterList of clusters.
+// NewClusterList returns a ClusterList of clusters.
 func NewClusterList(clusters []api.Cluster) ClusterList {
 	if clusters == nil {
 		clusters = []api.Cluster{}

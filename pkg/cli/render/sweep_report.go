@@ -15,12 +15,12 @@ import (
 // SweepReport is the result of a sweep, with the clusters as the sweep left them.
 type SweepReport struct {
 	operation.SweepResult
-	// only is the one cluster that was looked at; empty where it was all.
+	// Only is the only cluster that was checked; empty if all were.
 	Only     string
 	Clusters map[string]api.Cluster
-	// corrupt are the clusters that nobody can read.
+	// Corrupt are the clusters whose records are damaged.
 	Corrupt []string
-	// stopped: no sweep comes by itself.
+	// SchedulePaused: no scheduled sweeps run.
 	SchedulePaused bool
 }
 

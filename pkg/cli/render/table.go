@@ -84,7 +84,7 @@ func AlignColumns(rows [][]string) []string {
 type Table struct {
 	head []string
 	rows [][]Cell
-	// least are widths that the columns have at least; none where it is shorter than the heading.
+	// least are the minimum widths of the columns; it may be shorter than the heading.
 	least []int
 }
 

@@ -39,7 +39,7 @@ func awaitScreen(t *testing.T, what string, holds func() bool) {
 			return
 		}
 	}
-	t.Fatalf("not in time: %s", what)
+	t.Fatalf("timeout: %s", what)
 }
 
 func TestProgressBlockIsRedrawnAndFitsTheTerminal(t *testing.T) {

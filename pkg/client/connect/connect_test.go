@@ -30,8 +30,9 @@ func newTestSettings(t *testing.T, external bool) *config.Config {
 func TestExternalServersKeyIsNeverCreatedLocally(t *testing.T) {
 	cfg := newTestSettings(t, true)
 	worker := func(cfg *config.Config) ([]byte, error) { return ensureWorkerKey(t.Context(), cfg) }
-	for what, ask := range map[string]func(*config.Config) ([]byte, error){"worker": worker, "reader": ReadSecretsKey} {
-		_, err := ask(cfg)
+	readers := map[string]func(*config.Config) ([]byte, error){"worker": worker, "reader": ReadSecretsKey}
+	for what, readKey := range readers {
+		_, err := readKey(cfg)
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("%s: %v, want a missing key", what, err)
 		}
