@@ -32,7 +32,7 @@ func stepDeadlineError() error {
 	return context.Cause(ctx)
 }
 
-func TestAStepErrorHasItsReasonAndWhetherItIsFinal(t *testing.T) {
+func TestStepErrorHasItsReasonAndFinality(t *testing.T) {
 	dialTimeout := &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
 	const again, final = false, true
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func TestMakeFinalKeepsTheReason(t *testing.T) {
 	}
 }
 
-func TestAStoppedWorkerIsNotACancellation(t *testing.T) {
+func TestStoppedWorkerIsNotACancellation(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(temporal.NewCanceledError())
 	if err := StepError(ctx, "dance", "", errors.New("interrupted")); !temporal.IsCanceledError(err) {
@@ -169,7 +169,7 @@ func TestAStoppedWorkerIsNotACancellation(t *testing.T) {
 	}
 }
 
-func TestAStepErrorHidesSecretsThatAMachinePrinted(t *testing.T) {
+func TestStepErrorHidesPrintedSecrets(t *testing.T) {
 	redact.LearnSecret("activities", []byte("c0rrect-h0rse-battery"))
 	defer redact.ForgetOwner("activities")
 	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" +

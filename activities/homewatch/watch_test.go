@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestAHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
+func TestHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &DoubtError{&api.HomeDoubt{}})
 	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" ||

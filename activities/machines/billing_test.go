@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-func TestAClustersCostEqualsTheCloudsBill(t *testing.T) {
+func TestClustersCostEqualsTheCloudsBill(t *testing.T) {
 	t0 := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
 	// AWS bills exact times, and reports launch and end in whole seconds.

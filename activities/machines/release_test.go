@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 )
 
-func TestMachinesLeftAreAFinalErrorWithItsReason(t *testing.T) {
+func TestRemainingMachinesAreAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &machinesLeftError{machines: 2})
 	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != activities.ReasonLeft ||

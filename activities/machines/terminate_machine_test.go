@@ -9,7 +9,7 @@ import (
 )
 
 // An earlier version recorded SkyPilot's name for the machine when it did not get an id.
-func TestAMachineIsItsClustersOwnIfANameWasRecordedAsItsID(t *testing.T) {
+func TestMachineWithItsNameAsRecordedIDIsTheClusters(t *testing.T) {
 	owner := cloud.Owner{Installation: "here", Cluster: "x", ClusterUID: "uid"}
 	record := api.Machine{Name: "sky-x-1", Index: 1, Incarnation: "one", CloudID: "sky-x-1-8c4f",
 		State: api.MachineReady}

@@ -34,7 +34,7 @@ func TestOnlyFailedCommandsAreRetriedAtOnce(t *testing.T) {
 	}
 }
 
-func TestALostMachineIsAFinalErrorWithItsReason(t *testing.T) {
+func TestLostMachineIsAFinalErrorWithItsReason(t *testing.T) {
 	ctx, cancel := activities.WithDeadline(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()

@@ -232,13 +232,13 @@ func orNothing(s string) string {
 	return s
 }
 
-func TestEachPackageImportsOnlyWhatItMay(t *testing.T) {
+func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
 	for _, fault := range faults(list(t)) {
 		t.Error(fault)
 	}
 }
 
-func TestTablesCatchWhatTheyForbid(t *testing.T) {
+func TestForbiddenImportsAreFound(t *testing.T) {
 	for _, c := range []struct {
 		p    goPackage
 		says string

@@ -48,7 +48,7 @@ func unplaced(document string, packages []goPackage, exists func(string) bool) [
 	return found
 }
 
-func TestEveryPackageStandsInTheTableOfTheArchitecture(t *testing.T) {
+func TestEveryPackageIsInTheArchitectureTable(t *testing.T) {
 	const root, name = "../..", "docs/architecture.md"
 	document, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
@@ -62,7 +62,7 @@ func TestEveryPackageStandsInTheTableOfTheArchitecture(t *testing.T) {
 	}
 }
 
-func TestTheTableIsReadAsItStands(t *testing.T) {
+func TestArchitectureTableIsParsed(t *testing.T) {
 	const document = "# X\n\n## Where things are\n\n| path | what `not/this` is |\n|---|---|\n| `a`, `b/c` | see " +
 		"`d` |\n| `gone`, `a` | e |\n\n## Next\n\n| `f` | g |\n"
 	packages := []goPackage{{ImportPath: module + "a"}, {ImportPath: module + "b"}, {ImportPath: module + "b/c"},

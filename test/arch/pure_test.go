@@ -57,7 +57,7 @@ func impurities(fset *token.FileSet, f *ast.File) []string {
 	return found
 }
 
-func TestPurePackagesTouchNothing(t *testing.T) {
+func TestPurePackagesHaveNoSideEffects(t *testing.T) {
 	looked := 0
 	for _, p := range list(t) {
 		if !slices.Contains(pure, p.name()) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestMedianIsTheMiddleWhateverTheOrder(t *testing.T) {
+func TestMedianDoesNotDependOnTheOrder(t *testing.T) {
 	for _, c := range []struct {
 		of   sample
 		want float64
@@ -23,7 +23,7 @@ func TestRatioComparesMedians(t *testing.T) {
 	}
 }
 
-func TestOnlyAMissedTargetFailsAStrictRun(t *testing.T) {
+func TestOnlyMissedTargetsFailAStrictRun(t *testing.T) {
 	met, miss, plain := resultRow{what: "a", target: "under 1 ms", met: true}, resultRow{what: "b",
 		target: "under 1 ms"}, resultRow{what: "c"}
 	if anyTargetMissed([]resultRow{met, plain}) {

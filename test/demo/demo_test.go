@@ -46,7 +46,7 @@ func run(t *testing.T, root, state, script string) (string, error) {
 	return string(out), err
 }
 
-func TestTheDemosSettingsAreForTheirOwnerAlone(t *testing.T) {
+func TestDemoSettingsAreReadableByTheirOwnerOnly(t *testing.T) {
 	root, state := place(t)
 	out, err := run(t, root, state, "up.sh")
 	info, statErr := os.Stat(filepath.Join(state, "config.yaml"))
@@ -66,7 +66,7 @@ func TestTheDemosSettingsAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestWhatTheDemoDidNotMakeStays(t *testing.T) {
+func TestDemoKeepsFilesThatItDidNotCreate(t *testing.T) {
 	root, state := place(t)
 	config := filepath.Join(state, "config.yaml")
 	if err := os.MkdirAll(filepath.Join(state, "theirs"), 0o700); err != nil {
@@ -94,7 +94,7 @@ func TestWhatTheDemoDidNotMakeStays(t *testing.T) {
 	}
 }
 
-func TestForeignSettingsAreNotOverwrittenByTheDemo(t *testing.T) {
+func TestDemoDoesNotOverwriteForeignSettings(t *testing.T) {
 	root, state := place(t)
 	config := filepath.Join(state, "config.yaml")
 	const theirs = "api_server: {port: 50051}\n"

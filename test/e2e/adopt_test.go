@@ -28,7 +28,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// etcd is a connection to what the installation stores, as somebody has it who changes things by hand.
+// etcd connects to the installation's store, for changes by hand.
 func (i *installation) etcd() *store.Store {
 	i.t.Helper()
 	cfg, err := config.Load(nil, func(k string) string {
@@ -54,7 +54,7 @@ func (i *installation) etcd() *store.Store {
 	return s
 }
 
-// credentialsEndSoon puts a kubeconfig into the store whose certificate has a week to live.
+// credentialsEndSoon stores a kubeconfig whose certificate is valid for one week.
 func credentialsEndSoon(t *testing.T, i *installation) {
 	before := i.inSync()
 	s, ref := i.etcd(), before.Ref()
@@ -72,15 +72,15 @@ func credentialsEndSoon(t *testing.T, i *installation) {
 	}
 	expire, err := kube.KubeconfigExpiry(now)
 	if err != nil || time.Until(expire) < 300*24*time.Hour {
-		t.Errorf("the kubeconfig ends at %v (%v)", expire, err)
+		t.Errorf("the kubeconfig expires at %v (%v)", expire, err)
 	}
 	written, err := os.ReadFile(filepath.Join(i.dir, "clusters", "kept", "kubeconfig"))
 	if err != nil || string(written) != string(now) {
-		t.Errorf("the person's file is not the new one (%v)", err)
+		t.Errorf("the user's kubeconfig was not updated (%v)", err)
 	}
 }
 
-// weekLong is a kubeconfig with another certificate of the same cluster's authority for clients.
+// weekLong returns the kubeconfig with a client certificate of the cluster that is valid for one week.
 func (i *installation) weekLong(kubeconfig []byte) []byte {
 	i.t.Helper()
 	dir := i.t.TempDir()
@@ -107,7 +107,7 @@ func (i *installation) weekLong(kubeconfig []byte) []byte {
 	return []byte(strings.Join(lines, "\n"))
 }
 
-func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
+func TestSweepStartsAbandonedOperations(t *testing.T) {
 	i := newWatched(t)
 	i.run("server", "start")
 	s := i.etcd()
@@ -133,7 +133,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	})
 }
 
-func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
+func TestOrphansAreListedAndTerminated(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("other", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -142,8 +142,8 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.run("pause", "reconcile") // or the sweep is quicker than a person
-	// with another machine's incarnation it would be a copy of it
+	i.run("pause", "reconcile") // otherwise a sweep terminates the orphan first
+	// With another machine's incarnation it would be a copy of that machine.
 	gone := func(index, incarnation string) map[string]string {
 		return map[string]string{
 			"skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone", "skyctl-index": index,
@@ -164,21 +164,21 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 		t.Errorf("orphans:\n%s", out)
 	}
 	i.run("delete", "orphans", "--yes")
-	if n := len(i.hosts("gone")); n != 1 { // the stranger's
-		t.Errorf("%d hosts of the cluster that is gone", n)
+	if n := len(i.hosts("gone")); n != 1 { // the machine of another installation
+		t.Errorf("%d hosts of the deleted cluster, want 1", n)
 	}
 	i.plant("sky-gone-1", host.Config.Image, host.Config.Labels, gone("1", "gone1"))
 	i.run("resume", "reconcile")
 	eventually.Holds(t, "the orphan is removed by a sweep", func() bool { return len(i.hosts("gone")) == 1 })
 	if events := i.run("get", "events").stdout; !strings.Contains(events, "OrphanTerminated") {
-		t.Errorf("no event of it:\n%s", events)
+		t.Errorf("no OrphanTerminated event:\n%s", events)
 	}
 	if n := len(i.hosts("other")); n != 1 {
-		t.Errorf("%d hosts of the cluster that lives", n)
+		t.Errorf("%d hosts of the other cluster, want 1", n)
 	}
 }
 
-// signShort makes an administrator's certificate, signed by the authority of those files, that ends soon.
+// signShort creates a short-lived administrator certificate, signed by the given authority.
 func signShort(t *testing.T, ca pki.Pair, life time.Duration) (cert, keyPEM []byte) {
 	t.Helper()
 	authority, err := tls.LoadX509KeyPair(ca.Cert, ca.Key)

@@ -17,14 +17,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestThreeNodesServePodsAndGoAwayWithoutATrace(t *testing.T) {
+func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 	i := newInstallation(t)
 	r := i.create("cloud-cluster", "--num_nodes", "3")
 	if r.code != 0 || !strings.Contains(r.stdout, "Created cluster cloud-cluster.") {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if !strings.Contains(r.stderr, "http://127.0.0.1:") {
-		t.Errorf("the first command did not say where the Web UI is: %q", r.stderr)
+		t.Errorf("the first command did not print the address of the Web UI: %q", r.stderr)
 	}
 	i.awaitReady("cloud-cluster")
 
@@ -38,7 +38,7 @@ func TestThreeNodesServePodsAndGoAwayWithoutATrace(t *testing.T) {
 		t.Errorf("%d nodes Ready, want 3:\n%s", n, nodes)
 	}
 	if !regexp.MustCompile(`(?m)^sky-cloud-cluster-0-\w+ +Ready +control-plane,etcd,master `).MatchString(nodes) {
-		t.Errorf("the head is not listed as it should be:\n%s", nodes)
+		t.Errorf("the head is not listed with its roles:\n%s", nodes)
 	}
 	i.checkAllocatable("cloud-cluster")
 	i.checkPrivate("cloud-cluster")
@@ -70,7 +70,7 @@ func (i *installation) kubectl(cluster string, args ...string) string {
 	return string(out)
 }
 
-// checkAllocatable checks that nodes offer what was requested, whatever the machine below them has.
+// checkAllocatable checks that nodes offer the requested resources, not those of the computer.
 func (i *installation) checkAllocatable(cluster string) {
 	i.t.Helper()
 	out := i.kubectl(cluster, "get", "nodes", "-o",
@@ -81,7 +81,7 @@ func (i *installation) checkAllocatable(cluster string) {
 			i.t.Fatal(err)
 		}
 		if cpu != "1" || memory != "2097152Ki" && memory != "2Gi" {
-			i.t.Errorf("allocatable is cpu %s, memory %s; asked for 1 and 2 GiB", cpu, memory)
+			i.t.Errorf("allocatable is cpu %s, memory %s; want 1 and 2 GiB", cpu, memory)
 		}
 	}
 }
@@ -95,10 +95,10 @@ func (i *installation) checkPrivate(cluster string) {
 	}
 	err = filepath.WalkDir(i.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // etcd renames files while we look
+			return nil // etcd renames files during the walk
 		}
 		if info, err := d.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
-			i.t.Errorf("%s is open to others: %v", path, info.Mode())
+			i.t.Errorf("%s is accessible to other users: %v", path, info.Mode())
 		}
 		return nil
 	})
@@ -135,7 +135,7 @@ func (i *installation) checkPage(cluster string) {
 	}
 }
 
-// checkMeasured asks for half a core, and waits until get clusters shows that it is taken.
+// checkMeasured runs a pod that requests half a core, and waits until the cluster's resources show it.
 func (i *installation) checkMeasured(cluster string) {
 	i.t.Helper()
 	before := i.cluster(cluster).Status.Resources.CPUs
@@ -154,21 +154,21 @@ func (i *installation) onHost(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestATeamsServersGiveTheSameClusters(t *testing.T) {
+func TestTeamServersCreateTheSameClusters(t *testing.T) {
 	i := newTeam(t)
 	if r := i.create("shared", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	// The worker runs elsewhere: the kubeconfig is written by skyctl, out of the sealed store.
+	// The worker runs elsewhere, so skyctl writes the kubeconfig from the encrypted store.
 	if n := strings.Count(i.kubectl("shared", "get", "nodes", "--no-headers"), " Ready "); n != 2 {
 		t.Errorf("%d nodes Ready, want 2", n)
 	}
 	written, err := os.ReadFile(filepath.Join(i.dir, "clusters", "shared", "kubeconfig"))
 	if err != nil || string(written) != i.run("get", "kubeconfig", "shared").stdout {
-		t.Errorf("the kubeconfig in place is not the one that is printed (%v)", err)
+		t.Errorf("the written kubeconfig is not the printed one (%v)", err)
 	}
 	if _, err := os.Stat(filepath.Join(i.dir, "skyd.pid")); !os.IsNotExist(err) {
-		t.Errorf("a skyd dev was started (%v)", err)
+		t.Errorf("skyd dev was started (%v)", err)
 	}
 	i.run("delete", "cluster", "shared", "--yes", "--wait")
 	if n := len(i.hosts("")); n != 0 {
@@ -193,7 +193,7 @@ func TestTwoClustersProvisionAtTheSameTime(t *testing.T) {
 	}
 }
 
-func TestTheSameCreateAgainIsRefusedWithTheStatus(t *testing.T) {
+func TestRepeatedCreateIsRefusedWithTheStatus(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("again"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -207,9 +207,9 @@ func TestTheSameCreateAgainIsRefusedWithTheStatus(t *testing.T) {
 	}
 }
 
-func TestNothingOfAnotherIsTouched(t *testing.T) {
+func TestMachinesOfOthersAreNotChanged(t *testing.T) {
 	i := newInstallation(t)
-	// The stranger is made of the host image itself, once a first cluster has built it.
+	// The foreign container uses the host image, which the first cluster builds.
 	if r := i.create("first"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
@@ -235,6 +235,6 @@ func TestNothingOfAnotherIsTouched(t *testing.T) {
 	}
 	i.run("delete", "cluster", "taken", "--yes", "--wait")
 	if _, err := i.docker.ContainerInspect(context.Background(), "sky-taken-1"); err != nil {
-		t.Errorf("the stranger was touched: %v", err)
+		t.Errorf("the foreign container was changed: %v", err)
 	}
 }

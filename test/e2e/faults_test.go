@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// machinesAt is true once at least n machines came as far as a state.
+// machinesAt is true once at least n machines are in one of the states.
 func machinesAt(n int, states ...api.MachineState) func(api.Cluster) bool {
 	return func(c api.Cluster) bool {
 		count := 0
@@ -23,7 +23,7 @@ func machinesAt(n int, states ...api.MachineState) func(api.Cluster) bool {
 	}
 }
 
-func TestAKilledSkydGoesOnWhereItStood(t *testing.T) {
+func TestKilledSkydResumesACreate(t *testing.T) {
 	points := []struct {
 		name  string
 		state func(api.Cluster) bool
@@ -57,17 +57,17 @@ func TestAKilledSkydGoesOnWhereItStood(t *testing.T) {
 	}
 }
 
-// breakWorker makes it impossible for machine 1 of a cluster to run the agent, as soon as that machine is there.
+// breakWorker masks the agent's unit on machine 1 of a cluster, as soon as that machine exists.
 func (i *installation) breakWorker(cluster string) {
 	i.t.Helper()
 	name := fmt.Sprintf("sky-%s-1", cluster)
-	eventually.Holds(i.t, name+" is there to be broken", func() bool {
+	eventually.Holds(i.t, name+" exists", func() bool {
 		_, err := i.onHost(name, "ln", "-sf", "/dev/null", "/etc/systemd/system/rke2-agent.service")
 		return err == nil
 	})
 }
 
-func TestACreateWhoseWorkerCannotComeUpEndsInErrorWithTheReasonAndNoMachineLeft(t *testing.T) {
+func TestFailedWorkerEndsACreateInErrorWithoutMachines(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("broken", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -84,16 +84,16 @@ func TestACreateWhoseWorkerCannotComeUpEndsInErrorWithTheReasonAndNoMachineLeft(
 	text := i.run("describe", "cluster", "broken").stdout
 	for _, want := range []string{f.Step, f.Machine, f.Reason} {
 		if !strings.Contains(text, want) {
-			t.Errorf("describe does not say %q:\n%s", want, text)
+			t.Errorf("describe does not show %q:\n%s", want, text)
 		}
 	}
-	// Nothing is broken the second time: the same create goes on from there.
+	// The second time nothing is broken, and the same create resumes.
 	if r := i.create("broken", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Errorf("the same create again: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
 
-func TestKeptMachinesAreGoneOnWith(t *testing.T) {
+func TestCreateReusesKeptMachines(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("kept", "--num_nodes", "2", "--keep-on-failure"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -150,7 +150,7 @@ func TestDeleteDuringACreateLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestAKilledSkydFinishesADelete(t *testing.T) {
+func TestKilledSkydFinishesADelete(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("doomed", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)

@@ -10,13 +10,12 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-// open says whether a repair is under way.
+// open reports whether a repair is running.
 func open(c api.Cluster) bool {
 	return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
 }
 
-// reconciled asks for a reconcile, and again where that was one too many for what works on the cluster, until it is as
-// it should be.
+// reconciled requests a reconcile until the condition holds, and again if an operation was running at the time.
 func (w *gpuWorld) reconciled(what string, holds func(api.Cluster) bool) api.Cluster {
 	w.t.Helper()
 	var asked time.Time
@@ -32,11 +31,11 @@ func (w *gpuWorld) reconciled(what string, holds func(api.Cluster) bool) api.Clu
 	})
 }
 
-// askAgain is how long a repair that was asked for has to begin.
+// askAgain is how long a requested repair may take to start.
 const askAgain = 10 * time.Second
 
-// inSync waits until every accelerator is offered again, by the sweep or, as a second repair of a kind is some minutes
-// in coming, by whoever asks for it. It returns once a repair of the stack that came after before has ended well.
+// inSync waits until every accelerator is offered again. It requests repairs, because the second repair of a kind is
+// delayed by minutes. It returns once a repair of the stack that is not in before has succeeded.
 func (w *gpuWorld) inSync(before api.Cluster) api.Cluster {
 	w.t.Helper()
 	known := map[string]bool{}
@@ -45,18 +44,18 @@ func (w *gpuWorld) inSync(before api.Cluster) api.Cluster {
 	}
 	return w.reconciled("in sync", func(c api.Cluster) bool {
 		ready := c.Status.FindCondition(api.GPUReady)
-		mended := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
+		repaired := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			return !known[r.ID] && r.Action.Kind == api.ActionGPU && !r.Ended.IsZero() && r.Error == ""
 		})
-		return mended && len(c.Status.Drift) == 0 && !open(c) && c.Status.Phase == api.PhaseReady && ready != nil &&
+		return repaired && len(c.Status.Drift) == 0 && !open(c) && c.Status.Phase == api.PhaseReady && ready != nil &&
 			ready.Status == api.ConditionTrue
 	})
 }
 
-// drifted waits until the sweep has seen that the stack is not as it was installed, and returns what it says of that.
+// drifted waits until a sweep reports drift of the stack in these words.
 func (w *gpuWorld) drifted(words string) {
 	w.t.Helper()
-	w.await(gpuCluster, "seen to have drifted: "+words, func(c api.Cluster) bool {
+	w.await(gpuCluster, "in drift: "+words, func(c api.Cluster) bool {
 		told := func(s string) bool { return strings.Contains(s, words) }
 		return slices.ContainsFunc(c.Status.Drift,
 			func(d api.Drift) bool { return d.Reason == api.DriftGPU && told(d.Message) }) ||
@@ -84,7 +83,7 @@ func (w *gpuWorld) releaseEdited(t *testing.T) {
 	}
 }
 
-// pluginDeleted: the operator, which would make it anew, is kept from that.
+// pluginDeleted stops the operator, which would recreate the DaemonSet.
 func (w *gpuWorld) pluginDeleted(*testing.T) {
 	before := w.cluster(gpuCluster)
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "scale", "deployment", "gpu-operator", "--replicas=0")
@@ -95,13 +94,13 @@ func (w *gpuWorld) pluginDeleted(*testing.T) {
 	w.inSync(before)
 }
 
-// allocatableGone: a machine whose accelerators are gone is named, and what was tried in vain is tried again.
+// allocatableGone checks that the machine that lost its accelerators is named, and that failed repairs are retried.
 func (w *gpuWorld) allocatableGone(t *testing.T) {
 	before := w.cluster(gpuCluster)
 	node := before.Status.Machines[1].NodeName
 	w.onMachine(1, "cp /etc/skyctl-test/gpus /root/ && echo '0 none none' >/etc/skyctl-test/gpus")
 	w.drifted("node " + node + " offers 0 of 4")
-	c := w.reconciled("found to lack accelerators", func(c api.Cluster) bool {
+	c := w.reconciled("reported to lack accelerators", func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			return r.Action.Kind == api.ActionGPU && strings.Contains(r.Error, "sky-gpu-1") &&
 				strings.Contains(r.Error, "No devices were found")
@@ -118,21 +117,21 @@ func (w *gpuWorld) allocatableGone(t *testing.T) {
 	})
 }
 
-// workerReplaced: the cluster is in sync only when a pod has had an accelerator of the new machine.
+// workerReplaced checks that the cluster is in sync only after a pod has used an accelerator of the new machine.
 func (w *gpuWorld) workerReplaced(t *testing.T) {
 	before := w.cluster(gpuCluster)
 	was := before.Status.Machines[1]
 	instances := w.instances(t, gpuCluster)
 	at := slices.IndexFunc(instances, func(i skytest.Instance) bool { return i.ID == was.CloudID })
 	if at < 0 {
-		t.Fatalf("AWS does not have %s: %+v", was.CloudID, instances)
+		t.Fatalf("AWS does not list %s: %+v", was.CloudID, instances)
 	}
 	if err := w.env.AWS.TerminateInstance(t.Context(), instances[at]); err != nil {
 		t.Fatal(err)
 	}
 	after := w.inSync(before).Status.Machines[1]
 	if after.Incarnation == was.Incarnation {
-		t.Errorf("place 1 still has incarnation %s", after.Incarnation)
+		t.Errorf("machine 1 still has incarnation %s", after.Incarnation)
 	}
 	verified := w.kubectl(gpuCluster, "get", "node", after.NodeName, "-o",
 		`jsonpath={.metadata.annotations.skyctl\.sky-shift\.org/gpu-verified} {.status.allocatable.nvidia\.com/gpu}`)

@@ -21,8 +21,7 @@ import (
 )
 
 // gpuWorld is an installation with a SkyPilot whose AWS has machines with accelerators: Docker hosts with a real
-// kubelet that NVIDIA's driver seems to run on. The kit's stand-ins for NVIDIA's charts come from a repository of the
-// test's own.
+// kubelet that seem to run NVIDIA's driver. The kit's stand-ins for NVIDIA's charts come from a repository of the test.
 type gpuWorld struct {
 	*skyWorld
 	charts *chartRepo
@@ -45,7 +44,7 @@ func newGPUs(t *testing.T) *gpuWorld {
 // chartRepo is the kit's chart repository, served to the machines.
 type chartRepo struct {
 	url string
-	// down has every connection end without an answer; without is a version that the index does not have.
+	// down closes every connection without an answer; without is a version that the index leaves out.
 	down    atomic.Bool
 	without atomic.Value
 }
@@ -88,7 +87,7 @@ func serveCharts(t *testing.T, w *skyWorld) *chartRepo {
 	return r
 }
 
-// restart has skyd take up other settings, and other values for the operator's chart.
+// restart restarts skyd with other settings and other values for the operator's chart.
 func (w *gpuWorld) restart(values string, settings ...string) {
 	w.t.Helper()
 	w.set(values, settings...)
@@ -100,10 +99,10 @@ func (w *gpuWorld) set(values string, settings ...string) {
 	if err := os.WriteFile(w.values, []byte(values), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	w.installation.env = append(w.installation.env, settings...) // the last of a name holds
+	w.installation.env = append(w.installation.env, settings...) // the last value of a name counts
 }
 
-// onMachine runs a script on the machine in a place of the cluster.
+// onMachine runs a script on the machine with an index.
 func (w *gpuWorld) onMachine(index int, script string) string {
 	w.t.Helper()
 	id := w.cluster(gpuCluster).Status.Machines[index].CloudID
@@ -120,20 +119,20 @@ func (w *gpuWorld) onMachine(index int, script string) string {
 			return string(out)
 		}
 	}
-	w.t.Fatalf("there is no machine %s: %+v", id, machines)
+	w.t.Fatalf("no machine %s: %+v", id, machines)
 	return ""
 }
 
 func (w *gpuWorld) apply(manifest string) {
 	w.t.Helper()
-	file := filepath.Join(filepath.Dir(w.values), "apply.yaml") // kubectl would take a comma in its path for two files
+	file := filepath.Join(filepath.Dir(w.values), "apply.yaml") // kubectl would read a comma in the path as two files
 	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	w.kubectl(gpuCluster, "apply", "-f", file)
 }
 
-// shows waits until kubectl's answer is as it should be.
+// shows waits until a condition of kubectl's output holds.
 func (w *gpuWorld) shows(what string, holds func(out string) bool, args ...string) {
 	w.t.Helper()
 	eventually.Holds(w.t, what, func() bool { return holds(strings.TrimSpace(w.kubectl(gpuCluster, args...))) })
@@ -143,7 +142,7 @@ func is(want string) func(string) bool { return func(out string) bool { return o
 
 func TestAcceleratorsAreOfferedToPods(t *testing.T) {
 	w := newGPUs(t)
-	// A part of the operator's that takes longer than a person's patience, which is short here.
+	// A part of the operator that takes longer than the deadline, which is short here.
 	w.set(`{toolkit: {env: [{name: SKYCTL_TEST_SLOW_SECONDS, value: "3600"}]}}`, "SKYCTL_GPU_TIMEOUT=40s")
 	for _, part := range []struct {
 		name string
@@ -166,23 +165,23 @@ func TestAcceleratorsAreOfferedToPods(t *testing.T) {
 	} {
 		w.part(t, part.name, part.test)
 		if t.Failed() {
-			t.FailNow() // each goes on from where the one before stood
+			t.FailNow() // each part continues from the state of the one before
 		}
 	}
 	w.delete(t, gpuCluster)
 }
 
-// fails asks for the cluster, again where it is there, and sees it end in ERROR for a reason, without its accelerators
-// and otherwise whole.
+// fails creates the cluster, or resumes it, and checks that it ends in ERROR for a reason, whole except for its
+// accelerators.
 func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 	t.Helper()
 	var r result
 	var c api.Cluster
-	eventually.Holds(t, "a create that ends for a reason", func() bool {
+	eventually.Holds(t, "the create fails for the expected reason", func() bool {
 		r = w.tryFor(10*time.Minute, "create", "cluster", gpuCluster, "--provision", "--cloud", "aws", "--accelerators",
 			"v100:4", "--num_nodes", "2", "--wait")
 		c = w.cluster(gpuCluster)
-		// A repair may still be at the cluster, and what is wrong may not have shown yet when the time was over.
+		// A repair may still be running, and the fault may not have shown before the deadline.
 		late := c.Status.Failure != nil && c.Status.Failure.Reason == gpu.Deadline && reason != gpu.Deadline
 		return r.code != 3 && !late
 	})
@@ -193,15 +192,15 @@ func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 	}
 	for _, words := range says {
 		if !strings.Contains(described, words) {
-			t.Errorf("describe does not say %q:\n%s", words, described)
+			t.Errorf("describe does not show %q:\n%s", words, described)
 		}
 		if message, _, _ := strings.Cut(words, "\n"); !strings.Contains(r.stderr, message) {
-			t.Errorf("create does not say %q:\n%s", words, r.stderr)
+			t.Errorf("create does not show %q:\n%s", words, r.stderr)
 		}
 	}
 	machines, err := w.env.ListMachines(t.Context())
 	if err != nil || len(machines) != 2 {
-		t.Errorf("%d machines, %v; they are to be kept", len(machines), err)
+		t.Errorf("%d machines, %v; want them kept", len(machines), err)
 	}
 	if n := strings.Count(w.kubectl(gpuCluster, "get", "nodes", "--no-headers"), " Ready "); n != 2 {
 		t.Errorf("%d nodes Ready, want 2", n)
@@ -220,7 +219,7 @@ func (w *gpuWorld) badVersion(t *testing.T) {
 	w.charts.without.Store("")
 }
 
-// driverDiffers shows the accelerators of a machine without a driver where the kernel does, on the PCI bus.
+// driverDiffers shows the accelerators of a machine without a driver on the PCI bus, as the kernel does.
 func (w *gpuWorld) driverDiffers(t *testing.T) {
 	w.onMachine(1, `mv /usr/local/bin/nvidia-smi /root/ && mount -t tmpfs tmpfs /sys/bus/pci/devices &&
 cd /sys/bus/pci/devices &&
@@ -246,7 +245,7 @@ spec:
         volumeMounts: [{name: plugins, mountPath: /var/lib/kubelet/device-plugins}]
       volumes: [{name: plugins, hostPath: {path: /var/lib/kubelet/device-plugins}}]
 `)
-	// A reconcile tries again as a create does, and what it met is what keeps the cluster in ERROR from then on.
+	// A reconcile retries as a create does; its failure then is the reason for ERROR.
 	c := w.reconciled("in ERROR for the second device plugin", func(c api.Cluster) bool {
 		return c.Status.Failure != nil && c.Status.Failure.Reason == gpu.SecondDevicePlugin
 	})
@@ -270,7 +269,7 @@ func (w *gpuWorld) crashing(t *testing.T) {
 	w.onMachine(1, "rm /etc/skyctl-test/crash-device-plugin")
 }
 
-// mended: as NVIDIA's toolkit does, its stand-in restarts RKE2 on each node meanwhile.
+// mended: like NVIDIA's toolkit, its stand-in restarts RKE2 on each node.
 func (w *gpuWorld) mended(t *testing.T) {
 	w.restart("{}", "SKYCTL_GPU_TIMEOUT=5m")
 	for index := range 2 {
@@ -282,12 +281,13 @@ func (w *gpuWorld) mended(t *testing.T) {
 	}
 	for _, r := range c.Status.Repairs {
 		if r.Action.Kind != api.ActionGPU {
-			t.Errorf("what the toolkit did was taken for drift: %+v", r)
+			t.Errorf("the toolkit's change was reported as drift: %+v", r)
 		}
 	}
 }
 
-// pods: one that fits runs and sees what it got, one that does not waits, and no node has two device plugins.
+// pods checks that a pod that fits runs and sees its accelerators, that one that does not fit waits, and that no node
+// runs two device plugins.
 func (w *gpuWorld) pods(t *testing.T) {
 	pod := func(name string, count int, image string) string {
 		return fmt.Sprintf(`
@@ -320,9 +320,9 @@ spec:
 	}
 }
 
-// seen: one pod has three of the eight.
+// seen: one pod uses three of the eight accelerators.
 func (w *gpuWorld) seen(t *testing.T) {
-	eventually.Holds(t, "RESOURCES shows what is free", func() bool {
+	eventually.Holds(t, "RESOURCES shows the free accelerators", func() bool {
 		return strings.Contains(w.run("get", "clusters").stdout, "V100: 5.0/8.0")
 	})
 	said := w.run("describe", "cluster", gpuCluster).stdout
@@ -332,7 +332,7 @@ func (w *gpuWorld) seen(t *testing.T) {
 	}
 	for _, word := range words {
 		if !strings.Contains(said, word) {
-			t.Errorf("describe does not say %q:\n%s", word, said)
+			t.Errorf("describe does not show %q:\n%s", word, said)
 		}
 	}
 	c := w.cluster(gpuCluster)

@@ -1,4 +1,4 @@
-// Package e2e creates real Kubernetes clusters on Docker hosts with the built skyctl and skyd, as a person does, and
+// Package e2e creates real Kubernetes clusters on Docker hosts with the built skyctl and skyd, as a user does, and
 // breaks things. SKYCTL_TEST_BIN is the directory of the programs, and SKYCTL_TEST_RKE2 that of an RKE2 release, or
 // "release" for the official one; `make e2e` sets both.
 package e2e
@@ -28,14 +28,14 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// installation is one skyd with a state directory of its own, driven through the command line.
+// installation is a skyd with its own state directory, used through the command line.
 type installation struct {
 	t      *testing.T
 	dir    string
 	bin    string
 	env    []string
 	docker *docker.Client
-	// network is a Docker network of its own: whatever is on it was launched by this installation.
+	// network is the installation's own Docker network: it launched every container on it.
 	network string
 }
 
@@ -88,7 +88,7 @@ func newTeam(t *testing.T) *installation {
 	return i
 }
 
-// prepare connects to the Docker engine, and names a network of the test's own.
+// prepare connects to the Docker engine and names the test's network.
 func prepare(t *testing.T) *installation {
 	t.Helper()
 	client, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
@@ -99,7 +99,7 @@ func prepare(t *testing.T) *installation {
 		rand.Text()[:8]}
 }
 
-// settings are those of the worker: which RKE2, and which network.
+// settings returns the worker's settings: its RKE2 release and its network.
 func (i *installation) settings() []string {
 	i.t.Helper()
 	env := []string{"SKYCTL_DOCKER_NETWORK=" + i.network, "SKYCTL_RKE2_SOURCE=" + mustEnv(i.t, "SKYCTL_TEST_RKE2")}
@@ -116,7 +116,7 @@ func (i *installation) show(name string) {
 	}
 }
 
-// deleteAll deletes the clusters that the test left.
+// deleteAll deletes the remaining clusters.
 func (i *installation) deleteAll() {
 	var list struct{ Items []api.Cluster }
 	if json.Unmarshal([]byte(i.try("get", "clusters", "-o", "json").stdout), &list) != nil {
@@ -159,7 +159,7 @@ func (i *installation) tryFor(limit time.Duration, args ...string) result {
 	return r
 }
 
-// run runs a command that has to succeed.
+// run runs a command that must succeed.
 func (i *installation) run(args ...string) result {
 	i.t.Helper()
 	r := i.try(args...)
@@ -176,7 +176,7 @@ func (i *installation) create(name string, more ...string) result {
 	return i.try(args...)
 }
 
-// cluster reads a cluster as the command line prints it.
+// cluster reads a cluster from the command line.
 func (i *installation) cluster(name string) api.Cluster {
 	i.t.Helper()
 	var c api.Cluster
@@ -186,7 +186,8 @@ func (i *installation) cluster(name string) api.Cluster {
 	return c
 }
 
-// await waits until a condition of a cluster holds. It fails if the cluster reaches a phase in which it never will.
+// await waits until a condition of a cluster holds. It fails if the cluster reaches a phase in which the condition can
+// never hold.
 func (i *installation) await(name, what string, holds func(api.Cluster) bool) api.Cluster {
 	i.t.Helper()
 	deadline := time.Now().Add(4 * time.Minute)
@@ -245,7 +246,7 @@ func (i *installation) killSkyd() {
 	eventually.Holds(i.t, "skyd is dead", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
-// pause is the time between two looks at a condition.
+// pause is the time between two checks of a condition.
 func pause() { time.Sleep(100 * time.Millisecond) }
 
 func mustEnv(t *testing.T, name string) string {

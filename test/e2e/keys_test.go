@@ -13,12 +13,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// store is the installation's own, secrets included.
+// store opens the installation's store, with its secrets.
 func (i *installation) store() *store.Store {
 	i.t.Helper()
 	cfg, err := config.Load(nil, func(name string) string {
 		value := ""
-		for _, entry := range i.env { // the last one counts
+		for _, entry := range i.env { // the last value counts
 			if v, ok := strings.CutPrefix(entry, name+"="); ok {
 				value = v
 			}
@@ -40,9 +40,9 @@ func (i *installation) store() *store.Store {
 	return s
 }
 
-// TestALostSSHKeyIsReplacedByPods needs what no simulated machine has: a kubelet and a container runtime that run a pod
-// with the machine's own shell.
-func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
+// TestPodsReplaceALostSSHKey needs what simulated machines lack: a kubelet and a container runtime that run a pod with
+// the machine's shell.
+func TestPodsReplaceALostSSHKey(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("keyless", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -58,7 +58,7 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	i.await("keyless", "given a new key", func(c api.Cluster) bool {
+	i.await("keyless", "with a new key", func(c api.Cluster) bool {
 		done := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			if r.Action.Kind == api.ActionRestoreKeys && r.Error != "" {
 				t.Fatalf("the keys were not restored: %s", r.Error)
@@ -76,13 +76,13 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 		"name"); strings.TrimSpace(left) != "" {
 		t.Errorf("pods are left:\n%s", left)
 	}
-	// The new key and token serve: a worker is replaced with them.
+	// The new key and token work: a worker is replaced with them.
 	worker := i.cluster("keyless").Status.Machines[1]
 	if err := i.docker.ContainerRemove(t.Context(), worker.Name,
 		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
 	}
-	i.await("keyless", "whole again", func(c api.Cluster) bool {
+	i.await("keyless", "repaired", func(c api.Cluster) bool {
 		m := c.Status.Machines[1]
 		return m.Incarnation != worker.Incarnation && m.State == api.MachineReady
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// rule adds a rule to a host's firewall, as soon as it is there.
+// rule adds a rule to a host's firewall, as soon as the host exists.
 func (i *installation) rule(host string, args ...string) {
 	i.t.Helper()
 	eventually.Holds(i.t, host+" has its rule", func() bool {
@@ -20,7 +20,7 @@ func (i *installation) rule(host string, args ...string) {
 	})
 }
 
-func TestAPortThatRejectsAWorkerEndsTheCreateEarly(t *testing.T) {
+func TestRejectedWorkerPortEndsTheCreateEarly(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("closed", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -37,7 +37,7 @@ func TestAPortThatRejectsAWorkerEndsTheCreateEarly(t *testing.T) {
 	}
 }
 
-// deadProxy is a listener that takes note of who asks it, and lets nobody through.
+// deadProxy is a proxy that records requests and forwards none.
 func deadProxy(t *testing.T) (address string, asked func() string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,7 +72,7 @@ func deadProxy(t *testing.T) (address string, asked func() string) {
 	}
 }
 
-func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
+func TestProxyIsNotUsedForTheClustersMachines(t *testing.T) {
 	i := newWatched(t)
 	proxy, asked := deadProxy(t)
 	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy,
@@ -91,15 +91,15 @@ func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
 	i.inSync()
 	if _, err := i.onHost("sky-kept-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16",
 		"/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
-		t.Errorf("RKE2 on a worker was not told what the machine's proxy is not for: %v", err)
+		t.Errorf("RKE2 on a worker has no list of addresses without the proxy: %v", err)
 	}
 	if line := asked(); line != "" {
-		t.Errorf("the proxy was asked for %q", line)
+		t.Errorf("the proxy was used for %q", line)
 	}
 	i.apiOutOfReach()
 }
 
-// apiOutOfReach closes the way to the API of a head that is well, for longer than one may be not well.
+// apiOutOfReach blocks the API of a healthy head for longer than an unhealthy head is tolerated.
 func (i *installation) apiOutOfReach() {
 	i.t.Helper()
 	run := func() string {
@@ -116,7 +116,7 @@ func (i *installation) apiOutOfReach() {
 	}
 	closed := []string{"-s", strings.TrimSpace(gateway), "-p", "tcp", "--dport", "6443", "-j", "REJECT"}
 	i.rule("sky-kept-0", closed...)
-	i.await("kept", "out of reach for longer than a server may be not well", func(c api.Cluster) bool {
+	i.await("kept", "unreachable for longer than an unhealthy head is tolerated", func(c api.Cluster) bool {
 		for _, d := range c.Status.Drift {
 			if d.Reason == api.DriftAPIUnreachable && time.Since(d.Since) > 30*time.Second {
 				return true
@@ -129,9 +129,9 @@ func (i *installation) apiOutOfReach() {
 	}
 	c := i.inSync()
 	if len(c.Status.Repairs) > 0 {
-		i.t.Errorf("nothing was wrong, and yet: %+v", c.Status.Repairs)
+		i.t.Errorf("a healthy cluster was repaired: %+v", c.Status.Repairs)
 	}
 	if after := run(); after != before {
-		i.t.Error("the server of a head that was well was restarted")
+		i.t.Error("the server of a healthy head was restarted")
 	}
 }

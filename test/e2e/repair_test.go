@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// newWatched is an installation that sweeps often and is not patient, so that a test need not be.
+// newWatched creates an installation with frequent sweeps and short delays.
 func newWatched(t *testing.T) *installation {
 	t.Helper()
 	i := newInstallation(t)
@@ -26,13 +26,13 @@ func newWatched(t *testing.T) *installation {
 	return i
 }
 
-func TestAClusterIsKeptAsItWasAskedFor(t *testing.T) {
+func TestDriftIsRepaired(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("kept", "--num_nodes", "3", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	// Each kind of repair is asked for once on a place, as the second one waits for some minutes; where not, in a
-	// hurry.
+	// Each kind of repair is used once per machine, because the second one is delayed by minutes; otherwise the test
+	// calls hurry.
 	for _, row := range []struct {
 		drift string
 		run   func(*testing.T, *installation)
@@ -53,10 +53,10 @@ func TestAClusterIsKeptAsItWasAskedFor(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	t.Logf("what happened:\n%s", i.run("get", "events", "kept").stdout)
+	t.Logf("events:\n%s", i.run("get", "events", "kept").stdout)
 }
 
-// inSync waits until the cluster is what was asked for, and checks that against the engine and the API.
+// inSync waits until the cluster is in sync, and checks that with the Docker engine and the API.
 func (i *installation) inSync() api.Cluster {
 	i.t.Helper()
 	c := i.await("kept", "in sync", func(c api.Cluster) bool {
@@ -84,14 +84,14 @@ func (i *installation) inSync() api.Cluster {
 	return c
 }
 
-// repaired waits until an action on a place has ended well, after the cluster was as before says.
+// repaired waits until an action on a machine has succeeded that is not in before.
 func (i *installation) repaired(before api.Cluster, kind api.ActionKind, index int) api.Cluster {
 	i.t.Helper()
 	known := map[string]bool{}
 	for _, r := range before.Status.Repairs {
 		known[r.ID] = true
 	}
-	i.await("kept", fmt.Sprintf("repaired by %s of place %d", kind, index), func(c api.Cluster) bool {
+	i.await("kept", fmt.Sprintf("repaired by %s of machine %d", kind, index), func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			return !known[r.ID] && r.Action.Kind == kind && r.Action.Index == index && !r.Ended.IsZero() &&
 				r.Error == ""
@@ -100,7 +100,7 @@ func (i *installation) repaired(before api.Cluster, kind api.ActionKind, index i
 	return i.inSync()
 }
 
-// hurry asks for a repair now, whatever was tried before on that place.
+// hurry requests a repair now, without back-off.
 func (i *installation) hurry() { i.run("reconcile", "kept") }
 
 func (i *installation) sh(host, script string) string {
@@ -121,7 +121,7 @@ func kubeconfigRemoved(t *testing.T, i *installation) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Holds(t, "the kubeconfig is there again", func() bool {
+	eventually.Holds(t, "the kubeconfig is restored", func() bool {
 		now, err := os.ReadFile(path)
 		return err == nil && bytes.Equal(now, before)
 	})
@@ -142,18 +142,18 @@ func workerLost(t *testing.T, i *installation) {
 	}
 	after := i.repaired(before, api.ActionReplace, 2)
 	if was, is := before.Status.Machines[2].Incarnation, after.Status.Machines[2].Incarnation; was == is {
-		t.Errorf("place 2 still has incarnation %s", is)
+		t.Errorf("machine 2 still has incarnation %s", is)
 	}
 	if secrets := i.kubectl("kept", "get", "secrets", "-n", "kube-system"); strings.Contains(secrets,
 		before.Status.Machines[2].NodeName) {
-		t.Errorf("the lost Node's secret is still there:\n%s", secrets)
+		t.Errorf("the lost Node's secret still exists:\n%s", secrets)
 	}
 }
 
 func nodeDeleted(_ *testing.T, i *installation) {
 	before := i.inSync()
 	i.kubectl("kept", "delete", "node", before.Status.Machines[1].NodeName)
-	i.await("kept", "seen to have lost a Node", func(c api.Cluster) bool {
+	i.await("kept", "reported to lack a Node", func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftNodeMissing })
 	})
 	i.hurry()
@@ -168,7 +168,7 @@ func machineStopped(t *testing.T, i *installation) {
 	after := i.repaired(before, api.ActionStartMachine, 2)
 	if was, is := before.Status.Machines[2], after.Status.Machines[2]; was.Incarnation != is.Incarnation ||
 		was.Address != is.Address {
-		t.Errorf("place 2 was %s at %s and is %s at %s", was.Incarnation, was.Address, is.Incarnation, is.Address)
+		t.Errorf("machine 2 was %s at %s and is %s at %s", was.Incarnation, was.Address, is.Incarnation, is.Address)
 	}
 }
 
@@ -183,9 +183,8 @@ func machineTooMany(t *testing.T, i *installation) {
 	i.repaired(before, api.ActionTerminate, 7)
 }
 
-// TestACopyOfTheServerIsLeftAlone holds a cluster against docker commit and docker run, which copy a machine's labels
-// with it.
-func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
+// TestCopyOfTheHeadIsNotChanged uses docker commit and docker run, which also copy a machine's labels.
+func TestCopyOfTheHeadIsNotChanged(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("pc", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -199,7 +198,7 @@ func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 	runs := func(what, id string) {
 		t.Helper()
 		if got, err := i.docker.ContainerInspect(context.Background(), id); err != nil || !got.State.Running {
-			t.Errorf("%s does not run: %v", what, err)
+			t.Errorf("%s is not running: %v", what, err)
 		}
 	}
 
@@ -208,7 +207,7 @@ func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 			func(d api.Drift) bool { return d.Machine == backup && d.Reason == api.DriftMachineConflict })
 	}
 	i.await("pc", "in conflict about the copy", told)
-	for range 2 { // asked for, a repair ends nothing either
+	for range 2 { // a requested repair terminates nothing either
 		i.try("reconcile", "pc", "--wait", "--timeout", "20s")
 	}
 	if c := i.cluster("pc"); !told(c) || c.Status.Phase != api.PhaseReady || len(c.Status.Repairs) > 0 {
@@ -220,10 +219,10 @@ func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 
 	r := i.run("delete", "cluster", "pc", "--yes", "--wait")
 	if !strings.Contains(r.stderr, backup) {
-		t.Errorf("the delete does not name the copy that it leaves: %s%s", r.stdout, r.stderr)
+		t.Errorf("the delete does not name the remaining copy: %s%s", r.stdout, r.stderr)
 	}
 	if _, err := i.docker.ContainerInspect(context.Background(), server); err == nil {
-		t.Error("the server is left after the delete")
+		t.Error("the head still exists after the delete")
 	}
 	if r := i.run("get", "orphans"); !strings.Contains(r.stdout, "skyctl delete orphans "+backup) {
 		t.Errorf("orphans:\n%s", r.stdout)
@@ -232,7 +231,7 @@ func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 	runs("the copy that nobody named", backup)
 	i.run("delete", "orphans", backup, "--yes")
 	if _, err := i.docker.ContainerInspect(context.Background(), backup); err == nil {
-		t.Error("the copy is left, though it was named")
+		t.Error("the copy still exists, although it was named")
 	}
 }
 
@@ -243,7 +242,7 @@ func (i *installation) dockerRun(args ...string) {
 	}
 }
 
-// plant starts a container that looks like a machine.
+// plant starts a container with the labels of a machine.
 func (i *installation) plant(name, image string, labels, but map[string]string) {
 	i.t.Helper()
 	args := []string{"run", "--detach", "--name", name, "--network", i.network, "--entrypoint", "sleep"}
@@ -264,7 +263,7 @@ func workerCutOff(t *testing.T, i *installation) {
 		"tcp --dport $p -j DROP; done")
 	after := i.repaired(before, api.ActionReplace, 1)
 	if was, is := before.Status.Machines[1].Incarnation, after.Status.Machines[1].Incarnation; was == is {
-		t.Errorf("place 1 still has incarnation %s", is)
+		t.Errorf("machine 1 still has incarnation %s", is)
 	}
 }
 
@@ -278,9 +277,9 @@ func paused(t *testing.T, i *installation) {
 	before := i.inSync()
 	i.run("pause", "reconcile", "kept")
 	i.sh("sky-kept-2", "systemctl stop rke2-agent")
-	i.await("kept", "seen to drift", func(c api.Cluster) bool { return len(c.Status.Drift) > 0 })
+	i.await("kept", "in drift", func(c api.Cluster) bool { return len(c.Status.Drift) > 0 })
 	if out := i.run("get", "clusters").stdout; !strings.Contains(out, "drifted") || !strings.Contains(out, "paused") {
-		t.Errorf("get clusters does not say so:\n%s", out)
+		t.Errorf("get clusters does not show the drift:\n%s", out)
 	}
 	if n := len(i.cluster("kept").Status.Repairs); n != len(before.Status.Repairs) {
 		t.Errorf("%d repairs, %d before it was paused", n, len(before.Status.Repairs))
@@ -299,7 +298,7 @@ func headLost(t *testing.T, i *installation) {
 	c := i.await("kept", "in ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
 	if f := c.Status.Failure; f == nil || f.Reason != string(api.DriftHeadLost) ||
 		!strings.Contains(f.Message, "delete") {
-		t.Errorf("it does not say what to do: %+v", c.Status.Failure)
+		t.Errorf("the failure does not say what to do: %+v", c.Status.Failure)
 	}
 	if n := len(i.hosts("kept")); n != 2 {
 		t.Errorf("%d hosts, want the two workers", n)

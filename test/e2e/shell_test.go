@@ -10,18 +10,18 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// greets is what a person may have in .bashrc, and worse: it prints on both streams before and after every command,
-// traces, and has an exit status of its own.
+// greets is a bad .bashrc: it prints on both streams before and after every command, traces, and changes the exit
+// status.
 const greets = `echo hi; echo hi >&2
 printf 'arch=sparc cpus=none send'
 trap 'echo bye; echo bye >&2; exit 9' EXIT
 umask 077; set -x
 `
 
-// mute is a .bashrc with which no command runs.
+// mute is a .bashrc that prevents every command.
 const mute = "echo 'maintenance until noon'; exit 0\n"
 
-// bashrc gives the login user of a host, whose shell is bash, that startup file.
+// bashrc writes the startup file of a host's login user, whose shell is bash.
 func (i *installation) bashrc(host, text string) error {
 	_, err := i.onHost(host, "sh", "-c", fmt.Sprintf("printf %%s %s >/home/sky/.bashrc", quoted(text)))
 	return err
@@ -29,13 +29,13 @@ func (i *installation) bashrc(host, text string) error {
 
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-func TestALoginShellThatPrintsIsNoHindrance(t *testing.T) {
+func TestLoginShellThatPrintsDoesNoHarm(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("noisy", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
 	for _, host := range []string{"sky-noisy-0", "sky-noisy-1"} {
-		eventually.Holds(t, host+" is there", func() bool { return i.bashrc(host, greets) == nil })
+		eventually.Holds(t, host+" exists", func() bool { return i.bashrc(host, greets) == nil })
 	}
 	c := i.awaitReady("noisy")
 	if n := strings.Count(i.kubectl("noisy", "get", "nodes", "--no-headers"), " Ready "); n != 2 {
@@ -44,10 +44,10 @@ func TestALoginShellThatPrintsIsNoHindrance(t *testing.T) {
 	for _, m := range c.Status.Machines {
 		if mode, err := i.onHost(m.Name, "stat", "-c", "%a", "/etc/rancher/rke2"); err != nil ||
 			strings.TrimSpace(mode) != "755" {
-			t.Errorf("the shell's umask was taken over on %s: %s, %v", m.Name, mode, err)
+			t.Errorf("the shell's umask applies on %s: %s, %v", m.Name, mode, err)
 		}
 	}
-	// And the one that runs no command is quoted, once there is something to be done there.
+	// A shell that runs no command is quoted once a repair needs it.
 	if err := i.bashrc("sky-noisy-1", mute); err != nil {
 		t.Fatal(err)
 	}

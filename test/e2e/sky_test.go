@@ -20,8 +20,8 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-// skyWorld is an installation whose machines come from a real SkyPilot API server, which skyd starts. The cloud behind
-// that is the test's: SkyPilot's own AWS code against an API server of AWS, whose instances are Docker hosts.
+// skyWorld is an installation whose machines come from a real SkyPilot API server, which skyd starts. Its cloud is the
+// test's: SkyPilot's own AWS code with a fake AWS API server, whose instances are Docker hosts.
 type skyWorld struct {
 	*installation
 	env *skytest.Env
@@ -34,7 +34,7 @@ func newSky(t *testing.T) *skyWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // after the clusters are deleted
+	t.Cleanup(func() { // runs after the clusters are deleted
 		if t.Failed() {
 			t.Logf("the AWS API server's log:\n%s", lastOf(env.ReadLog("aws")))
 		}
@@ -43,7 +43,7 @@ func newSky(t *testing.T) *skyWorld {
 		}
 	})
 	i := newInstallation(t)
-	for _, v := range env.EnvVars() { // those of the clouds; SKYPILOT_… would point at a server of somebody else's
+	for _, v := range env.EnvVars() { // those of the clouds; SKYPILOT_… would point at another server
 		if !strings.HasPrefix(v, "SKYPILOT_") {
 			i.env = append(i.env, v)
 		}
@@ -62,7 +62,7 @@ func newSky(t *testing.T) *skyWorld {
 
 func lastOf(log string) string { return log[max(0, len(log)-4000):] }
 
-// part is a part of a test that shares the installation with others.
+// part is a part of a test; all parts share the installation.
 func (w *skyWorld) part(t *testing.T, name string, test func(t *testing.T)) {
 	t.Run(name, func(part *testing.T) {
 		w.t = part
@@ -77,11 +77,11 @@ func (w *skyWorld) fault(t *testing.T, f skytest.Fault) *skytest.ActiveFault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = a.Clear() }) // a test may have cleared it itself
+	t.Cleanup(func() { _ = a.Clear() }) // the test may have cleared it
 	return a
 }
 
-// instances are those of a cluster that AWS has ever had.
+// instances returns all instances that a cluster has had on AWS.
 func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
 	t.Helper()
 	all, err := w.env.AWS.ListInstances(context.WithoutCancel(t.Context()))
@@ -91,8 +91,8 @@ func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
 	return slices.DeleteFunc(all, func(i skytest.Instance) bool { return i.Tags[cloud.LabelCluster] != cluster })
 }
 
-// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine. It returns what
-// the command said.
+// delete deletes a cluster and checks that nothing remains in the account, nor any machine. It returns the command's
+// output.
 func (w *skyWorld) delete(t *testing.T, cluster string) string {
 	t.Helper()
 	r := w.tryFor(10*time.Minute, "delete", "cluster", cluster, "--yes", "--wait")
@@ -111,7 +111,7 @@ func (w *skyWorld) holdEmpty(t *testing.T) {
 	}
 	hosts, err := w.env.ListMachines(t.Context())
 	if err != nil || len(hosts) > 0 {
-		t.Errorf("there is still %+v, %v", hosts, err)
+		t.Errorf("hosts remain: %+v, %v", hosts, err)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestClustersOnAWSThroughSkyPilot(t *testing.T) {
 	w.part(t, "a launch whose SkyPilot server is killed gives one machine", w.killedServer)
 }
 
-// refusals are bad input that only the cloud can tell: one clear error each, with exit code 2.
+// refusals are invalid requests that only the cloud can detect: one clear error each, with exit code 2.
 func (w *skyWorld) refusals(t *testing.T) {
 	for _, test := range []struct {
 		args string
@@ -147,7 +147,7 @@ func (w *skyWorld) refusals(t *testing.T) {
 		}
 		for _, words := range test.says {
 			if !strings.Contains(r.stderr, words) {
-				t.Errorf("%s: it does not say %q:\n%s", test.args, words, r.stderr)
+				t.Errorf("%s: stderr does not show %q:\n%s", test.args, words, r.stderr)
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func (w *skyWorld) refusals(t *testing.T) {
 	w.holdEmpty(t)
 }
 
-// failover: three nodes, with labels and a port, where the first choice has nothing to give.
+// failover creates three nodes, with labels and a port, when the first placement has no capacity.
 func (w *skyWorld) failover(t *testing.T) {
 	var plan operation.PlanResult
 	asked := w.run("create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
@@ -176,7 +176,7 @@ func (w *skyWorld) failover(t *testing.T) {
 		t.Fatalf("create: exit %d\n%s%s%s", r.code, r.stdout, r.stderr, w.try("describe", "cluster", "aws").stdout)
 	}
 	if full.CountRequests() == 0 {
-		t.Error("the region without capacity was not asked, which is the cheapest")
+		t.Error("the cheapest region, which has no capacity, was not tried")
 	}
 	if n := strings.Count(w.kubectl("aws", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
 		t.Errorf("%d nodes Ready, want 3", n)
@@ -197,18 +197,18 @@ func (w *skyWorld) failover(t *testing.T) {
 			"get -o wide": {"us-west-2", "$0.27"},
 		}[what] {
 			if !strings.Contains(said, words) {
-				t.Errorf("%s does not say %q:\n%s", what, words, said)
+				t.Errorf("%s does not show %q:\n%s", what, words, said)
 			}
 		}
 	}
 	w.holdInstances(t, c)
 	w.holdGroup(t, c)
 	if said := w.delete(t, "aws"); !strings.Contains(said, "It has cost $") {
-		t.Errorf("delete does not say what the cluster has cost: %s", said)
+		t.Errorf("delete does not print the cluster's cost: %s", said)
 	}
 }
 
-// holdInstances holds what AWS shows of a cluster's machines to what it should be.
+// holdInstances checks a cluster's machines as AWS shows them.
 func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 	t.Helper()
 	uid, running := c.Metadata.UID, 0
@@ -219,14 +219,14 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 		running++
 		if m.Tags[cloud.LabelClusterUID] != uid || m.Tags[cloud.LabelInstallation] == "" ||
 			m.Tags[cloud.LabelIndex] == "" || m.Tags[cloud.LabelIncarnation] == "" {
-			t.Errorf("instance %s can't be told to be ours: %v", m.ID, m.Tags)
+			t.Errorf("instance %s lacks our labels: %v", m.ID, m.Tags)
 		}
 		if m.Tags["team"] != "ml" || m.Tags["example.com/Owner"] != "Ann" || m.Tags["skypilot-user"] == "eve" {
-			t.Errorf("instance %s has not just the labels that AWS takes: %v", m.ID, m.Tags)
+			t.Errorf("instance %s has labels that AWS does not allow: %v", m.ID, m.Tags)
 		}
 		if m.Region != c.Status.Placement.Region || !strings.HasPrefix(m.Zone, m.Region) ||
 			m.Type != c.Status.Placement.InstanceType || m.Lifecycle != "" {
-			t.Errorf("instance %+v is not as the placement %+v", m, c.Status.Placement)
+			t.Errorf("instance %+v does not match the placement %+v", m, c.Status.Placement)
 		}
 		if m.Profile != "" || m.MetadataToken != "required" {
 			t.Errorf("instance %s: profile %q, metadata tokens %q", m.ID, m.Profile, m.MetadataToken)
@@ -235,7 +235,7 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 			t.Errorf("instance %s is in the groups %+v", m.ID, m.Groups)
 		}
 		if ends, err := w.env.AWS.ReadShutdownBehavior(t.Context(), m); err != nil || ends != "terminate" {
-			t.Errorf("instance %s at shutdown: %q, %v; it would go on billing", m.ID, ends, err)
+			t.Errorf("instance %s at shutdown: %q, %v; it would keep costing money", m.ID, ends, err)
 		}
 	}
 	if running != 3 {
@@ -243,8 +243,8 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 	}
 }
 
-// holdGroup: all machines are in one group of the cluster's own. Its members reach each other; the world reaches SSH,
-// the Kubernetes API and the ports that were asked for, and nothing else.
+// holdGroup checks that all machines are in one group of the cluster. Its members reach each other; the internet
+// reaches only SSH, the Kubernetes API and the requested ports.
 func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 	t.Helper()
 	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
@@ -259,7 +259,7 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 	}
 	for _, g := range groups {
 		if !strings.HasPrefix(g.Name, "skyctl-") {
-			t.Errorf("SkyPilot made a group of its own: %+v", g)
+			t.Errorf("SkyPilot created its own group: %+v", g)
 		}
 	}
 	var rules []string
@@ -279,7 +279,7 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 	want := []string{"all from members", "tcp 22-22 from 0.0.0.0/0", "tcp 30080-30080 from 0.0.0.0/0",
 		"tcp 6443-6443 from 0.0.0.0/0"}
 	if rules = slices.Compact(rules); !slices.Equal(rules, want) {
-		t.Errorf("the group lets in %q, want %q", rules, want)
+		t.Errorf("the group allows %q, want %q", rules, want)
 	}
 }
 
@@ -297,7 +297,7 @@ func (w *skyWorld) noQuota(t *testing.T) {
 	}
 	if said := w.run("describe", "cluster", "poor").stdout; !strings.Contains(said, "Quota") ||
 		!strings.Contains(said, "VcpuLimitExceeded") {
-		t.Errorf("describe does not say why:\n%s", said)
+		t.Errorf("describe does not show the reason:\n%s", said)
 	}
 	if err := none.Clear(); err != nil {
 		t.Fatal(err)
@@ -305,26 +305,26 @@ func (w *skyWorld) noQuota(t *testing.T) {
 	w.delete(t, "poor")
 }
 
-// hanging asks for a cluster of one machine, and returns once AWS has made that and its answer is held back.
+// hanging creates a cluster of one machine, and returns once AWS has created it and holds back its answer.
 func (w *skyWorld) hanging(t *testing.T, name string) *skytest.ActiveFault {
 	t.Helper()
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
 		Cluster: "sky-" + name + "-0-*"})
 	w.run("create", "cluster", name, "--provision", "--cloud", "aws", "--cpus", "2+")
-	eventually.Holds(t, "AWS has made the machine", func() bool {
+	eventually.Holds(t, "AWS has created the machine", func() bool {
 		return hang.CountRequests() > 0 && len(w.instances(t, name)) == 1
 	})
 	return hang
 }
 
-// holdOne sees that the launch ends with the machine that AWS had made.
+// holdOne checks that the launch ends with the machine that AWS had created.
 func (w *skyWorld) holdOne(t *testing.T, name string) {
 	t.Helper()
 	made := w.instances(t, name)
 	c := w.await(name, "up", machinesAt(1, api.MachineUp, api.MachinePrepared, api.MachineReady))
 	if after := w.instances(t, name); len(after) != 1 || after[0].ID != made[0].ID ||
 		c.Status.Machines[0].CloudID != made[0].ID || len(c.Status.Attempts) > 0 {
-		t.Errorf("AWS has had %+v, want just %s; the cluster has %+v", after, made[0].ID, c.Status.Machines)
+		t.Errorf("AWS has had %+v, want only %s; the cluster has %+v", after, made[0].ID, c.Status.Machines)
 	}
 	w.delete(t, name)
 }

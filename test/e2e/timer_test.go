@@ -7,13 +7,13 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// timer says whether a host has a timer that is running.
+// timer reports whether a timer is running on a host.
 func (i *installation) timer(host, unit string) bool {
 	_, err := i.onHost(host, "systemctl", "is-active", "--quiet", unit+".timer")
 	return err == nil
 }
 
-func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsReady(t *testing.T) {
+func TestPowerOffTimerRunsUntilTheClusterIsReady(t *testing.T) {
 	i := newSky(t)
 	r := i.try("create", "cluster", "timed", "--provision", "--cloud", "aws", "--cpus", "2+")
 	if r.code != 0 {
@@ -32,12 +32,12 @@ func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsRead
 		}
 		return host != ""
 	})
-	eventually.Holds(t, "the first boot, or who has reached the machine since, has set a timer", func() bool {
+	eventually.Holds(t, "the first boot, or skyd, has started a timer", func() bool {
 		return i.timer(host, poweroff.BootUnitName) || i.timer(host, poweroff.UnitName)
 	})
 	c := i.awaitReady("timed")
 	if c.Status.Placement.PricePerMachine <= 0 {
-		t.Fatal("the machine is free: this test shows nothing")
+		t.Fatal("the machine costs nothing: this test proves nothing")
 	}
 	for _, unit := range []string{poweroff.BootUnitName, poweroff.UnitName} {
 		if i.timer(host, unit) {

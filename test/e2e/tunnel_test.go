@@ -16,8 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// closeAPI keeps this machine from the port of a head's Kubernetes API, as a cloud's firewall does, as soon as the head
-// is there.
+// closeAPI closes a head's Kubernetes API to this computer, as a cloud's firewall does, as soon as the head exists.
 func (i *installation) closeAPI(cluster string) {
 	i.t.Helper()
 	head := api.MachineName(cluster, 0)
@@ -29,7 +28,7 @@ func (i *installation) closeAPI(cluster string) {
 	})
 }
 
-// checkClosed makes sure that only a tunnel can have led to the API.
+// checkClosed checks that the API is only reachable through a tunnel.
 func (i *installation) checkClosed(c api.Cluster) {
 	i.t.Helper()
 	for _, m := range c.Status.Machines {
@@ -39,12 +38,12 @@ func (i *installation) checkClosed(c api.Cluster) {
 		conn, err := net.DialTimeout("tcp", net.JoinHostPort(m.Address, "6443"), 5*time.Second)
 		if err == nil {
 			conn.Close()
-			i.t.Errorf("%s:6443 is open to this machine: this test shows nothing", m.Address)
+			i.t.Errorf("%s:6443 is open to this computer: this test proves nothing", m.Address)
 		}
 	}
 }
 
-// ready says whether kubectl, with the kubeconfig that skyctl wrote, sees n Ready nodes.
+// ready reports whether kubectl, with the kubeconfig that skyctl wrote, shows n Ready nodes.
 func (i *installation) ready(cluster string, n int) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -54,7 +53,7 @@ func (i *installation) ready(cluster string, n int) bool {
 	return err == nil && strings.Count(string(out), " Ready ") == n
 }
 
-func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing.T) {
+func TestTunnelToAClosedAPIOutlivesSkyd(t *testing.T) {
 	i := newInstallation(t)
 	if r := i.create("behind", "--num_nodes", "2", "--api_access", "tunnel"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -67,19 +66,19 @@ func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing
 		t.Errorf("endpoint %s, port %d", c.Status.Endpoint, c.Status.TunnelPort)
 	}
 	if !i.ready("behind", 2) {
-		t.Errorf("kubectl does not see two Ready nodes:\n%s", i.kubectl("behind", "get", "nodes"))
+		t.Errorf("kubectl does not show two Ready nodes:\n%s", i.kubectl("behind", "get", "nodes"))
 	}
 	i.checkPrivate("behind")
 
 	i.killSkyd()
 	if i.ready("behind", 2) {
-		t.Error("kubectl reaches the API although nobody keeps the tunnel")
+		t.Error("kubectl reaches the API without a tunnel")
 	}
 	i.run("server", "start")
 	eventually.Holds(t, "kubectl works again", func() bool { return i.ready("behind", 2) })
 
 	if out, err := i.onHost("sky-behind-0", "pkill", "-f", `sshd: .*(@|\[priv\])`); err != nil {
-		t.Fatalf("end the sessions of sshd: %v\n%s", err, out)
+		t.Fatalf("kill the sessions of sshd: %v\n%s", err, out)
 	}
 	eventually.Holds(t, "kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
 
@@ -91,13 +90,13 @@ func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing
 	}
 }
 
-func TestATeamReachesAClosedAPIThroughATunnelOfEachPersonsOwn(t *testing.T) {
+func TestTeamMembersReachAClosedAPIThroughTheirOwnTunnels(t *testing.T) {
 	i := newTeam(t)
 	if r := i.create("behind", "--api_access", "tunnel"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
 	i.closeAPI("behind")
-	c := i.awaitReady("behind") // the worker has no port to go through
+	c := i.awaitReady("behind") // the worker needs no local port
 	i.checkClosed(c)
 
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-func TestAConditionIsTriedUntilItHolds(t *testing.T) {
+func TestConditionIsPolledUntilItHolds(t *testing.T) {
 	tries := 0
 	eventually.Holds(t, "the third try", func() bool { tries++; return tries == 3 })
 	eventually.Succeeds(t, "the fifth try", func() error {
@@ -22,7 +22,7 @@ func TestAConditionIsTriedUntilItHolds(t *testing.T) {
 	}
 }
 
-func TestAConditionThatNeverHoldsFailsTheTest(t *testing.T) {
+func TestConditionThatNeverHoldsFailsTheTest(t *testing.T) {
 	failed := &fakeTest{TB: t}
 	done := make(chan struct{})
 	go func() {

@@ -20,7 +20,7 @@ func load(t *testing.T, env ...string) *types.Project {
 	return p
 }
 
-func TestEveryServiceIsWaitedForUntilItIsWellOrDone(t *testing.T) {
+func TestServicesAwaitTheirDependencies(t *testing.T) {
 	p := load(t)
 	awaited := map[string]string{}
 	for _, s := range p.Services {
@@ -52,7 +52,7 @@ func TestEveryServiceIsWaitedForUntilItIsWellOrDone(t *testing.T) {
 
 var exact = regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
 
-func TestImagesArePinnedToTheVersionsThatTheTestsRun(t *testing.T) {
+func TestImagesArePinnedToTheTestedVersions(t *testing.T) {
 	root, err := RepositoryRoot()
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func read(t *testing.T, elem ...string) string {
 	return string(data)
 }
 
-func TestNothingListensBeyondLoopbackUnlessAsked(t *testing.T) {
+func TestServicesListenOnLoopbackByDefault(t *testing.T) {
 	published := func(p *types.Project) map[string]string {
 		at := map[string]string{}
 		for _, s := range p.Services {
@@ -134,7 +134,7 @@ func TestNothingListensBeyondLoopbackUnlessAsked(t *testing.T) {
 	}
 }
 
-func TestEtcdSharesANetworkWithTheWorkerAlone(t *testing.T) {
+func TestEtcdSharesANetworkWithTheWorkerOnly(t *testing.T) {
 	p := load(t)
 	var near []string
 	for _, s := range p.Services {
@@ -156,7 +156,7 @@ func TestEtcdSharesANetworkWithTheWorkerAlone(t *testing.T) {
 	}
 }
 
-func TestTheFileHoldsNoSecret(t *testing.T) {
+func TestComposeFileHoldsNoSecret(t *testing.T) {
 	p := load(t)
 	secret := regexp.MustCompile(`(?i)passw|pwd|secret|token`)
 	for _, s := range p.Services {
@@ -173,7 +173,7 @@ func TestTheFileHoldsNoSecret(t *testing.T) {
 	}
 }
 
-func TestServicesHaveTheirOwnCertificatesAndNoPrivileges(t *testing.T) {
+func TestServicesHaveOwnCertificatesAndNoPrivileges(t *testing.T) {
 	p := load(t)
 	given := map[string]string{} // directory of skyd team certificates → volume
 	for _, v := range p.Services["certificates"].Volumes {

@@ -48,7 +48,7 @@ func plan(t *testing.T) error {
 	return nil
 }
 
-func TestTheWorkerGoesOnAfterEachServerWasKilled(t *testing.T) {
+func TestWorkerContinuesAfterEachServerIsKilled(t *testing.T) {
 	for _, service := range []string{"etcd", "temporal", "worker"} {
 		t.Run(service, func(t *testing.T) {
 			if err := stack.KillService(service); err != nil {
@@ -62,7 +62,7 @@ func TestTheWorkerGoesOnAfterEachServerWasKilled(t *testing.T) {
 	}
 }
 
-func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
+func TestEtcdBackupRestoresEverything(t *testing.T) {
 	dir := t.TempDir()
 	etcd := func(args ...string) {
 		t.Helper()

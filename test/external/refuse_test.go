@@ -56,7 +56,7 @@ func accepts(ctx context.Context, address string, c *tls.Config) error {
 	return err
 }
 
-func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
+func TestEveryServerRequiresACertificateOfTheTeam(t *testing.T) {
 	now := time.Now()
 	dir := t.TempDir()
 	other, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")},
@@ -98,7 +98,7 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	}
 }
 
-func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
+func TestPostgresAcceptsOnlyTemporalsCertificate(t *testing.T) {
 	of := func(dir string) string {
 		// psql runs as this user, who owns these files.
 		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key",
@@ -118,7 +118,7 @@ func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
 	}
 }
 
-func TestSkyctlWithoutACertificateSaysWhichServerRefusesIt(t *testing.T) {
+func TestSkyctlWithoutACertificateNamesTheServer(t *testing.T) {
 	var env []string
 	for _, e := range stack.SkyctlEnv() {
 		if !strings.Contains(e, "_TLS_CERT=") && !strings.Contains(e, "_TLS_KEY=") {
@@ -129,7 +129,7 @@ func TestSkyctlWithoutACertificateSaysWhichServerRefusesIt(t *testing.T) {
 	oneLine(t, code, stderr, "etcd", stack.EtcdEndpoint())
 }
 
-func TestTheWebUIShowsAndChangesNothing(t *testing.T) {
+func TestWebUIIsReadOnly(t *testing.T) {
 	url := stack.WebUIAddress() + "/api/v1/namespaces/skyctl/workflows"
 	resp, err := http.Get(url)
 	if err != nil {
@@ -164,7 +164,7 @@ func TestTheWebUIShowsAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsDownIsNamedInOneLine(t *testing.T) {
+func TestServerThatIsDownIsNamedInOneLine(t *testing.T) {
 	for _, c := range []struct {
 		service, name, where string
 		args                 []string
@@ -190,7 +190,7 @@ func TestAServerThatIsDownIsNamedInOneLine(t *testing.T) {
 	}
 }
 
-func TestTheWorkerWithoutAServerSaysWhichAndEnds(t *testing.T) {
+func TestWorkerWithoutAServerNamesItAndExits(t *testing.T) {
 	for service, where := range map[string]string{"etcd": stack.EtcdEndpoint(), "temporal": stack.TemporalAddress()} {
 		t.Run(service, func(t *testing.T) {
 			withoutService(t, service)

@@ -101,7 +101,7 @@ func temporal(t *testing.T) client.Client {
 	return c
 }
 
-func TestBothDatabasesHaveTheSchemaOfTheServer(t *testing.T) {
+func TestBothDatabasesHaveTheServersSchema(t *testing.T) {
 	for database, want := range map[string]string{
 		"temporal": postgresschema.Version, "temporal_visibility": postgresschema.VisibilityVersion,
 	} {
@@ -112,7 +112,7 @@ func TestBothDatabasesHaveTheSchemaOfTheServer(t *testing.T) {
 	}
 }
 
-func TestTheOneShotsMayRunAgain(t *testing.T) {
+func TestOneShotServicesCanRunAgain(t *testing.T) {
 	before, err := os.ReadFile(filepath.Join(stack.place.certificatesDir(), "etcd", "tls.crt"))
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestTheOneShotsMayRunAgain(t *testing.T) {
 	}
 }
 
-func TestTheNamespaceKeepsHistoryForAWeekAndKnowsTheSearchAttributes(t *testing.T) {
+func TestNamespaceHasItsRetentionAndSearchAttributes(t *testing.T) {
 	c := temporal(t)
 	ns, err := c.WorkflowService().DescribeNamespace(t.Context(),
 		&workflowservice.DescribeNamespaceRequest{Namespace: "skyctl"})
@@ -150,7 +150,7 @@ func TestTheNamespaceKeepsHistoryForAWeekAndKnowsTheSearchAttributes(t *testing.
 	}
 }
 
-func TestSkyctlWorksThroughTheWorkerByEnvironmentAlone(t *testing.T) {
+func TestSkyctlNeedsOnlyEnvironmentVariables(t *testing.T) {
 	code, stdout, stderr := skyctl(t, stack.SkyctlEnv(), "get", "clusters", "-o", "json")
 	if code != 0 {
 		t.Fatalf("get clusters: exit %d\n%s%s", code, stdout, stderr)
@@ -168,7 +168,7 @@ func TestSkyctlWorksThroughTheWorkerByEnvironmentAlone(t *testing.T) {
 	noDev(t, stack.StateDir())
 }
 
-func TestAMemberNeedsNothingButTheBundle(t *testing.T) {
+func TestMemberNeedsOnlyTheBundle(t *testing.T) {
 	var bundle bytes.Buffer
 	if err := stack.WriteMemberBundle(t.Context(), "ann", &bundle); err != nil {
 		t.Fatal(err)
@@ -207,9 +207,9 @@ func noDev(t *testing.T, stateDir string) {
 	}
 }
 
-func TestTheWorkerStartsNoServers(t *testing.T) { noDev(t, filepath.Join(stack.o.Dir, "skyd")) }
+func TestWorkerStartsNoServers(t *testing.T) { noDev(t, filepath.Join(stack.o.Dir, "skyd")) }
 
-func TestABundleServesAWorkerOnAnotherMachine(t *testing.T) {
+func TestBundleServesAWorkerOnAnotherMachine(t *testing.T) {
 	home := t.TempDir()
 	var bundle bytes.Buffer
 	if err := stack.WriteMemberBundle(t.Context(), "worker", &bundle); err != nil {

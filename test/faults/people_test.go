@@ -81,8 +81,8 @@ func (l *lane) either() {
 	}
 }
 
-// TestDriftInRandomOrderIsPutRight causes drift in random order.
-func TestDriftInRandomOrderIsPutRight(t *testing.T) {
+// TestRandomDriftIsRepaired causes drift in random order.
+func TestRandomDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	clusters, rounds := 2, 6
 	if *long {

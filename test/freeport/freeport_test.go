@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-func TestPortsAreFreeAndNeverGivenTwice(t *testing.T) {
+func TestPortsAreFreeAndNeverReturnedTwice(t *testing.T) {
 	seen := map[int]bool{}
 	for range 5 {
 		for _, port := range freeport.Get(t, 13) {
@@ -25,7 +25,7 @@ func TestPortsAreFreeAndNeverGivenTwice(t *testing.T) {
 	}
 }
 
-func TestAPortThatIsNotUsableIsNotGiven(t *testing.T) {
+func TestUnusablePortIsNotReturned(t *testing.T) {
 	port, err := freeport.FindWhere(func(port int) bool { return port%2 == 0 })
 	if err != nil || port%2 != 0 {
 		t.Errorf("got %d, %v", port, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func TestMachinesThatCameBackAtOtherAddressesAreFoundAgain(t *testing.T) {
+func TestMachinesAtNewAddressesAreFoundAgain(t *testing.T) {
 	for name, moved := range map[string][]int{"swapped": {0, 1}, "head": {0}, "worker": {2}, "round": {0, 1, 2}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

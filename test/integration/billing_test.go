@@ -37,7 +37,7 @@ func (w *world) armed(ref api.Ref) (timers, recorded int) {
 	return timers, recorded
 }
 
-func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
+func TestBilledMachinesHaveATimerUntilTheirClusterIsReady(t *testing.T) {
 	w := newWorld(t, dear("here"))
 	w.cloud.BreakUnit("sky-billing-1", "rke2-agent")
 	ref := w.create("billing", 2, client.CreateOptions{KeepOnFailure: true})
@@ -55,7 +55,7 @@ func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
 	w.keep("provision-billing", w.closed(ref.Name)[0])
 }
 
-func TestWhatMachinesHaveCostIsKnownAfterOthersTookTheirPlaces(t *testing.T) {
+func TestCostIncludesReplacedMachines(t *testing.T) {
 	w := newWorld(t, dear("here"), dear("there"))
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1",
 		Err: simcloud.NewRefusal(cloud.Capacity)})

@@ -60,7 +60,7 @@ func (w *world) orphans(terminate ...string) operation.OrphansResult {
 	return r
 }
 
-func TestACopyOfTheServerIsReportedAndEndsOnlyWhenItIsNamed(t *testing.T) {
+func TestCopyIsReportedAndTerminatedOnlyByName(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	ref := w.create("copied", 2, client.CreateOptions{})
@@ -99,7 +99,7 @@ func TestACopyOfTheServerIsReportedAndEndsOnlyWhenItIsNamed(t *testing.T) {
 	}
 }
 
-func TestAMachineThatWasRenamedIsTheSameStill(t *testing.T) {
+func TestRenamedMachineStaysInItsCluster(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("renamed", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -118,7 +118,7 @@ func TestAMachineThatWasRenamedIsTheSameStill(t *testing.T) {
 	}
 }
 
-func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
+func TestMachinesWithSwappedLabelsAreNotChanged(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("swapped", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
@@ -144,7 +144,7 @@ func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
+func TestRecordWithoutIDGetsTheMatchingMachinesID(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("older", 2, client.CreateOptions{})
 	want := w.awaitReady(ref).Status.Machines
@@ -180,9 +180,9 @@ func (w *world) conflictsOf() map[string]string {
 	return found
 }
 
-// TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone also begins with what the version before recorded of the
+// TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone also begins with what the version before recorded of the
 // original.
-func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
+func TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	ref := w.create("original", 1, client.CreateOptions{})
@@ -213,7 +213,7 @@ func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 	}
 }
 
-func TestAnOrphansConflictEndsWithItsCopyWhereItIsOnRecord(t *testing.T) {
+func TestRecordedOrphansConflictEndsWithItsCopy(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	ref := w.create("forgotten", 1, client.CreateOptions{})

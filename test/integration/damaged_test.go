@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
+func TestDamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 	for name, keep := range map[string]func(int) int{ // a cluster's name, and how much of its object is left
 		"cut-in-half": func(n int) int {
 			return n / 2
@@ -48,7 +48,7 @@ func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 	}
 }
 
-func TestWhatBelongsToNoClusterIsCollectedOnceNothingOfItRuns(t *testing.T) {
+func TestUnownedRecordsAreDeletedOnceNoMachineRuns(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
 	var ahead atomic.Int64

@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
+func TestDeleteTakesOverARunningCreateAndLeavesNothing(t *testing.T) {
 	for name, at := range map[string]simcloud.Fault{
 		"plan":   {Op: simcloud.OpPlan, Hang: true},
 		"submit": {Op: simcloud.OpSubmit, Machine: "sky-takeover-submit-1", Hang: true},
@@ -54,7 +54,7 @@ func summary(runs []run) []string {
 	return all
 }
 
-func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
+func TestDeleteRetriesTransientCloudErrors(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("stumble", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -68,7 +68,7 @@ func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
 	w.keep("delete-stumbling", w.closed(ref.Name)[0])
 }
 
-func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
+func TestFailedDeleteKeepsTheClusterAndItsReason(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("refused", 1, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -86,7 +86,7 @@ func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
 	w.nothingLeft(ref)
 }
 
-func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
+func TestPurgeRemovesAClusterWhoseCloudRefuses(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("purged", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -106,7 +106,7 @@ func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
 	}
 }
 
-func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
+func TestPurgeStopsTheCleanUpOfACreateOnAnUnreachableCloud(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-unreachable-0", "rke2-server")
 	hanging := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Hang: true})
@@ -120,7 +120,7 @@ func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 	}
 }
 
-func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
+func TestOperationContinuesAfterAServerOutage(t *testing.T) {
 	t.Parallel()
 	own, err := devserver.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
+func TestCreateReportsAnUnresponsiveReleaseSource(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("heldup", 1)
 	const source = "https://127.0.0.1:1/rke2"
@@ -34,7 +34,7 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestWhatHeldACreateUpIsTakenBackOnceItBegins(t *testing.T) {
+func TestHeldUpConditionEndsOnceTheCreateStarts(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("heldupno", 1)
 	good := w.acts.Clusters.RKE2

@@ -171,7 +171,7 @@ func needles(secret string) []string {
 	return all
 }
 
-func TestNeedlesAreFoundInEveryWrapping(t *testing.T) {
+func TestSecretsAreFoundInEveryEncoding(t *testing.T) {
 	const secret = "-----BEGIN KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END KEY-----\n"
 	quoted, err := json.Marshal(secret)
 	if err != nil {

@@ -166,7 +166,7 @@ func (s *state) adopt(marks int) {
 	}
 }
 
-func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
+func TestCopyOfAStateChangesNothingUntilAdopted(t *testing.T) {
 	ledger := t.TempDir()
 	a := newOriginal(t, ledger)
 	b := a.fork(beside, ledger)
@@ -200,7 +200,7 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 	a.inDoubt(one, 0)
 }
 
-func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
+func TestAdoptionRestartsTheGracePeriodOfOrphans(t *testing.T) {
 	a := newOriginal(t, t.TempDir())
 	a.acts.Sweeps.OrphanGrace = time.Hour
 	installation, err := a.store.EnsureInstallationID(t.Context())
@@ -234,7 +234,7 @@ func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 	}
 }
 
-func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
+func TestRepairStartsThoughNoMachineAnswers(t *testing.T) {
 	a := newOriginal(t, t.TempDir())
 	ref := a.create("mute", 3, client.CreateOptions{})
 	a.awaitReady(ref)
@@ -253,7 +253,7 @@ func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
 	eventually.Holds(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
 }
 
-func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
+func TestRemoteCopyIsFoundByTheMarksOnMachines(t *testing.T) {
 	a := newOriginal(t, "")
 	b := a.fork(far, "")
 	b.begin()
@@ -271,7 +271,7 @@ func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
 	b.inDoubt(one, 0)
 }
 
-func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
+func TestRunningOperationsWaitInACopy(t *testing.T) {
 	ledger := t.TempDir()
 	a := newOriginal(t, ledger)
 	reached, goOn := make(chan struct{}), make(chan struct{})

@@ -36,7 +36,7 @@ func (w *world) secret(ref api.Ref, key string) string {
 	return string(value)
 }
 
-func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
+func TestLostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("keyless", 3, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -91,7 +91,7 @@ func TestLostTokensAndKubeconfigAreFetchedFromTheHead(t *testing.T) {
 	w.healthy(ref, 2)
 }
 
-func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
+func TestUnrecoverableKeysAreReportedAndNothingIsChanged(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("locked", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -121,7 +121,7 @@ func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
 	}
 }
 
-func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
+func TestKeysThatMachinesKnowAreNeverRecreated(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("renewed", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
@@ -149,7 +149,7 @@ func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
 	}
 }
 
-func TestAClusterWithoutItsMachinesRecordsIsNotInSync(t *testing.T) {
+func TestClusterWithoutMachineRecordsIsNotInSync(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("blank", 2, client.CreateOptions{})
 	before := w.awaitReady(ref)

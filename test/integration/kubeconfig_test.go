@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-func TestACutKubeconfigIsDriftAndAPersonsOwnEntriesStay(t *testing.T) {
+func TestTruncatedKubeconfigIsRepairedAndOtherEntriesStay(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("filed", 1, client.CreateOptions{})
 	w.awaitReady(ref)

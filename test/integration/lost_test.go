@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-func TestAMachineThatItsCloudEndsInACreateIsLaunchedAgain(t *testing.T) {
+func TestMachineTerminatedByItsCloudIsRelaunched(t *testing.T) {
 	w := newWorld(t)
 	prepared := func(ctx context.Context) bool {
 		c, err := w.store.ReadCluster(ctx, "taken")

@@ -37,7 +37,7 @@ func (w *world) terminate(ref api.Ref, name string) error {
 	return w.acts.Machines.Terminate(w.t.Context(), machines.TerminateInput{Cluster: ref, Name: name})
 }
 
-func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
+func TestRepeatedLaunchCreatesOneMachine(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("once", 1)
 	m := w.reserve(ref, here)[0]
@@ -60,7 +60,7 @@ func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
 	}
 }
 
-func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
+func TestLaunchAfterItsCleanUpIsTerminated(t *testing.T) {
 	for name, cleanUp := range map[string]func(w *world, ref api.Ref) error{
 		"ended": func(w *world, ref api.Ref) error {
 			m := w.get(ref).Status.Machines[0]
@@ -92,7 +92,7 @@ func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
 	}
 }
 
-func TestACancelledWaitCancelsTheLaunch(t *testing.T) {
+func TestCancelledWaitCancelsTheLaunch(t *testing.T) {
 	w := newActivities(t)
 	m := w.reserve(w.store1("hanging", 1), here)[0]
 	launch, err := w.acts.Machines.Submit(t.Context(), m)
@@ -114,7 +114,7 @@ func TestACancelledWaitCancelsTheLaunch(t *testing.T) {
 	}
 }
 
-func TestABootThatTakesTooLongSaysWhatTheCloudSaid(t *testing.T) {
+func TestBootTimeoutQuotesTheCloud(t *testing.T) {
 	w := newActivities(t)
 	m := w.reserve(w.store1("slow", 1), here)[0]
 	launch, err := w.acts.Machines.Submit(t.Context(), m)
@@ -133,7 +133,7 @@ func TestABootThatTakesTooLongSaysWhatTheCloudSaid(t *testing.T) {
 	}
 }
 
-func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
+func TestMachineIsGoneOnlyOnceTheListIsEmpty(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("lagging", 1)
 	m := w.reserve(ref, here)[0]
@@ -167,7 +167,7 @@ func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
 	}
 }
 
-func TestATerminationThatFailsMarksNothing(t *testing.T) {
+func TestFailedTerminationMarksNothing(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("stays", 1)
 	m := w.reserve(ref, here)[0]
@@ -187,7 +187,7 @@ func TestATerminationThatFailsMarksNothing(t *testing.T) {
 	}
 }
 
-func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
+func TestMachineOfAnotherInstallationIsNotChanged(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("taken", 1)
 	m := w.reserve(ref, here)[0]
@@ -211,7 +211,7 @@ func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestASurveyMarksWhatVanished(t *testing.T) {
+func TestSurveyMarksVanishedMachines(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("survey", 3)
 	all := w.reserve(ref, here)
@@ -233,7 +233,7 @@ func TestASurveyMarksWhatVanished(t *testing.T) {
 	}
 }
 
-func TestForgettingLeavesNothing(t *testing.T) {
+func TestForgottenClusterLeavesNothing(t *testing.T) {
 	w := newActivities(t)
 	ref, other := w.store1("forgotten", 2), w.store1("forgotten-2", 1)
 	w.reserve(ref, here)

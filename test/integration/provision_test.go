@@ -31,7 +31,7 @@ func (w *world) closed(cluster string) []run {
 	return all
 }
 
-func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
+func TestCreateReachesReadyWithoutExposingSecrets(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("ready", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
@@ -97,7 +97,7 @@ func (w *world) nothingLeft(ref api.Ref) {
 	}
 }
 
-func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
+func TestCreateTriesTheNextPlacement(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2",
 		Err: simcloud.NewRefusal(cloud.Capacity)})
@@ -114,7 +114,7 @@ func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
 	w.keep("provision-failover", w.closed(ref.Name)[0])
 }
 
-func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
+func TestCreateWithoutCapacityReportsItAndLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0",
 		Err: simcloud.NewRefusal(cloud.Quota)})
@@ -130,7 +130,7 @@ func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
 	w.keep("provision-nowhere", w.closed(ref.Name)[0])
 }
 
-func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
+func TestFailedCreateReportsItsCauseAndLeavesNoMachine(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-broken-1", "rke2-agent")
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2,
@@ -189,7 +189,7 @@ func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 	}
 }
 
-func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
+func TestShellThatPrintsDoesNotFailACreate(t *testing.T) {
 	w := newWorld(t)
 	for i, startup := range []string{"echo hi; echo hi >&2",
 		"echo arch=sparc cpus=none; printf 'send'; trap 'echo bye; exit 9' EXIT", "set -x; umask 077"} {
@@ -201,7 +201,7 @@ func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
 	}
 }
 
-func TestAShellThatRunsNoCommandIsQuotedInTheFailure(t *testing.T) {
+func TestFailureQuotesAShellThatRunsNoCommand(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.SetNoisyShell("sky-mute-1", "echo 'Please login as the user \"ubuntu\"'; exit 1")
 	ref := w.create("mute", 2, client.CreateOptions{})
@@ -222,7 +222,7 @@ func inState(c *api.Cluster, s api.MachineState) int {
 	return n
 }
 
-func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {
+func TestCreateReusesKeptMachines(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-kept-1", "rke2-agent")
 	ref := w.create("kept", 2, client.CreateOptions{KeepOnFailure: true})
@@ -238,7 +238,7 @@ func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {
 	w.keep("provision-on-kept", w.closed(ref.Name)[0])
 }
 
-func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
+func TestLostCloudAnswerCreatesNoSecondMachine(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
 	ref := w.create("lostanswer", 2, client.CreateOptions{})
@@ -248,7 +248,7 @@ func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
 	}
 }
 
-func TestANameThatAnotherInstallationHoldsEndsACreateAndNotItsDelete(t *testing.T) {
+func TestTakenNameFailsACreateButNotItsDelete(t *testing.T) {
 	w := newWorld(t)
 	theirs := cloud.Machine{Name: "sky-namesake-1",
 		Owner: cloud.Owner{Installation: "another", Cluster: "namesake", ClusterUID: "theirs"}}
@@ -264,7 +264,7 @@ func TestANameThatAnotherInstallationHoldsEndsACreateAndNotItsDelete(t *testing.
 	}
 }
 
-func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
+func TestConcurrentCreatesAreOneOperation(t *testing.T) {
 	w := newWorld(t)
 	errs := make([]error, 2)
 	uids := make([]string, 2)

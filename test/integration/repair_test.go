@@ -103,7 +103,7 @@ func lastRepair(t *testing.T, c *api.Cluster, kind api.ActionKind, machine strin
 	return api.Repair{}
 }
 
-func TestAHealthyClusterIsLeftAlone(t *testing.T) {
+func TestHealthyClusterIsNotChanged(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("well", 3, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -115,7 +115,7 @@ func TestAHealthyClusterIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
+func TestLostWorkerIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("loser", 3, client.CreateOptions{})
 	before := w.awaitReady(ref)
@@ -140,7 +140,7 @@ func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
+func TestSimultaneousFaultsAreRepaired(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("messy", 4, client.CreateOptions{})
 	c := w.awaitReady(ref)
@@ -163,7 +163,7 @@ func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
 	}
 }
 
-func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
+func TestUnreachableCloudChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("blind", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -184,7 +184,7 @@ func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
 	}
 }
 
-func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
+func TestUnreachableCloudDoesNotBlockOthers(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("beside", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -211,7 +211,7 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	w.cloud.EndFault(another)
 }
 
-func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
+func TestDeleteTerminatesRecordedMachinesThatAreNotListed(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("unlisted", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -235,7 +235,7 @@ func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
 	w.awaitGone(ref)
 }
 
-func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
+func TestHangingCloudDoesNotBlockOthers(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("prompt", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -265,7 +265,7 @@ func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
+func TestOrphansOnAnUnreachableCloudAreKept(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("keeper", 1, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -294,7 +294,7 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 	}
 }
 
-func TestALostHeadCostsNoWorker(t *testing.T) {
+func TestLostHeadCostsNoWorker(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("headless", 3, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -318,7 +318,7 @@ func TestALostHeadCostsNoWorker(t *testing.T) {
 	}
 }
 
-func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) {
+func TestFailedReplacementIsCleanedUpAndRetriedLater(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("scarce", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -349,7 +349,7 @@ func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) 
 	w.healthy(ref, 2)
 }
 
-func TestADeleteTakesOverFromARepair(t *testing.T) {
+func TestDeleteTakesOverFromARepair(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("caught", 2, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -365,7 +365,7 @@ func TestADeleteTakesOverFromARepair(t *testing.T) {
 	w.keep("repair-deleted", w.runsOf(ref.Name)[0])
 }
 
-func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
+func TestSweepStartsAbandonedOperations(t *testing.T) {
 	w := newWorld(t)
 	never := w.store1("never-started", 1)
 	w.sweep("")
@@ -389,7 +389,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	w.awaitGone(ref)
 }
 
-func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
+func TestInvalidClusterIsReportedAndDoesNotBlockOthers(t *testing.T) {
 	w := newWorld(t)
 	bad := w.store1("nonsense", 1)
 	_, err := w.store.UpdateCluster(t.Context(), bad, func(c *api.Cluster) error {
@@ -428,7 +428,7 @@ func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
+func TestOrphansAreTerminatedAfterTheirGracePeriod(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("parent", 1, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -453,7 +453,7 @@ func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 	}
 }
 
-func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
+func TestReconcileMakesAClusterFixedByHandReady(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("mended", 1, client.CreateOptions{})
 	w.awaitReady(ref)
@@ -486,7 +486,7 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 	w.healthy(ref, 1)
 }
 
-func TestMachinesOfAClusterWhoseUIDSomebodyEditedAreNoOrphans(t *testing.T) {
+func TestMachinesOfAClusterWithAnEditedUIDAreNotOrphans(t *testing.T) {
 	w := newWorld(t)
 	edited := w.store1("edited", 1)
 	_, err := w.store.UpdateCluster(t.Context(), edited, func(c *api.Cluster) error {

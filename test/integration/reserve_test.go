@@ -66,7 +66,7 @@ func reasonOf(err error) (reason string, final bool) {
 	return applied.Type(), applied.NonRetryable()
 }
 
-func TestReservationsThatOverlapEndWithTheSameMachinesAndKeys(t *testing.T) {
+func TestOverlappingReservationsGetTheSameMachinesAndKeys(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("overlap", 5)
 	all := make([][]activities.MachineRef, 6)
@@ -102,7 +102,7 @@ func TestReservationsThatOverlapEndWithTheSameMachinesAndKeys(t *testing.T) {
 	}
 }
 
-func TestOnlyPlacesThatAreGoneGetANewIncarnation(t *testing.T) {
+func TestOnlyGoneMachinesGetANewIncarnation(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("someplaces", 3)
 	before := w.reserve(ref, here)
@@ -120,7 +120,7 @@ func TestOnlyPlacesThatAreGoneGetANewIncarnation(t *testing.T) {
 	}
 }
 
-func TestAMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
+func TestMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("elsewhere", 2)
 	before := w.reserve(ref, here)
@@ -157,7 +157,7 @@ func (w *world) state(ref api.Ref, index int) api.MachineState {
 	return w.get(ref).Status.Machines[index].State
 }
 
-func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
+func TestDeletingClusterIsNotProvisioned(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("leaving", 1)
 	if err := w.acts.Clusters.MarkDeleting(t.Context(), ref); err != nil {
@@ -172,7 +172,7 @@ func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
 	}
 }
 
-func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
+func TestReleaseOfTheSpecOverridesTheWorkers(t *testing.T) {
 	w := newActivities(t)
 	const own = "v1.34.1+rke2r1"
 	// by the release that each gets
@@ -194,7 +194,7 @@ func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
 	}
 }
 
-func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
+func TestEveryStepOnAnEarlierClusterReportsItGone(t *testing.T) {
 	w := newActivities(t)
 	now := w.store1("reborn", 1)
 	old := api.Ref{Name: now.Name, UID: "uid-of-before"}
@@ -232,7 +232,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 	}
 }
 
-func TestAnEtcdThatDoesNotAnswerIsTriedAgain(t *testing.T) {
+func TestUnresponsiveEtcdIsRetried(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("slow", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)

@@ -20,7 +20,7 @@ func (w *world) refuseOnce(op simcloud.Op, machine string, again func(ctx contex
 	}})
 }
 
-func TestWhatIsTriedAgainShowsWhyAndSinceWhen(t *testing.T) {
+func TestRetriedStepShowsWhyAndSinceWhen(t *testing.T) {
 	w := newWorld(t)
 	seen := map[simcloud.Op]*api.Cluster{}
 	see := func(op simcloud.Op) func(context.Context) {

@@ -82,7 +82,7 @@ func result(t *testing.T, run client.WorkflowRun) (string, error) {
 	return said, err
 }
 
-func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
+func TestSilentActivityStaysAliveAndShowsItsProgress(t *testing.T) {
 	release := make(chan struct{})
 	run := probing(t, func(ctx context.Context) (string, error) {
 		activity.RecordHeartbeat(ctx, "first")
@@ -119,7 +119,7 @@ func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
 	}
 }
 
-func TestACancellationReachesASilentActivityWithinSeconds(t *testing.T) {
+func TestCancellationReachesASilentActivityWithinSeconds(t *testing.T) {
 	started, heard := make(chan struct{}), make(chan time.Time, 1)
 	run := probing(t, func(ctx context.Context) (string, error) {
 		close(started)
@@ -140,7 +140,7 @@ func TestACancellationReachesASilentActivityWithinSeconds(t *testing.T) {
 	}
 }
 
-func TestACancelledActivityThatTidiesUpIsWaitedFor(t *testing.T) {
+func TestWorkflowWaitsForACancelledActivitysCleanUp(t *testing.T) {
 	started := make(chan struct{})
 	var tidied bool
 	var mu sync.Mutex
@@ -166,7 +166,7 @@ func TestACancelledActivityThatTidiesUpIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
+func TestConcurrentActivitiesKeepTheirOwnProgress(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
 	w.running = worker.New(w.temporal, w.queue, w.acts)
@@ -251,7 +251,7 @@ func helper(queue string) int {
 	return 0
 }
 
-func TestTheActivityOfAKilledWorkerIsTakenUpByTheNext(t *testing.T) {
+func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
 	self, err := os.Executable()

@@ -45,7 +45,7 @@ func load(t *testing.T, name string) *history.History {
 	return h
 }
 
-func TestTheCodeOfNowGoesTheWayOfEveryRunThatWasKept(t *testing.T) {
+func TestCurrentCodeReplaysEveryRecordedHistory(t *testing.T) {
 	replayer := sdkworker.NewWorkflowReplayer()
 	for _, w := range workflows.All() {
 		replayer.RegisterWorkflow(w)
@@ -61,7 +61,7 @@ func TestTheCodeOfNowGoesTheWayOfEveryRunThatWasKept(t *testing.T) {
 	}
 }
 
-func TestAnotherWayIsNoticed(t *testing.T) {
+func TestDifferentCommandsAreDetected(t *testing.T) {
 	replayer := sdkworker.NewWorkflowReplayer()
 	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, in operation.ProvisionInput) error {
 		if err := workflow.Sleep(ctx, 1); err != nil { // one timer more than the run had
@@ -74,7 +74,7 @@ func TestAnotherWayIsNoticed(t *testing.T) {
 	}
 }
 
-func TestTheKeptHistoriesHoldNothingOfWhereTheyWereMade(t *testing.T) {
+func TestHistoriesContainNothingOfTheirOrigin(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)

@@ -116,7 +116,7 @@ func (p *pair) ready(client kubernetes.Interface, node string) bool {
 	return len(ready) == 1
 }
 
-func TestANodeThatWasDeletedComesBackWithARestartOfItsUnit(t *testing.T) {
+func TestDeletedNodeReturnsWhenItsUnitRestarts(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
 	p.check(p.AddPod(owner.ClusterUID, worker, "default/web", "web"))
@@ -133,7 +133,7 @@ func TestANodeThatWasDeletedComesBackWithARestartOfItsUnit(t *testing.T) {
 	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 }
 
-func TestANodeFollowsItsMachineAndStaysWhenThatIsGone(t *testing.T) {
+func TestNodeFollowsItsMachineAndOutlivesIt(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
 	p.check(p.MakeNodeNotReady(worker, false))
@@ -156,7 +156,7 @@ func TestANodeFollowsItsMachineAndStaysWhenThatIsGone(t *testing.T) {
 	}
 }
 
-func TestAMachineThatWasStoppedIsListedAndStartsWithWhatItHad(t *testing.T) {
+func TestStoppedMachineIsListedAndStartsAgain(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
 	for _, name := range []string{worker, head} {
@@ -173,7 +173,7 @@ func TestAMachineThatWasStoppedIsListedAndStartsWithWhatItHad(t *testing.T) {
 	}
 }
 
-func TestARestartRenewsCertificates(t *testing.T) {
+func TestRestartRenewsCertificates(t *testing.T) {
 	p := newPair(t)
 	p.SetCertificateLifetime(head, time.Hour)
 	p.up()
@@ -189,7 +189,7 @@ func TestARestartRenewsCertificates(t *testing.T) {
 	}
 }
 
-func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
+func TestConnectionsMeetInjectedFaults(t *testing.T) {
 	p := newPair(t)
 	p.launch(1)
 	cut := p.CutSSH(worker, simcloud.Cut{Seen: "sleep", Late: 50 * time.Millisecond, Times: 1})
@@ -223,7 +223,7 @@ func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
 	}
 }
 
-func TestAGhostIsListedForAWhile(t *testing.T) {
+func TestTerminatedMachineStaysListedForAWhile(t *testing.T) {
 	p := newPair(t)
 	p.launch(1)
 	p.KeepListed(worker, 2*time.Hour)

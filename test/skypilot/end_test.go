@@ -31,7 +31,7 @@ func child(dir string) {
 	select {}
 }
 
-func TestNothingIsLeftOfATestThatWasKilled(t *testing.T) {
+func TestKilledTestLeavesNothing(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+t.TempDir())
 	out, err := cmd.StdoutPipe()

@@ -26,7 +26,7 @@ func TestBothCloudsAreEnabled(t *testing.T) {
 	}
 }
 
-func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
+func TestMachineOnAWSAnswersSSHAndDownRemovesIt(t *testing.T) {
 	do(t, "/launch", launch(t, "one", map[string]any{
 		"infra": "aws/us-east-1/us-east-1b", "cpus": "2+", "labels": map[string]string{"colour": "green"},
 	}))
@@ -70,7 +70,7 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 	call(t, i.Region, "DeleteSecurityGroup", group)
 }
 
-func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
+func TestOptimizerChoosesTheCheaperCloud(t *testing.T) {
 	for cpus, want := range map[string]string{"2": "Paperspace", "4": "AWS"} {
 		body := launch(t, "cheap"+cpus, map[string]any{"cpus": cpus + "+"})
 		body["dryrun"] = true
@@ -103,7 +103,7 @@ func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
 	down(t, "cheapest")
 }
 
-func TestWithoutCapacityItFailsOverToTheNextRegion(t *testing.T) {
+func TestLaunchFailsOverToTheNextRegionWithCapacity(t *testing.T) {
 	fault := set(t, NoCapacityFault("us-east-1", ""))
 	do(t, "/launch", launch(t, "over", map[string]any{"infra": "aws", "cpus": "2+", "use_spot": true}))
 	if i := onlyInstance(t); i.Region != "us-west-2" || i.Lifecycle != "spot" {
@@ -115,7 +115,7 @@ func TestWithoutCapacityItFailsOverToTheNextRegion(t *testing.T) {
 	down(t, "over")
 }
 
-func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
+func TestQuotaErrorIsOnlyInTheStream(t *testing.T) {
 	set(t, NoQuotaFault("us-*"))
 	set(t, NoQuotaFault("eu-*"))
 	id := submit(t, "/launch", launch(t, "quota", map[string]any{"infra": "aws", "cpus": "2+"}))
@@ -134,7 +134,7 @@ func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
 	}
 }
 
-func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
+func TestRestartedServerLosesTheRequestNotTheMachine(t *testing.T) {
 	fault := set(t, Fault{Operation: "RunInstances", Hang: true, After: true})
 	id := submit(t, "/launch", launch(t, "kept", map[string]any{"infra": "aws/us-east-1", "cpus": "2+"}))
 	eventually.Holds(t, "the launch has made its machine",
@@ -157,7 +157,7 @@ func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	down(t, "kept")
 }
 
-func TestAMachineThatPowersItselfOffStopsOrTerminatesAsItsInstanceSays(t *testing.T) {
+func TestPowerOffFollowsTheInstancesShutdownBehavior(t *testing.T) {
 	do(t, "/launch", launch(t, "off", map[string]any{"infra": "aws/us-west-2", "cpus": "2+"}))
 	i := onlyInstance(t)
 	shutdown := func(means, state string) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestTheTestsRunTheSkyPilotThatTheProductInstalls(t *testing.T) {
+func TestSkyPilotVersionIsTheProducts(t *testing.T) {
 	lean, err := findPluginDir()
 	if err != nil {
 		t.Fatal(err)

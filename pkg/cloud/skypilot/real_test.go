@@ -215,7 +215,7 @@ func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	}
 }
 
-func TestAMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
+func TestMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestACloudWithAFixedLoginUserIsLeftOut(t *testing.T) {
+func TestCloudWithAFixedLoginUserIsLeftOut(t *testing.T) {
 	for name, tt := range map[string]struct {
 		user       string
 		have, want []string

@@ -30,7 +30,7 @@ func agentConfig(server, token, name, more string) string {
 	return fmt.Sprintf("server: https://%s:9345\ntoken: %q\nnode-name: %s\n%s", server, token, name, more)
 }
 
-func TestThreeNodesCarryPodsThatReachEachOther(t *testing.T) {
+func TestPodsOnThreeNodesReachEachOther(t *testing.T) {
 	c := newCluster(t)
 	head, one, two := c.add(), c.add(), c.add()
 	token := startHead(head, "tls-san: [head.example]\n")
@@ -255,7 +255,7 @@ func uninstallLeavesNothing(t *testing.T, worker *host) {
 	}
 }
 
-func TestAgentsThatCannotJoinSayWhyAndGoOn(t *testing.T) {
+func TestAgentsThatCannotJoinReportWhyAndRetry(t *testing.T) {
 	c := newCluster(t)
 	head, worker := c.add(), c.add()
 
@@ -299,7 +299,7 @@ func TestAgentsThatCannotJoinSayWhyAndGoOn(t *testing.T) {
 	})
 }
 
-func TestAServerRefusesDataOfAnotherToken(t *testing.T) {
+func TestServerRefusesDataOfAnotherToken(t *testing.T) {
 	c := newCluster(t)
 	head := c.add()
 	startHead(head, "")

@@ -102,7 +102,7 @@ const (
 	policyState = `get clusterpolicy cluster-policy -o jsonpath='{.status.state}'`
 )
 
-func TestAHelmChartBringsAcceleratorsToTheNodesThatHaveThem(t *testing.T) {
+func TestHelmChartOffersAcceleratorsOnTheirNodes(t *testing.T) {
 	c := newCluster(t)
 	head, one, two := c.add(), c.add(), c.add()
 	one.gpus(2)
@@ -228,7 +228,7 @@ func toolkitRestarts(t *testing.T, head, worker *host) {
 	head.waitOutput("get pod runtime -o jsonpath='{.status.phase}'", "Succeeded")
 }
 
-func TestAHelmChartThatFailsSaysWhyInItsJob(t *testing.T) {
+func TestFailedHelmChartReportsWhyInItsJob(t *testing.T) {
 	c := newCluster(t)
 	head := c.add()
 	startHead(head, "")
@@ -252,7 +252,7 @@ func TestAHelmChartThatFailsSaysWhyInItsJob(t *testing.T) {
 	head.waitOutput("-n gpu-operator get deploy gpu-operator -o jsonpath='{..image}'", "/gpu-operator:v25.10.1")
 }
 
-func TestAPartOfTheStackThatWasToldToCrashSaysSo(t *testing.T) {
+func TestInjectedCrashIsReported(t *testing.T) {
 	c := newCluster(t)
 	head := c.add()
 	head.gpus(1)

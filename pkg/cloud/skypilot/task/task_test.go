@@ -132,7 +132,7 @@ func TestEveryFieldOfMachinesReachesSkyPilot(t *testing.T) {
 	}
 }
 
-func TestTheLoginUserIsSetOnAWSOnly(t *testing.T) {
+func TestLoginUserIsSetOnAWSOnly(t *testing.T) {
 	for at, want := range map[string]any{"aws": "admin", "gcp": nil} {
 		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{SSHUser: "admin"}), NoProfile)
 		if got := config[at].(map[string]any)["ssh_user"]; got != want {

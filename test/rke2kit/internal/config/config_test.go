@@ -61,7 +61,7 @@ func TestUnknownKeysAreSkippedWithAWarning(t *testing.T) {
 	}
 }
 
-func TestAMissingOrEmptyFileIsAnEmptyConfiguration(t *testing.T) {
+func TestMissingOrEmptyFileIsAnEmptyConfiguration(t *testing.T) {
 	for name, files := range map[string]map[string]string{"missing": nil, "empty": {"config.yaml": ""},
 		"comment": {"config.yaml": "# none\n"}} {
 		got, _, err := Load(write(t, files), Server)

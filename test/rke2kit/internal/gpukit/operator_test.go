@@ -33,7 +33,7 @@ func rendered(t *testing.T, p *policy) map[string]string {
 	return out
 }
 
-func TestAPolicySaysWhichDaemonSetsThereAre(t *testing.T) {
+func TestPolicySelectsTheDaemonSets(t *testing.T) {
 	all := rendered(t, policyOf(t, `{}`))
 	if len(all) != len(operands) {
 		t.Errorf("with everything there are %d", len(all))
@@ -45,7 +45,7 @@ func TestAPolicySaysWhichDaemonSetsThereAre(t *testing.T) {
 	}
 }
 
-func TestDaemonSetsRunOnlyWhereTheOperatorLabelledNodesAndAreThePolicys(t *testing.T) {
+func TestDaemonSetsRunOnLabelledNodesAndBelongToThePolicy(t *testing.T) {
 	p := policyOf(t, `{"devicePlugin":{"repository":"r/nvidia","image":"k8s-device-plugin","version":"v1",
 		"env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]},
 		"daemonsets":{"tolerations":[{"key":"nvidia.com/gpu","operator":"Exists"}],"labels":{"helm.sh/chart":"c"}}}`)
@@ -66,7 +66,7 @@ func TestDaemonSetsRunOnlyWhereTheOperatorLabelledNodesAndAreThePolicys(t *testi
 	}
 }
 
-func TestADaemonSetChangesWithItsPartOfThePolicyOnly(t *testing.T) {
+func TestDaemonSetChangesOnlyWithItsPartOfThePolicy(t *testing.T) {
 	before, after := policyOf(t, `{"driver":{"version":"1"}}`), policyOf(t, `{"driver":{"version":"2"}}`)
 	for _, op := range operands {
 		_, one, _ := op.renderDaemonSet(before, "n")
@@ -81,7 +81,7 @@ func TestADaemonSetChangesWithItsPartOfThePolicyOnly(t *testing.T) {
 	}
 }
 
-func TestConditionsKeepTheTimeSinceWhenTheyHold(t *testing.T) {
+func TestConditionsKeepTheirTransitionTime(t *testing.T) {
 	p := policyOf(t, `{}`)
 	p.Status.Conditions = []condition{{Type: "Ready", Status: "True", LastTransitionTime: "2020-01-01T00:00:00Z"}}
 	if got := p.transitionTime(condition{Type: "Ready", Status: "True"}); got != "2020-01-01T00:00:00Z" {

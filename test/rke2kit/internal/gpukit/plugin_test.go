@@ -61,7 +61,7 @@ func write(t *testing.T, dir, text string) {
 	}
 }
 
-func TestAPluginTellsTheKubeletWhatTheMachineHas(t *testing.T) {
+func TestPluginReportsTheMachinesDevices(t *testing.T) {
 	host, sockets := t.TempDir(), t.TempDir()
 	write(t, host, "2\n")
 	k := &kubelet{told: make(chan *pluginapi.RegisterRequest, 8)}
@@ -127,7 +127,7 @@ func TestAPluginTellsTheKubeletWhatTheMachineHas(t *testing.T) {
 	}
 }
 
-func TestAMachineIsWhatItsFileSays(t *testing.T) {
+func TestMachineIsReadFromItsFile(t *testing.T) {
 	for text, want := range map[string]machine{
 		"":                          {},
 		"0":                         {gpus: 0, product: defaultProduct, driver: defaultDriver},
@@ -150,7 +150,7 @@ func TestAMachineIsWhatItsFileSays(t *testing.T) {
 	}
 }
 
-func TestAPartCrashesWhereItWasToldTo(t *testing.T) {
+func TestPartCrashesWhereRequested(t *testing.T) {
 	dir := t.TempDir()
 	said := func() (string, error) {
 		var out strings.Builder
@@ -173,7 +173,7 @@ func TestAPartCrashesWhereItWasToldTo(t *testing.T) {
 	}
 }
 
-func TestTheLabelsOfAMachineWithoutAcceleratorsAreTakenAway(t *testing.T) {
+func TestLabelsOfAMachineWithoutAcceleratorsAreRemoved(t *testing.T) {
 	m := machine{gpus: 2, product: "NVIDIA-H100", driver: "570.86.15"}
 	for key, want := range map[string]string{
 		"nvidia.com/gpu.count": "2", "nvidia.com/gpu.product": "NVIDIA-H100",

@@ -72,7 +72,7 @@ func TestTokenFilesAreFullAndKeptAcrossStarts(t *testing.T) {
 	}
 }
 
-func TestADistinctAgentTokenIsTheAgentsOwn(t *testing.T) {
+func TestDistinctAgentTokenIsForAgentsOnly(t *testing.T) {
 	h, err := begin(t, t.TempDir(), "for-servers", "for-agents")
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestDataOfAnotherTokenIsRefused(t *testing.T) {
 	}
 }
 
-func TestAFullTokenNeedsTheCAItNames(t *testing.T) {
+func TestFullTokenNeedsTheCAItNames(t *testing.T) {
 	full := token.Token{CAHash: strings.Repeat("ab", 32), User: token.ServerUser, Password: "x"}.FormatFull()
 	if _, err := begin(t, t.TempDir(), full, ""); err == nil {
 		t.Error("a full token of another CA is accepted")

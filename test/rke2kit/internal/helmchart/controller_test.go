@@ -146,7 +146,7 @@ func spec(more map[string]any) map[string]any {
 
 const install = "helm-install-x"
 
-func TestAHelmChartIsInstalledOnce(t *testing.T) {
+func TestHelmChartIsInstalledOnce(t *testing.T) {
 	w := newWorld(t, spec(nil))
 	w.sync()
 	job := w.job(install)
@@ -165,7 +165,7 @@ func TestAHelmChartIsInstalledOnce(t *testing.T) {
 	}
 }
 
-func TestAChangeOrALostReleaseIsANewJob(t *testing.T) {
+func TestChangeOrLostReleaseStartsANewJob(t *testing.T) {
 	for name, change := range map[string]func(*world){
 		"values": func(w *world) {
 			w.change(func(c *unstructured.Unstructured) {
@@ -192,7 +192,7 @@ func TestAChangeOrALostReleaseIsANewJob(t *testing.T) {
 	}
 }
 
-func TestAJobThatRanOutOfTriesIsAFailedHelmChart(t *testing.T) {
+func TestJobOutOfRetriesFailsTheHelmChart(t *testing.T) {
 	w := newWorld(t, spec(map[string]any{"backOffLimit": int64(0)}))
 	w.sync()
 	w.end(w.job(install), batchv1.JobFailed)
@@ -209,7 +209,7 @@ func TestAJobThatRanOutOfTriesIsAFailedHelmChart(t *testing.T) {
 	}
 }
 
-func TestADeletedHelmChartIsHeldUntilItsReleaseIsGone(t *testing.T) {
+func TestDeletedHelmChartStaysUntilItsReleaseIsGone(t *testing.T) {
 	w := newWorld(t, spec(nil))
 	w.sync()
 	w.end(w.job(install), batchv1.JobComplete)
@@ -245,7 +245,7 @@ func TestADeletedHelmChartIsHeldUntilItsReleaseIsGone(t *testing.T) {
 	}
 }
 
-func TestHelmChartsOfOthersAreLeftAlone(t *testing.T) {
+func TestForeignHelmChartsAreNotChanged(t *testing.T) {
 	for _, annotations := range []map[string]string{{unmanagedAnnotation: ""}, {managedByAnnotation: "somebody"}} {
 		w := newWorld(t, spec(nil))
 		w.change(func(c *unstructured.Unstructured) { c.SetAnnotations(annotations) })
@@ -256,7 +256,7 @@ func TestHelmChartsOfOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAHelmChartsFieldsBecomeHelmsArguments(t *testing.T) {
+func TestHelmChartFieldsBecomeHelmArguments(t *testing.T) {
 	w := newWorld(t, spec(map[string]any{"createNamespace": true,
 		"set": map[string]any{"n": int64(3), "on": "true", "text": "a,b"}}))
 	w.sync()

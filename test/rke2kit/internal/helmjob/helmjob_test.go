@@ -59,7 +59,7 @@ func do(t *testing.T, args []string, env, files map[string]string) *run {
 	return r
 }
 
-func TestAJobInstallsUpgradesOrRepairsByWhatIsThere(t *testing.T) {
+func TestJobInstallsUpgradesOrRepairsTheRelease(t *testing.T) {
 	install := []string{"install", "--namespace", "there", "--version", "1"}
 	const status = "status --namespace there x --output json\n"
 	const tail = "--namespace there --version 1 x x/chart --values config/a.yaml\n"
@@ -94,7 +94,7 @@ func TestAJobInstallsUpgradesOrRepairsByWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestAFailedReleaseWaitsForSomebodyWhereThatIsThePolicy(t *testing.T) {
+func TestFailedReleaseIsKeptIfThePolicyIsAbort(t *testing.T) {
 	r := do(t, []string{"install"}, map[string]string{"FAILURE_POLICY": "abort"},
 		map[string]string{"status": `{"version":1,"info":{"status":"failed"}}`})
 	if r.err == nil || !strings.Contains(r.note, "waiting for operator intervention") {
@@ -102,7 +102,7 @@ func TestAFailedReleaseWaitsForSomebodyWhereThatIsThePolicy(t *testing.T) {
 	}
 }
 
-func TestHelmsErrorIsTheLastThingSaid(t *testing.T) {
+func TestHelmsErrorIsItsLastLine(t *testing.T) {
 	r := do(t, []string{"install"}, nil, map[string]string{"fails": "install"})
 	if r.err == nil || !strings.HasSuffix(r.out.String(), "\nError: it failed\n") {
 		t.Errorf("%v, said:\n%s", r.err, r.out.String())
@@ -112,7 +112,7 @@ func TestHelmsErrorIsTheLastThingSaid(t *testing.T) {
 	}
 }
 
-func TestChartsWithinTheResourceAndAuthoritiesAreHandedOn(t *testing.T) {
+func TestInlineChartsAndAuthoritiesArePassedOn(t *testing.T) {
 	r := do(t, []string{"install"}, map[string]string{"CONFIG_HASH": "AB", "TIMEOUT": "5m0s"}, map[string]string{
 		"chart/x.tgz.base64": base64.StdEncoding.EncodeToString([]byte("archive")), "config/ca-file.pem": "one",
 		"ca/two.pem": "two",

@@ -200,14 +200,14 @@ func mustJoin(t *testing.T, opts Options) {
 	}
 }
 
-func TestANodeJoinsWithTheFullAndWithTheShortToken(t *testing.T) {
+func TestNodeJoinsWithTheFullAndTheShortToken(t *testing.T) {
 	h := startHead(t, true)
 	mustJoin(t, h.node("one", h.full(agentPassword), "pw1"))
 	mustJoin(t, h.node("two", agentPassword, "pw2"))
 	mustJoin(t, h.node("one", h.full(agentPassword), "pw1")) // again, as after a restart
 }
 
-func TestABootstrapTokenLetsANodeJoin(t *testing.T) {
+func TestNodeJoinsWithABootstrapToken(t *testing.T) {
 	h := startHead(t, true)
 	created, err := supervisor.CreateBootstrapToken(context.Background(), h.api, time.Hour)
 	if err != nil {
@@ -221,14 +221,14 @@ func TestABootstrapTokenLetsANodeJoin(t *testing.T) {
 	refusedWith(t, h.node("two", expired, "pw"), "401 Unauthorized")
 }
 
-func TestAnotherCAIsNeverSentTheToken(t *testing.T) {
+func TestTokenIsNotSentToAnotherCA(t *testing.T) {
 	h := startHead(t, true)
 	other := strings.Repeat("ab", 32)
 	opts := h.node("one", "K10"+other+"::node:"+agentPassword, "pw")
 	refusedWith(t, opts, "token CA hash does not match the Cluster CA certificate hash: "+other+" != "+h.hash)
 }
 
-func TestAWrongTokenIsTriedForEver(t *testing.T) {
+func TestWrongTokenIsRetriedForever(t *testing.T) {
 	h := startHead(t, true)
 	for _, password := range []string{"wrong", serverPassword} {
 		refusedWith(t, h.node("one", h.full(password), "pw"),
@@ -237,7 +237,7 @@ func TestAWrongTokenIsTriedForEver(t *testing.T) {
 	}
 }
 
-func TestATakenNameIsRejectedUntilItsNodeIsForgotten(t *testing.T) {
+func TestTakenNameIsRejectedUntilItsNodeIsForgotten(t *testing.T) {
 	h := startHead(t, true)
 	mustJoin(t, h.node("one", agentPassword, "pw"))
 	second := h.node("one", agentPassword, "another")
@@ -250,7 +250,7 @@ func TestATakenNameIsRejectedUntilItsNodeIsForgotten(t *testing.T) {
 	mustJoin(t, second)
 }
 
-func TestAMissingServerIsWaitedFor(t *testing.T) {
+func TestMissingServerIsAwaited(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestAMissingServerIsWaitedFor(t *testing.T) {
 		"failed to get CA certs")
 }
 
-func TestBeforeTheCoreIsUpOnlyTheOpenEndpointsAnswer(t *testing.T) {
+func TestOnlyOpenEndpointsAnswerBeforeTheCoreIsUp(t *testing.T) {
 	h := startHead(t, false)
 	j := &joiner{opts: h.node("one", agentPassword, "pw"), base: h.address, token: token.Token{Password: agentPassword}}
 	if _, err := j.establishTrust(context.Background()); err != nil {

@@ -6,7 +6,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-func TestClientGoReadsWhatIsRendered(t *testing.T) {
+func TestClientGoReadsTheRenderedKubeconfig(t *testing.T) {
 	for name, c := range map[string]struct {
 		data   []byte
 		server string

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 )
 
-func TestOnlyCgroupTreesOfOthersGetARootOfTheirOwn(t *testing.T) {
+func TestOnlyForeignCgroupTreesGetTheirOwnRoot(t *testing.T) {
 	own := `99 98 0:46 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,size=4096k
 100 99 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
 31 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw
@@ -28,7 +28,7 @@ func TestOnlyCgroupTreesOfOthersGetARootOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
+func TestNodePasswordIsCreatedOnceAndIsPrivate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "node", "password")
 	first, err := ensureNodePassword(file)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
 	}
 }
 
-func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
+func TestKubeletConfigReservesNoMemoryByDefault(t *testing.T) {
 	n := &Node{opts: Options{Name: "n1"}, agent: "/a", cgroups: cgroups{driver: driverCgroupfs, root: "/rke2kit-n1"}}
 	data, err := n.renderKubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10",
 		ClusterDomain: "cluster.local"})
@@ -107,7 +107,7 @@ func TestArgumentsBecomeFlags(t *testing.T) {
 	}
 }
 
-func TestNVIDIAsRuntimeIsOfferedWhereItIsOnTheMachine(t *testing.T) {
+func TestInstalledNVIDIARuntimeIsConfigured(t *testing.T) {
 	root := t.TempDir()
 	if got := renderNvidiaRuntime(root, false); got != "" {
 		t.Errorf("without it: %s", got)

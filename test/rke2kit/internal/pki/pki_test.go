@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestTheAuthorityIsKeptAndLeavesVerifyAgainstIt(t *testing.T) {
+func TestAuthorityIsKeptAndVerifiesItsCertificates(t *testing.T) {
 	dir := t.TempDir()
 	first, err := LoadOrCreateCA(dir, "server-ca", "test-ca")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestTheAuthorityIsKeptAndLeavesVerifyAgainstIt(t *testing.T) {
 	}
 }
 
-func TestARequestIsSignedForTheNameOfTheServersChoice(t *testing.T) {
+func TestRequestIsSignedForTheNameThatTheServerChooses(t *testing.T) {
 	ca, err := LoadOrCreateCA(t.TempDir(), "ca", "test-ca")
 	if err != nil {
 		t.Fatal(err)

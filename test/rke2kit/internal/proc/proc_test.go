@@ -39,7 +39,7 @@ func await(t *testing.T, what string, ok func() bool) {
 
 func runs(dir string) (int, bool) { return readLivePid(filepath.Join(dir, "sleeper.pid")) }
 
-func TestAComponentThatEndsIsStartedAgain(t *testing.T) {
+func TestExitedComponentIsRestarted(t *testing.T) {
 	g, dir := newGroup(t)
 	if err := g.Start(context.Background(), sleeper(t)); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestAComponentThatEndsIsStartedAgain(t *testing.T) {
 	}
 }
 
-func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
+func TestStopKillsAProcessThatIgnoresSIGTERM(t *testing.T) {
 	g, dir := newGroup(t)
 	spec := sleeper(t)
 	ready := filepath.Join(t.TempDir(), "ready")
@@ -81,7 +81,7 @@ func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
 	}
 }
 
-func TestAProgramThatIsMissingIsAnError(t *testing.T) {
+func TestMissingProgramIsAnError(t *testing.T) {
 	g, _ := newGroup(t)
 	spec := sleeper(t)
 	spec.Path = "/no/such/program"
@@ -90,7 +90,7 @@ func TestAProgramThatIsMissingIsAnError(t *testing.T) {
 	}
 }
 
-func TestReapEndsLeftoversAndSparesStrangers(t *testing.T) {
+func TestReapKillsOnlyLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	start := func() *exec.Cmd {
 		cmd := exec.Command("/bin/sleep", "600")
@@ -124,7 +124,7 @@ func TestReapEndsLeftoversAndSparesStrangers(t *testing.T) {
 	}
 }
 
-func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
+func TestComponentsDoNotInheritTheSupervisorsEnvironment(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
 	t.Setenv("RKE2_TOKEN", "secret")
 	t.Setenv("HOME", "/root")
@@ -135,7 +135,7 @@ func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
 	}
 }
 
-func TestTheLastErrorOfALogIsFound(t *testing.T) {
+func TestLastErrorOfALogIsFound(t *testing.T) {
 	for want, text := range map[string]string{
 		"Error: unknown flag: --x": "I1 started\nError: unknown flag: --x\nUsage:\n  " +
 			"kubelet [flags]\n",

@@ -54,7 +54,7 @@ func render(t *testing.T, file string, values map[string]any) string {
 	return out.String()
 }
 
-func TestTheIndexNamesEveryChartWithItsDigest(t *testing.T) {
+func TestIndexNamesEveryChartWithItsDigest(t *testing.T) {
 	dir := publish(t)
 	data, err := os.ReadFile(filepath.Join(dir, "index.yaml"))
 	if err != nil {
@@ -89,7 +89,7 @@ func TestTheIndexNamesEveryChartWithItsDigest(t *testing.T) {
 	}
 }
 
-func TestTheReleaseHasEveryImageThatTheChartsRun(t *testing.T) {
+func TestReleaseHasEveryImageOfItsCharts(t *testing.T) {
 	dir := publish(t)
 	parts, _ := listChartImages()
 	whole := regexp.MustCompile(`(?m)^\s*image: (\S+:\S+)$`)
@@ -118,7 +118,7 @@ func TestTheReleaseHasEveryImageThatTheChartsRun(t *testing.T) {
 	}
 }
 
-func TestAMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
+func TestMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
 	parts, workload := listChartImages()
 	for _, path := range append(charts[0].imageNames(), newPluginChart("0.19.2").imageNames()...) {
 		if !slices.Contains(parts, "mirror.skyctl.test/gpu/"+path) {
@@ -131,7 +131,7 @@ func TestAMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
 }
 
 // What skyctl sets has to be a value of the real charts; a test chart that knew others would hide that it isn't.
-func TestTheChartsTakeNoValuesThatTheRealOnesDoNot(t *testing.T) {
+func TestChartsAcceptOnlyValuesOfTheRealOnes(t *testing.T) {
 	dir := publish(t)
 	for _, name := range []string{"gpu-operator-v26.3.2", "gpu-operator-v25.3.4", "nvidia-device-plugin-0.19.2"} {
 		known, err := os.ReadFile("../../../../pkg/gpu/testdata/keys/" + name + ".txt")

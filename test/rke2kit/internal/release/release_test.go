@@ -31,7 +31,7 @@ func unpack(t *testing.T, r io.Reader) map[string][]byte {
 	}
 }
 
-func TestAnImagesConfigNamesItsLayer(t *testing.T) {
+func TestImageConfigNamesItsLayer(t *testing.T) {
 	var buf bytes.Buffer
 	image := Image{Names: []string{"example.org/x:1"}, Program: "/x", Content: []byte("program"), User: "65534"}
 	if err := WriteImages(&buf, "amd64", []Image{image}); err != nil {
@@ -65,7 +65,7 @@ func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 	}
 }
 
-func TestTheReleaseHasRKE2sLayoutAndIsReproducible(t *testing.T) {
+func TestReleaseHasRKE2sLayoutAndIsReproducible(t *testing.T) {
 	binaries := t.TempDir()
 	for _, name := range []string{"kube", "rke2", "pause", "hello", "gpukit"} {
 		if err := os.WriteFile(filepath.Join(binaries, name), []byte(name), 0o755); err != nil {

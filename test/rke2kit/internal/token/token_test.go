@@ -35,7 +35,7 @@ func TestParseRefusesBrokenTokens(t *testing.T) {
 	}
 }
 
-func TestFullIsReadBack(t *testing.T) {
+func TestFullTokenIsParsed(t *testing.T) {
 	for _, want := range []Token{{hash, NodeUser, "secret"}, {CAHash: hash, Password: "abc123.0123456789abcdef"}} {
 		if got, err := Parse(want.FormatFull()); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", want.FormatFull(), got, err)
@@ -43,7 +43,7 @@ func TestFullIsReadBack(t *testing.T) {
 	}
 }
 
-func TestCAHashIsOfThePEMForOneCertificateAndOfTheRootsDERForAChain(t *testing.T) {
+func TestCAHashIsOfThePEMOrOfAChainsRoot(t *testing.T) {
 	one := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("intermediate")})
 	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("root")})
 	for name, c := range map[string]struct{ bundle, hashed []byte }{
