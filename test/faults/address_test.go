@@ -1,7 +1,6 @@
 package faults
 
-// addressFaults are machines that restart at other addresses, as after a reboot of the Docker host, or a stop and start
-// of a cloud's machine.
+// addressFaults restart machines at other addresses, like a reboot of the Docker host or a stop and start on a cloud.
 func addressFaults() []fault {
 	moving := func(machines ...int) func(*lane) {
 		return func(l *lane) {
@@ -33,7 +32,7 @@ func addressFaults() []fault {
 	}
 }
 
-// isFound checks that each machine's address is on record, and RKE2 configured for it.
+// isFound checks that each machine's address is on record and that RKE2 is configured for it.
 func (l *lane) isFound() {
 	l.t.Helper()
 	c := l.find()

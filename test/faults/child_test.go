@@ -14,15 +14,15 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// envChild makes the test's binary a worker; it holds a workplace.
+// envChild makes the test binary a worker; its value is a workplace.
 const envChild = "SKYCTL_TEST_FAULTS_WORKER"
 
-// workplace is everything that a worker has to know.
+// workplace is everything that a worker needs to know.
 type workplace struct {
 	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are theirs for this worker.
 	EtcdEnv, TemporalEnv map[string]string
 	Endpoint, Address    string
-	// Prefix is that of the lane's keys in etcd.
+	// Prefix is the prefix of the lane's keys in etcd.
 	Prefix string
 	// Socket is where the cloud and the listener for activity moments are.
 	Socket   string

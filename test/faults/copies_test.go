@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// copyFaults are machines that are copied, renamed and relabelled on their cloud. A person resolves each in the end;
-// until then skyctl reports it, and terminates nothing because of it.
+// copyFaults copy, rename and relabel machines on their cloud. A person resolves each in the end; until then skyctl
+// reports it and terminates nothing because of it.
 func copyFaults() []fault {
 	const kind = "copied machine"
 	return []fault{
@@ -67,7 +67,7 @@ func (l *lane) onlyReports(machine string, there int) {
 			l.t.Errorf("drift %+v", sweep.Drifted[0].Drift)
 		}
 		if left := l.machines(); len(left) != there {
-			l.t.Fatalf("%d machines are there, want %d: %s", len(left), there, names(left))
+			l.t.Fatalf("%d machines exist, want %d: %s", len(left), there, names(left))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 	image := hostImage(t)
 	for _, k := range dockersim.KillScenarios() {
 		if k.Builds {
-			continue // it takes minutes; pkg/cloud/docker has it with a simulated engine
+			continue // it takes minutes; pkg/cloud/docker tests it with a simulated engine
 		}
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

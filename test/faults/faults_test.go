@@ -20,7 +20,7 @@ import (
 type fault struct {
 	kind, name string
 	home       home
-	// try makes it go wrong in a lane with a worker. The ending is checked afterwards.
+	// try causes the fault in a lane with a worker. The ending is checked afterwards.
 	try  func(l *lane)
 	ends ending
 }
@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// sshFaults are connections that break.
+// sshFaults break connections.
 func sshFaults() []fault {
 	cut := func(machine int, seen string, after int64, late time.Duration) func(*lane) {
 		return func(l *lane) {
@@ -146,7 +146,7 @@ func machineFaults() []fault {
 	return all
 }
 
-// ownRelease is replaced by a release of the lane's own.
+// ownRelease is replaced by the lane's own release.
 const ownRelease = "own"
 
 // corruptRelease changes the release after its checksum was pinned.
@@ -229,7 +229,7 @@ func cloudFaults() []fault {
 			ref := l.create()
 			l.awaitReady(ref)
 			if n := l.cloud.CountLaunches("sky-", ""); n != size {
-				l.t.Errorf("%d machines were made", n)
+				l.t.Errorf("%d machines were created", n)
 			}
 		}},
 		{kind: "cloud", name: "launch fails for good after the machine exists",

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// gate is a TCP proxy that can be shut.
+// gate is a TCP proxy that can be closed.
 type gate struct {
 	address string
 	to      string
@@ -32,7 +32,7 @@ func newGate(t *testing.T, to string) *gate {
 	return g
 }
 
-// set shuts the gate, which cuts all its connections, or opens it.
+// set closes the gate, which cuts all its connections, or opens it.
 func (g *gate) set(shut bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -17,14 +17,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ending is how a fault may end.
+// ending is a permitted outcome of a fault.
 type ending struct {
-	phase api.Phase // "" is that the cluster is gone
-	// reasons are those that are true of a cluster in ERROR.
+	phase api.Phase // "" means that the cluster is gone
+	// reasons are the permitted reasons of a cluster in ERROR.
 	reasons []string
-	// machine is the index of the machine that an ERROR has to name; -1 is any.
+	// machine is the index of the machine that the failure must name; -1 is any.
 	machine int
-	// left are the machines that an ERROR keeps on purpose.
+	// left is how many machines a cluster in ERROR keeps on purpose.
 	left int
 }
 
@@ -38,7 +38,7 @@ func isError(machine int, reasons ...string) ending {
 }
 
 // holds waits until no operation is running, and checks the invariants: the cluster is in the wanted state, exactly its
-// machines exist, and nothing of any other is left.
+// machines exist, and nothing else remains.
 func (l *lane) holds(want ending) {
 	l.t.Helper()
 	var c *api.Cluster
@@ -61,13 +61,13 @@ func (l *lane) holds(want ending) {
 	}
 	if l.sweeping != nil {
 		if err := l.sweeping.Get(l.t.Context(), nil); err != nil {
-			l.t.Errorf("the sweep that was begun: %v", err)
+			l.t.Errorf("the started sweep: %v", err)
 		}
 	}
 	if sweep := l.sweep(); sweep == nil {
-		l.t.Error("a sweep after it fails")
+		l.t.Error("a sweep after the fault fails")
 	} else if len(sweep.Drifted) > 0 || len(sweep.Orphans) > 0 || len(sweep.Unasked)+len(sweep.Failed) > 0 {
-		l.t.Errorf("a sweep after it finds %+v", sweep)
+		l.t.Errorf("a sweep after the fault finds %+v", sweep)
 	}
 }
 
@@ -77,7 +77,7 @@ func (l *lane) settled() bool {
 	return c == nil || c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError
 }
 
-// isWhole checks that the cloud has exactly the recorded machines, Kubernetes exactly their Nodes, and the person the
+// isWhole checks that the cloud has exactly the recorded machines, Kubernetes exactly their Nodes, and the user the
 // kubeconfig.
 func (l *lane) isWhole(c *api.Cluster) {
 	l.t.Helper()
@@ -111,7 +111,7 @@ func (l *lane) isWhole(c *api.Cluster) {
 	kubeconfig, err := l.store.ReadSecret(l.t.Context(), c.Ref(), store.SecretKubeconfig)
 	l.check(err)
 	if file, err := os.ReadFile(l.kubeconfig()); err != nil || !bytes.Equal(file, kubeconfig) {
-		l.t.Errorf("the person's kubeconfig is not the stored one: %v", err)
+		l.t.Errorf("the user's kubeconfig is not the stored one: %v", err)
 	}
 }
 
@@ -127,7 +127,8 @@ func (l *lane) kubeconfig() string {
 	return filepath.Join(l.place.Settings.Home, l.cluster, "kubeconfig")
 }
 
-// isTrue checks that a cluster in ERROR says what is wrong and where, and has only machines that are kept on purpose.
+// isTrue checks that a cluster in ERROR names the cause and the machine, and has only machines that are kept on
+// purpose.
 func (l *lane) isTrue(c *api.Cluster, want ending) {
 	l.t.Helper()
 	f := c.Status.Failure
@@ -138,7 +139,7 @@ func (l *lane) isTrue(c *api.Cluster, want ending) {
 		l.t.Errorf("failure of %q, want %s: %+v", f.Machine, l.machine(want.machine), f)
 	}
 	if there := l.machines(); len(there) != want.left {
-		l.t.Errorf("%d machines are left, want %d: %s", len(there), want.left, names(there))
+		l.t.Errorf("%d machines remain, want %d: %s", len(there), want.left, names(there))
 	}
 	if want.left > 0 {
 		return
@@ -150,11 +151,11 @@ func (l *lane) isTrue(c *api.Cluster, want ending) {
 	}
 }
 
-// nothingIsLeft: no machine, no record, no secret, no file.
+// nothingIsLeft checks that no machine, record, secret or file remains.
 func (l *lane) nothingIsLeft() {
 	l.t.Helper()
 	if there := l.machines(); len(there) > 0 {
-		l.t.Errorf("machines are left: %s", names(there))
+		l.t.Errorf("machines remain: %s", names(there))
 	}
 	for _, key := range l.keys() {
 		for _, kind := range []string{"/clusters/", "/machines/", "/secrets/", "/orphans/"} {
@@ -164,11 +165,11 @@ func (l *lane) nothingIsLeft() {
 		}
 	}
 	if _, err := os.Stat(l.kubeconfig()); !errors.Is(err, os.ErrNotExist) {
-		l.t.Errorf("the person's kubeconfig is left: %v", err)
+		l.t.Errorf("the user's kubeconfig remains: %v", err)
 	}
 }
 
-// keys are all that etcd has of the lane.
+// keys returns all of the lane's keys in etcd.
 func (l *lane) keys() []string {
 	l.t.Helper()
 	tls, err := l.cfg.Etcd.TLS.ClientConfig()

@@ -19,14 +19,14 @@ import (
 // scene is an operation during which workers are killed.
 type scene struct {
 	name string
-	// prepare does what comes before the operation, without a fault.
+	// prepare does what precedes the operation, without a fault.
 	prepare func(l *lane) api.Ref
 	// act starts the operation.
 	act  func(l *lane, ref api.Ref)
 	ends ending
-	// activities are those of the operation; also are those that another scene covers.
+	// activities are the operation's activities; also are those that another scene covers.
 	activities, also []string
-	// repair: a sweep starts the operation.
+	// repair means that a sweep starts the operation.
 	repair bool
 }
 
@@ -181,7 +181,7 @@ func allScenes() []scene {
 	return all
 }
 
-// seeds is how often each point is tried, each time for another machine or at another instant.
+// seeds is how often each point is tried, each time with another machine or at another time.
 func seeds() int {
 	if *long {
 		return 3
@@ -189,8 +189,8 @@ func seeds() int {
 	return 1
 }
 
-// blowOf chooses for which machine and how far into an activity the worker is killed: first right after the cloud has
-// acted, then later each time. A repair is about one machine.
+// blowOf chooses the machine and the time in an activity at which the worker is killed: first right after the cloud has
+// acted, then later each time. A repair concerns one machine.
 func blowOf(s scene, activity, moment string, seed int) blow {
 	b := blow{activity: activity, moment: moment}
 	if perMachine[activity] && !s.repair {
@@ -202,7 +202,7 @@ func blowOf(s scene, activity, moment string, seed int) blow {
 	return b
 }
 
-// perMachine are the activities that a create runs for each machine.
+// perMachine lists the activities that a create runs for each machine.
 var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true,
 	"Disarm": true, "Terminate": true}
 
@@ -220,7 +220,7 @@ func killed(t *testing.T, s scene, b blow) {
 	s.act(l, ref)
 	l.until("the worker is killed", func() bool {
 		if l.sweeping != nil && !l.busy() {
-			l.beginSweep() // one that came to nothing is followed by the next, as on the schedule
+			l.beginSweep() // if a sweep has no result the next one follows, as on the schedule
 		}
 		return l.killer.hasStruck()
 	})
@@ -232,7 +232,7 @@ func killed(t *testing.T, s scene, b blow) {
 
 const noAccelerators = "the simulated machines have no accelerators"
 
-// unkilled are the activities that no scene covers, and why.
+// unkilled lists the activities that no scene covers, and why.
 var unkilled = map[string]string{
 	"Check":     "it only asks, for skyctl check, and changes nothing",
 	"CheckLost": "it only asks whether a head is there, before a create that fails says why",
@@ -260,7 +260,7 @@ func TestEveryActivityIsKilled(t *testing.T) {
 	}
 }
 
-// registered are the names of a worker's activities, as Temporal's SDK finds them.
+// registered returns the names of a worker's activities, as Temporal's SDK finds them.
 func registered() []string {
 	var all []string
 	acts := reflect.TypeFor[worker.Activities]()
@@ -273,7 +273,7 @@ func registered() []string {
 	return all
 }
 
-// String is the ending in a person's words.
+// String describes the ending.
 func (e ending) String() string {
 	switch e.phase {
 	case "":

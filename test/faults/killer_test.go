@@ -7,22 +7,22 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// during is between world.Before and world.After.
+// during is between world.BeforeActivity and world.AfterActivity.
 const during = "in"
 
 // moments are the points at which workers are killed.
 var moments = []string{world.BeforeActivity, during, world.AfterActivity}
 
-// blow is when the worker is to be killed.
+// blow says when the worker is killed.
 type blow struct {
 	activity string
 	// workflow selects a workflow, if it is set.
 	workflow string
 	moment   string
-	// nth is at which of the activities of that name; 0 is the first.
+	// nth counts the activities of that name; 0 is the first.
 	nth int
-	// late is how long after the beginning; 0 is right after the activity's first call of the cloud, which has done
-	// what it was asked for. An activity that is over before is killed at its end.
+	// late is the time since the activity started; 0 is right after its first call of the cloud succeeded. If the
+	// activity ends earlier, the worker is killed at its end.
 	late time.Duration
 }
 

@@ -29,14 +29,14 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// patience is how long recovery may take before a fault counts as failed.
+// patience is how long recovery may take before the test of a fault fails.
 const patience = 4 * time.Minute
 
 // askEvery is how often a lane checks whether it is done. With many lanes, these checks are most of the servers' load.
 const askEvery = 300 * time.Millisecond
 
-// lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task
-// queue and under a prefix of its own.
+// lane is where one fault is tried: a cloud, a worker in a separate process, a user's client and files, with its own
+// task queue and prefix.
 type lane struct {
 	t       *testing.T
 	cluster string
@@ -64,7 +64,7 @@ type lane struct {
 	ended  sync.WaitGroup
 }
 
-// home is what a lane may have of its own.
+// home is the optional part of a lane.
 type home struct {
 	// disk is the size in MiB of a disk for the data of the lane's own Temporal; 0 is none.
 	disk           int
@@ -84,7 +84,7 @@ func dear(region string) api.Placement {
 	return p
 }
 
-// testSized paces repairs by seconds where people have minutes.
+// testSized delays repairs by seconds instead of minutes.
 func testSized() plan.Policy {
 	p := plan.DefaultPolicy()
 	p.NotReadyFor, p.AfterRestart, p.Backoff = 3*time.Second, 4*time.Second, time.Second
@@ -164,7 +164,7 @@ func (l *lane) serve() {
 	l.t.Cleanup(func() { _ = server.Close() })
 }
 
-// connect opens a person's connections, which do not go through the worker's gates.
+// connect opens the user's connections, which bypass the worker's gates.
 func (l *lane) connect() {
 	l.t.Helper()
 	own := l.place
@@ -179,7 +179,7 @@ func (l *lane) connect() {
 	l.ops = l.person()
 }
 
-// person is a skyctl of its own. Where etcd and Temporal are of different installations, so are their certificates.
+// person connects as skyctl does. If etcd and Temporal belong to different installations, so do their certificates.
 func (l *lane) person() *client.Client {
 	cfg := *l.cfg
 	c := client.New(&cfg, time.Now)
@@ -201,7 +201,7 @@ func (l *lane) work() {
 		l.ended.Wait()
 		if l.t.Failed() {
 			said, _ := os.ReadFile(filepath.Join(l.dir, "worker.log"))
-			l.t.Logf("the worker said:\n%s", said[max(0, len(said)-6000):])
+			l.t.Logf("the worker's log:\n%s", said[max(0, len(said)-6000):])
 		}
 	})
 	l.until("the worker listens", func() bool {
@@ -238,7 +238,7 @@ func (l *lane) startWorker() error {
 	return nil
 }
 
-// watch starts another worker when one has ended.
+// watch starts another worker when one has exited.
 func (l *lane) watch(ended <-chan struct{}) {
 	<-ended
 	l.mu.Lock()
@@ -248,7 +248,7 @@ func (l *lane) watch(ended <-chan struct{}) {
 	if closed {
 		return
 	}
-	time.Sleep(100 * time.Millisecond) // as whoever starts it again takes its time
+	time.Sleep(100 * time.Millisecond) // as a supervisor takes some time to restart it
 	if err := l.startWorker(); err != nil {
 		l.t.Error(err)
 	}
@@ -263,7 +263,7 @@ func (l *lane) kill() {
 	}
 }
 
-// stopWorker kills the worker and starts no other.
+// stopWorker kills the worker and does not restart it.
 func (l *lane) stopWorker() {
 	l.mu.Lock()
 	l.closed = true

@@ -22,10 +22,10 @@ var (
 )
 
 var (
-	// shared are the servers of all lanes that do not stop them; release is what machines install.
+	// shared are the servers of all lanes that do not stop them; release is the RKE2 release that machines install.
 	shared  *devserver.Servers
 	release string
-	// temp has each lane's files: the names of sockets have to be short.
+	// temp holds each lane's files, because the names of sockets must be short.
 	temp string
 )
 

@@ -15,10 +15,10 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// ahead makes sweeps do at once what would wait for half a minute.
+// ahead makes sweeps do at once what they would delay by half a minute.
 func ahead(s *world.WorkerSettings) { s.Ahead = time.Minute }
 
-// peopleFaults are people who change their minds.
+// peopleFaults are users who change their minds.
 func peopleFaults() []fault {
 	var all []fault
 	for i := range 3 * seeds() {
@@ -28,7 +28,7 @@ func peopleFaults() []fault {
 			try: func(l *lane) {
 				ctx, cancel := context.WithTimeout(l.t.Context(), late)
 				defer cancel()
-				_, _ = l.ops.CreateCluster(ctx, l.wanted(), client.CreateOptions{}) // whatever came of it
+				_, _ = l.ops.CreateCluster(ctx, l.wanted(), client.CreateOptions{}) // the result does not matter
 				l.either()
 			},
 		}, fault{
@@ -96,7 +96,7 @@ func TestRandomDriftIsRepaired(t *testing.T) {
 			l := newLane(t, home{settings: func(s *world.WorkerSettings) {
 				s.OrphanGrace = time.Nanosecond
 				s.Policy.Restarts, s.Policy.Replacements = 1000, 1000
-				// what never comes up is waited for more than once within patience
+				// machines that never boot are awaited more than once within patience
 				s.Deadlines = world.UniformDeadlines(time.Minute)
 			}})
 			l.work()
@@ -116,7 +116,7 @@ func TestRandomDriftIsRepaired(t *testing.T) {
 	}
 }
 
-// befall causes a random drift that is possible now.
+// befall causes random drift that is possible now.
 func (l *lane) befall(luck *rand.Rand) {
 	l.t.Helper()
 	c := l.find()

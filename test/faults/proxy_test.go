@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 )
 
-// nobody is a proxy at which nobody answers.
+// nobody is the address of a proxy that does not answer.
 const nobody = "http://127.0.0.1:1"
 
 // proxyFaults are networks with wrong proxies and closed ports.
@@ -80,6 +80,6 @@ func proxyFaults() []fault {
 func (l *lane) hadNoRepair() {
 	l.t.Helper()
 	for _, r := range l.find().Status.Repairs {
-		l.t.Errorf("nothing was wrong, and yet: %+v", r)
+		l.t.Errorf("a healthy cluster was repaired: %+v", r)
 	}
 }

@@ -27,7 +27,7 @@ type outcome struct {
 	longest     time.Duration
 }
 
-// note counts a fault when its test ends.
+// note counts a fault's outcome when its test ends.
 func (b *book) note(t *testing.T, k key) {
 	t.Helper()
 	begin := time.Now()
@@ -50,7 +50,7 @@ func (b *book) note(t *testing.T, k key) {
 	})
 }
 
-// String is the table, as Markdown.
+// String renders the table as Markdown.
 func (b *book) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +96,7 @@ func (b *book) addTo(page string) error {
 		0o644) //nolint:gosec // a page for everybody
 }
 
-// add counts what a table has.
+// add adds the counts of a table.
 func (b *book) add(table string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// serverFaults are servers that stop during an operation.
+// serverFaults stop servers during an operation.
 func serverFaults() []fault {
 	creating := func(away func(l *lane)) func(*lane) {
 		return func(l *lane) {
@@ -84,10 +84,10 @@ func serverFaults() []fault {
 	)
 }
 
-// fresh is replaced by servers of the lane's own, which it can stop.
+// fresh is replaced by the lane's own servers, which it can stop.
 var fresh = &devserver.Servers{}
 
-// own starts the servers that a lane has for itself.
+// own starts the lane's own servers.
 func (l *lane) own(s **devserver.Servers, name string) {
 	l.t.Helper()
 	if *s != fresh {

@@ -43,7 +43,7 @@ func stateFaults() []fault {
 			l.remove(before)
 			l.until("the cluster is gone", func() bool { return l.find() == nil })
 			l.awaitReady(l.create())
-			for range 3 { // machines that no cluster of the copy has, beyond their time
+			for range 3 { // machines without a cluster in the copy, beyond their grace period
 				other.findsOrphans(size)
 			}
 		}},
@@ -73,18 +73,18 @@ func stateFaults() []fault {
 	}
 }
 
-// ownTemporal has a Temporal of its own, on a disk of its own where that has a size.
+// ownTemporal has its own Temporal, on its own disk if a size is set.
 func ownTemporal(mib int) home { return home{temporal: fresh, disk: mib} }
 
-// atHome is a state directory of the lane's own, with a known home and no grace period for orphans.
+// atHome is the lane's own state directory, with a known home and no grace period for orphans.
 var atHome = home{etcd: fresh, temporal: together, settings: func(s *world.WorkerSettings) {
 	s.Place, s.OrphanGrace = place.Location{Host: "a", Hostname: "ann", Dir: "/home/ann/.skyconf"}, time.Nanosecond
 }}
 
-// together is replaced by the lane's servers for etcd.
+// together is replaced by the lane's etcd servers.
 var together = &devserver.Servers{}
 
-// fork copies the state while no worker runs, and then runs a worker on the original and one on the copy.
+// fork copies the state while no worker runs, and then runs one worker on the original and one on the copy.
 func (l *lane) fork() *lane {
 	l.t.Helper()
 	l.stopWorker()
@@ -118,12 +118,12 @@ func (l *lane) findsOrphans(n int) {
 	}
 	for _, o := range r.Orphans {
 		if !o.TerminateAt.IsZero() || o.State == "terminated" {
-			l.t.Errorf("orphan %s ends at %v, state %s", o.Name, o.TerminateAt, o.State)
+			l.t.Errorf("orphan %s is to be terminated at %v, state %s", o.Name, o.TerminateAt, o.State)
 		}
 	}
 }
 
-// waits says whether an activity of the cluster's operation was given to the worker.
+// waits reports whether the worker runs an activity of the cluster's operation.
 func (l *lane) waits(activity string) bool {
 	d, err := l.conn.DescribeWorkflowExecution(l.t.Context(), operation.WorkflowID(l.cluster), "")
 	if err != nil {
@@ -162,7 +162,7 @@ func (l *lane) upgrade() {
 	l.stopWorker()
 	l.check(l.temporal.RestartOutdated(context.Background()))
 	l.check(l.startWorker())
-	l.sweeping = nil // the new Temporal knows nothing of it
+	l.sweeping = nil // the new Temporal has no record of it
 	l.until("a sweep takes up what was under way", func() bool {
 		l.beginSweep()
 		return l.busy() || l.settled()

@@ -20,7 +20,7 @@ import (
 // size is how many machines the lanes' clusters have.
 const size = 3
 
-// wanted is the cluster that a person asks for.
+// wanted is the spec of the lane's cluster.
 func (l *lane) wanted() *api.Cluster {
 	spec := api.ClusterSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: size, Provision: true}
 	return api.NewCluster(l.cluster, "", spec, nil, time.Now())
@@ -36,7 +36,7 @@ func (l *lane) create() api.Ref {
 	return l.find().Ref()
 }
 
-// insist tries again, as a person does when skyctl says that a server does not answer.
+// insist retries, as a user does when skyctl reports that a server does not answer.
 func (l *lane) insist(what string, do func() error) {
 	l.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
@@ -48,7 +48,7 @@ func (l *lane) insist(what string, do func() error) {
 			away    *client.UnreachableError
 			nobody  *client.NoWorkerError
 			silent  *store.UnavailableError
-			twofold *client.ConflictError // what was begun before the server fell silent
+			twofold *client.ConflictError // the operation was started before the server stopped answering
 		)
 		if errors.As(err, &twofold) && len(twofold.Differs) == 0 && twofold.Phase != api.PhaseDeleting {
 			return
@@ -71,7 +71,7 @@ func (l *lane) ready() api.Ref {
 	return ref
 }
 
-// turns bounds the lanes that work hard at a time.
+// turns limits how many lanes use much CPU at a time.
 var turns = make(chan struct{}, 3)
 
 func (l *lane) awaitReady(ref api.Ref) {
@@ -87,7 +87,7 @@ func (l *lane) remove(ref api.Ref) {
 	l.insist("delete", func() error { return l.ops.DeleteCluster(l.t.Context(), ref, false, func(string) {}) })
 }
 
-// find returns the cluster in etcd; nil if there is none.
+// find returns the cluster in etcd, or nil.
 func (l *lane) find() *api.Cluster {
 	l.t.Helper()
 	var c *api.Cluster
@@ -152,7 +152,7 @@ func (l *lane) beginSweep() {
 	l.sweeping = run
 }
 
-// installation is whose machines the lane's are.
+// installation returns the id of the installation that owns the lane's machines.
 func (l *lane) installation() string {
 	l.t.Helper()
 	id, err := l.store.EnsureInstallationID(l.t.Context())
@@ -178,5 +178,5 @@ func (l *lane) converge() {
 		l.t.Logf("phase %s, failure %+v, drift %v, repairs %+v", c.Status.Phase, c.Status.Failure, c.Status.Drift,
 			c.Status.Repairs)
 	}
-	l.t.Fatalf("drift does not end: %+v", last)
+	l.t.Fatalf("the cluster does not become in sync: %+v", last)
 }

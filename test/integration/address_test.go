@@ -47,7 +47,7 @@ func TestMachinesAtNewAddressesAreFoundAgain(t *testing.T) {
 			}
 			file, err := os.ReadFile(filepath.Join(w.home, name, "kubeconfig"))
 			if err != nil || string(file) != string(kubeconfig) {
-				t.Errorf("the person's kubeconfig is not the stored one: %v", err)
+				t.Errorf("the user's kubeconfig is not the stored one: %v", err)
 			}
 		})
 	}

@@ -43,14 +43,14 @@ func TestBilledMachinesHaveATimerUntilTheirClusterIsReady(t *testing.T) {
 	ref := w.create("billing", 2, client.CreateOptions{KeepOnFailure: true})
 	w.awaitFailed(ref)
 	if timers, recorded := w.armed(ref); timers != 2 || recorded != 2 {
-		t.Errorf("of the 2 machines that were kept, %d have a timer, and of %d that is recorded", timers, recorded)
+		t.Errorf("of the 2 kept machines, %d have a timer, and %d have one on record", timers, recorded)
 	}
 	w.keep("provision-billing-kept", w.closed(ref.Name)[0])
 	w.cloud.BreakUnit("sky-billing-1", "")
 	w.create("billing", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	if timers, recorded := w.armed(ref); timers != 0 || recorded != 0 {
-		t.Errorf("of a READY cluster, %d machines have a timer, and of %d that is recorded", timers, recorded)
+		t.Errorf("of a READY cluster, %d machines have a timer, and %d have one on record", timers, recorded)
 	}
 	w.keep("provision-billing", w.closed(ref.Name)[0])
 }
@@ -64,12 +64,12 @@ func TestCostIncludesReplacedMachines(t *testing.T) {
 	now, before, own := time.Now(), 0.0, 0.0
 	for _, m := range c.Status.Machines {
 		if m.SpentBefore <= 0 {
-			t.Errorf("what was in the place of %s before has cost $%v", m.Name, m.SpentBefore)
+			t.Errorf("the machines that %s replaced cost $%v", m.Name, m.SpentBefore)
 		}
 		before, own = before+m.SpentBefore, own+m.CostUntil(now)
 	}
 	if took := now.Sub(c.Metadata.CreatedAt).Seconds(); before+own > 2*took || own <= 0 {
-		t.Errorf("two machines at a dollar per second cost $%v and $%v within %vs", before, own, took)
+		t.Errorf("two machines at a dollar per second cost $%v and $%v in %vs", before, own, took)
 	}
 	if got := c.Status.CostSoFar(now); got < before+own-1e-6 || got > before+own+1e-6 {
 		t.Errorf("$%v in all, want $%v", got, before+own)

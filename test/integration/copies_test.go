@@ -37,7 +37,7 @@ func (w *world) conflicting(ref api.Ref, machine string) {
 	}
 }
 
-// ids are those of all machines that exist.
+// ids returns the ids of all existing machines.
 func (w *world) ids() []string {
 	var all []string
 	for _, m := range w.cloud.ExistingMachines("") {
@@ -67,16 +67,16 @@ func TestCopyIsReportedAndTerminatedOnlyByName(t *testing.T) {
 	w.awaitReady(ref)
 	copies := []string{w.copied("sky-copied-0", "backup").ID}
 	w.conflicting(ref, "backup")
-	// A copy of a copy's kind: its name fits its labels, as on clouds where names are made of labels.
+	// A copy whose name matches its labels, as on clouds that derive names from labels.
 	copies = append(copies, w.copied("sky-copied-1", "sky-copied-1").ID)
 	w.sweep("")
 	if n := len(w.ids()); n != 4 {
-		t.Errorf("%d machines are left of 4", n)
+		t.Errorf("%d of 4 machines remain", n)
 	}
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	if left := w.ids(); !slices.Equal(left, copies) {
-		t.Fatalf("left after the delete: %v, want the copies %v", left, copies)
+		t.Fatalf("after the delete %v remain, want the copies %v", left, copies)
 	}
 	for range 2 {
 		w.sweep("")
@@ -91,11 +91,11 @@ func TestCopyIsReportedAndTerminatedOnlyByName(t *testing.T) {
 		}
 	}
 	if left := w.ids(); !slices.Equal(left, copies) {
-		t.Errorf("a sweep ended a copy: %v are left of %v", left, copies)
+		t.Errorf("a sweep terminated a copy: %v remain of %v", left, copies)
 	}
 	w.orphans("backup", copies[1])
 	if left := w.ids(); len(left) != 0 {
-		t.Errorf("%v are left, though they were named", left)
+		t.Errorf("%v remain, although they were named", left)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestRenamedMachineStaysInItsCluster(t *testing.T) {
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	if left := w.ids(); len(left) != 0 {
-		t.Errorf("%v are left", left)
+		t.Errorf("%v remain", left)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestRecordWithoutIDGetsTheMatchingMachinesID(t *testing.T) {
 	w.sweep(ref.Name)
 	got := w.get(ref).Status.Machines
 	if got[0].CloudID != want[0].CloudID || got[1].CloudID != "" {
-		t.Errorf("ids %q and %q, want %q and none, since a copy is about", got[0].CloudID, got[1].CloudID,
+		t.Errorf("ids %q and %q, want %q and none, because a copy exists", got[0].CloudID, got[1].CloudID,
 			want[0].CloudID)
 	}
 }
@@ -180,8 +180,7 @@ func (w *world) conflictsOf() map[string]string {
 	return found
 }
 
-// TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone also begins with what the version before recorded of the
-// original.
+// TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone also starts from a record of the original in an earlier version.
 func TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
@@ -197,7 +196,7 @@ func TestOriginalIsAnOrdinaryOrphanOnceItsCopyIsGone(t *testing.T) {
 	copied := w.copied(head.Name, "backup")
 	w.sweep("")
 	if found := w.conflictsOf(); len(found) != 1 || found[copied.ID] == "" {
-		t.Errorf("with the copy there: %v, want the copy alone", found)
+		t.Errorf("while the copy exists: %v, want only the copy", found)
 	}
 	w.cloud.LoseMachine("backup")
 	w.sweep("")
@@ -222,7 +221,7 @@ func TestRecordedOrphansConflictEndsWithItsCopy(t *testing.T) {
 	w.forgetKeys("/clusters/" + ref.Name)
 	w.orphans()
 	if found := w.conflictsOf(); len(found) != 2 || found[head.CloudID] == "" || found[copied.ID] == "" {
-		t.Fatalf("both carry the same labels: %v", found)
+		t.Fatalf("want both, with the same labels: %v", found)
 	}
 	w.cloud.LoseMachine("backup")
 	r := w.orphans()

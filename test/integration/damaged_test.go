@@ -12,7 +12,7 @@ import (
 )
 
 func TestDamagedClusterIsDeletedWithItsMachines(t *testing.T) {
-	for name, keep := range map[string]func(int) int{ // a cluster's name, and how much of its object is left
+	for name, keep := range map[string]func(int) int{ // a cluster's name, and the length of its truncated object
 		"cut-in-half": func(n int) int {
 			return n / 2
 		}, "cut-to-nothing": func(int) int { return 0 }, "cut-at-the-end": func(n int) int { return n - 1 },
@@ -24,7 +24,7 @@ func TestDamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 			w.damage("/clusters/"+name, keep)
 			w.sweep("") // which does not change it or its machines
 			if got := w.cloud.ExistingMachines("sky-" + name + "-"); len(got) != 2 {
-				t.Fatalf("%d machines are left", len(got))
+				t.Fatalf("%d machines remain", len(got))
 			}
 			c, damage, err := w.store.SalvageCluster(t.Context(), name)
 			if err != nil || damage == nil || c.Metadata.UID != ref.UID || len(c.Status.Machines) != 2 {
@@ -36,12 +36,12 @@ func TestDamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 			w.delete(ref, name == "cut-to-nothing")
 			w.awaitGone(ref)
 			if got := w.cloud.ExistingMachines("sky-" + name + "-"); len(got) != 0 {
-				t.Errorf("%d machines are left", len(got))
+				t.Errorf("%d machines remain", len(got))
 			}
 			for _, kv := range w.dump() {
 				if key := string(kv.key); strings.Contains(key, ref.UID) && !strings.Contains(key, "/events/") ||
 					strings.HasSuffix(key, "/clusters/"+name) {
-					t.Errorf("%s is left", key)
+					t.Errorf("%s remains", key)
 				}
 			}
 		})
@@ -74,12 +74,12 @@ func TestUnownedRecordsAreDeletedOnceNoMachineRuns(t *testing.T) {
 	}
 	ahead.Store(int64(8 * 24 * time.Hour))
 	if w.sweep(""); !recorded() {
-		t.Fatal("the records of machines that run are gone")
+		t.Fatal("the records of running machines were deleted")
 	}
 	w.cloud.LoseMachine("sky-dropped-0")
 	w.cloud.LoseMachine("sky-dropped-1")
 	if w.sweep(""); recorded() {
-		t.Error("its records are still there")
+		t.Error("its records still exist")
 	}
 	copies := 0
 	for _, kv := range w.dump() {

@@ -26,7 +26,7 @@ func TestDeleteTakesOverARunningCreateAndLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			cluster := "takeover-" + name
-			ref := w.store1(cluster, 2) // as a create leaves it that asked for the plan before
+			ref := w.store1(cluster, 2) // as a create leaves it after requesting the plan
 			hanging := w.cloud.InjectFault(at)
 			w.create(cluster, 2, client.CreateOptions{})
 			eventually.Holds(t, "the create hangs", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
@@ -95,14 +95,14 @@ func TestPurgeRemovesAClusterWhoseCloudRefuses(t *testing.T) {
 	w.delete(ref, true)
 	w.awaitGone(ref)
 	if n := w.cloud.CountFaultHits(refused); n < 2 {
-		t.Errorf("%d of the two machines were asked to be ended", n)
+		t.Errorf("%d terminations were requested for two machines", n)
 	}
 	w.keep("purge", w.closed(ref.Name)[0])
 	if left := w.keysWith(ref); len(left) > 0 {
-		t.Errorf("left in etcd: %q", left)
+		t.Errorf("keys remain in etcd: %q", left)
 	}
 	if n := len(w.cloud.ExistingMachines("sky-purged-")); n != 2 {
-		t.Errorf("%d machines on the cloud that refuses", n)
+		t.Errorf("%d machines on the cloud, which refuses to terminate them", n)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestPurgeStopsTheCleanUpOfACreateOnAnUnreachableCloud(t *testing.T) {
 	w.delete(ref, true)
 	w.awaitGone(ref)
 	if left := w.keysWith(ref); len(left) > 0 {
-		t.Errorf("left in etcd: %q", left)
+		t.Errorf("keys remain in etcd: %q", left)
 	}
 }
 
@@ -145,12 +145,12 @@ func TestOperationContinuesAfterAServerOutage(t *testing.T) {
 	if err := own.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	close(goOn) // what it finds out now, it can tell nobody
+	close(goOn) // it cannot report its result now
 	if err := own.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitReady(ref)
 	if n := w.cloud.CountLaunches("sky-away-", ""); n != 2 {
-		t.Errorf("%d machines were made", n)
+		t.Errorf("%d machines were created", n)
 	}
 }

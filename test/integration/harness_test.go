@@ -29,7 +29,8 @@ import (
 )
 
 var (
-	// shared is the servers that all tests use, each with cluster names of its own; release is what machines install.
+	// shared is the servers that all tests use, each with its own cluster names; release is the RKE2 release that
+	// machines install.
 	shared  *devserver.Servers
 	release string
 )
@@ -83,11 +84,10 @@ func withServers(m *testing.M) int {
 	return m.Run()
 }
 
-// world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
+// world is one test's part of the servers, with its own cloud, worker and task queue.
 type world struct {
 	temporal sdkclient.Client
-	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other
-	// test's.
+	// cfg and store use the servers with the test's own prefix, so that no test sees the clusters of another.
 	cfg   *config.Config
 	store *store.Store
 	t     *testing.T
@@ -138,7 +138,7 @@ func newIdleWorld(t *testing.T, s *devserver.Servers, placements ...api.Placemen
 	return w
 }
 
-// client is a skyctl's side of the world.
+// client returns the client that skyctl uses.
 func (w *world) client() *client.Client {
 	cfg := *w.cfg
 	cfg.Temporal.TaskQueue = w.queue
@@ -147,7 +147,7 @@ func (w *world) client() *client.Client {
 	return c
 }
 
-// work starts a worker, which ends with the test.
+// work starts a worker, which stops with the test.
 func (w *world) work() {
 	w.t.Helper()
 	w.running = worker.New(w.temporal, w.queue, w.acts)
@@ -193,7 +193,7 @@ func (w *world) delete(ref api.Ref, purge bool) {
 	}
 }
 
-// patience is how long a test waits for what takes some seconds on an idle machine.
+// patience is the limit for what takes a few seconds on an idle machine.
 const patience = 2 * time.Minute
 
 func (w *world) awaitReady(ref api.Ref) *api.Cluster {
@@ -205,7 +205,7 @@ func (w *world) awaitReady(ref api.Ref) *api.Cluster {
 	return c
 }
 
-// awaitFailed waits until a create has ended in ERROR, and its operation with it.
+// awaitFailed waits until a create has ended in ERROR and its operation has closed.
 func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
 	w.t.Helper()
 	_, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(client.Progress) {})
@@ -220,7 +220,7 @@ func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
 func (w *world) awaitGone(ref api.Ref) {
 	w.t.Helper()
 	if err := w.ops.AwaitGone(w.t.Context(), ref, patience, func(client.Progress) {}); err != nil {
-		w.t.Fatalf("%s is not gone: %v", ref.Name, err)
+		w.t.Fatalf("%s still exists: %v", ref.Name, err)
 	}
 }
 

@@ -31,7 +31,7 @@ type run struct {
 	history *history.History
 }
 
-// runOf returns a run of a workflow id; the latest if none is named.
+// runOf returns a run of a workflow id, by default the latest.
 func (w *world) runOf(workflow, id string) run {
 	w.t.Helper()
 	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), workflow, id)
@@ -72,11 +72,11 @@ func (w *world) latest(cluster string) string {
 	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
 
-// keep replays a run's history against the code, and with -update keeps it for test/replay.
+// keep replays a run's history with the current code. With -update it also saves the history for test/replay.
 func (w *world) keep(name string, r run) {
 	w.t.Helper()
 	if r.status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		w.t.Fatalf("the history of %s is not at its end", name)
+		w.t.Fatalf("the history of %s is incomplete", name)
 	}
 	replayer := sdkworker.NewWorkflowReplayer()
 	for _, w := range workflows.All() {
@@ -93,7 +93,7 @@ func (w *world) keep(name string, r run) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	// The SDK names a worker's own queue after the machine.
+	// The SDK names a worker's sticky queue after the machine.
 	text := bytes.ReplaceAll(jsonOf(w.t, r.history), []byte(`"`+host+`:`), []byte(`"worker:`))
 	if err := os.WriteFile(filepath.Join("..", "replay", "histories", name+".json"), text, 0o600); err != nil {
 		w.t.Fatal(err)
@@ -121,7 +121,7 @@ func jsonOf(t *testing.T, h *history.History) []byte {
 	return b.Bytes()
 }
 
-// textOf returns all text of a history, also with encoded parts decoded.
+// textOf returns all text of a history, with encoded parts also decoded.
 func textOf(t *testing.T, h *history.History) string {
 	t.Helper()
 	raw := jsonOf(t, h)
@@ -151,8 +151,8 @@ func textOf(t *testing.T, h *history.History) string {
 	return text
 }
 
-// needles are the forms in which a secret could show up: plain, in base64, as lines of JSON, and the secret part of a
-// token.
+// needles returns the forms in which a secret could appear: plain, in base64, as lines of JSON, and the secret part of
+// a token.
 func needles(secret string) []string {
 	all := []string{base64.StdEncoding.EncodeToString([]byte(secret))}
 	for line := range strings.Lines(secret) {
@@ -183,7 +183,7 @@ func TestSecretsAreFoundInEveryEncoding(t *testing.T) {
 		}
 	}
 	if leaks("-----BEGIN KEY-----", secret) {
-		t.Error("found where it is not")
+		t.Error("found in text without the secret")
 	}
 }
 

@@ -24,8 +24,7 @@ import (
 	stage "github.com/sky-shift/skyctl/test/world"
 )
 
-// state is a state directory with its servers, at a place of its own, in which nobody works yet. Its copy has the same
-// cloud.
+// state is a state directory with its own servers and path, without a worker at first. Its copy has the same cloud.
 type state struct {
 	*world
 	servers *devserver.Servers
@@ -42,7 +41,7 @@ func newState(t *testing.T, s *devserver.Servers, on *simcloud.Cloud, place home
 	return st
 }
 
-// begin starts skyd's worker on the state.
+// begin starts skyd's worker with the state.
 func (s *state) begin() {
 	s.t.Helper()
 	pool := remote.NewPool(time.Minute)
@@ -59,7 +58,7 @@ func (s *state) begin() {
 	s.acts.Sweeps.Home.MarkMachines(s.t.Context())
 }
 
-// fork is two states of one installation: the original, and a copy of it made while no worker ran.
+// fork is two states of one installation: the original and a copy, which is made while no worker runs.
 func (s *state) fork(to home.Location, ledger string) *state {
 	s.t.Helper()
 	s.running.Stop()
@@ -77,7 +76,7 @@ var (
 	far      = home.Location{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
 )
 
-// newOriginal is a state of the test's own with a READY cluster.
+// newOriginal creates a state with a READY cluster.
 func newOriginal(t *testing.T, ledger string) *state {
 	t.Helper()
 	t.Parallel()
@@ -99,14 +98,14 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	launches := s.cloud.CountLaunches("sky-", "")
 	r := s.sweep("")
 	if r.Doubt == nil {
-		s.t.Fatalf("there is no doubt: %+v", r)
+		s.t.Fatalf("the home is not in doubt: %+v", r)
 	}
 	if len(r.Orphans) != orphans {
 		s.t.Errorf("%d orphans, want %d: %+v", len(r.Orphans), orphans, r.Orphans)
 	}
 	for _, o := range r.Orphans {
 		if !o.TerminateAt.IsZero() || o.State == "terminated" {
-			s.t.Errorf("orphan %s ends at %v, state %s", o.Name, o.TerminateAt, o.State)
+			s.t.Errorf("orphan %s is to be terminated at %v, state %s", o.Name, o.TerminateAt, o.State)
 		}
 	}
 	for _, d := range r.Drifted {
@@ -128,7 +127,7 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	} else {
 		for _, o := range told.Orphans {
 			if o.Error == "" {
-				s.t.Errorf("orphan %s was ended because it was named", o.Name)
+				s.t.Errorf("orphan %s was terminated because it was named", o.Name)
 			}
 		}
 	}
@@ -137,11 +136,11 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	deleted := s.ops.DeleteCluster(s.t.Context(), shared, false, func(string) {})
 	for what, err := range map[string]error{"create": created, "delete": deleted} {
 		if doubt := new(client.HomeDoubtError); !errors.As(err, &doubt) {
-			s.t.Errorf("%s: got %v, want that the home is in doubt", what, err)
+			s.t.Errorf("%s: got %v, want the error of a home in doubt", what, err)
 		}
 	}
 	if now := len(s.cloud.ExistingMachines("")); now != machines || s.cloud.CountLaunches("sky-", "") != launches {
-		s.t.Errorf("there are %d machines, there were %d", now, machines)
+		s.t.Errorf("%d machines, %d before", now, machines)
 	}
 }
 
@@ -150,19 +149,19 @@ func (s *state) adopt(marks int) {
 	s.t.Helper()
 	seen, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{})
 	if err != nil || len(seen.Findings) == 0 || seen.After.Starts != seen.Before.Starts {
-		s.t.Fatalf("what speaks against it: %+v, %v", seen, err)
+		s.t.Fatalf("objections to the adoption: %+v, %v", seen, err)
 	}
 	done, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{Confirmed: true})
 	if err != nil || done.After.Doubt != nil || len(done.Marked) != marks {
 		s.t.Fatalf("adopted: %+v, %v", done, err)
 	}
-	// as where a worker was killed in it
+	// as after a worker was killed during it
 	again, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{Confirmed: true})
 	if err != nil || again.After.Starts != done.After.Starts || len(again.Marked) != marks {
 		s.t.Errorf("adopted again: %+v, %v", again, err)
 	}
 	if r := s.sweep(""); r.Doubt != nil {
-		s.t.Errorf("there is doubt after the adoption: %+v", r.Doubt)
+		s.t.Errorf("the home is in doubt after the adoption: %+v", r.Doubt)
 	}
 }
 
@@ -183,16 +182,16 @@ func TestCopyOfAStateChangesNothingUntilAdopted(t *testing.T) {
 		t.Errorf("the original is in doubt: %+v", r.Doubt)
 	}
 
-	// Both now see machine 1 of the first cluster lost; the copy leaves that to the original.
+	// Both now find machine 1 of the first cluster lost; the copy leaves it to the original.
 	a.cloud.LoseMachine(api.MachineName("one", 1))
 	b.inDoubt(one, 1)
 
-	// The orphan is the original's cluster: who adopts has been told, and its time counts from there.
+	// The orphan is a machine of the original's cluster. The user who adopts was told; the grace period starts then.
 	if err := a.ops.DeleteCluster(t.Context(), two, false, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitGone(two)
-	b.adopt(1) // its sweep has begun to replace the machine that was lost
+	b.adopt(1) // its sweep has started to replace the lost machine
 	if err := b.temporal.GetWorkflow(t.Context(), operation.WorkflowID("one"), "").Get(t.Context(), nil); err != nil {
 		t.Errorf("the repair: %v", err)
 	}
@@ -227,10 +226,10 @@ func TestAdoptionRestartsTheGracePeriodOfOrphans(t *testing.T) {
 	r := a.sweep("")
 	if len(r.Orphans) != 1 || !r.Orphans[0].FirstSeen.Equal(old.FirstSeen) ||
 		r.Orphans[0].TerminateAt.Before(adopted.Add(time.Hour)) {
-		t.Errorf("orphans %+v, want one with its time from the adoption on", r.Orphans)
+		t.Errorf("orphans %+v, want one whose grace period starts at the adoption", r.Orphans)
 	}
 	if len(a.cloud.ExistingMachines(m.Name)) != 1 {
-		t.Error("it was ended at once")
+		t.Error("it was terminated at once")
 	}
 }
 
@@ -246,11 +245,11 @@ func TestRepairStartsThoughNoMachineAnswers(t *testing.T) {
 	for i := range 3 {
 		a.cloud.SilenceSSH(api.MachineName("mute", i), true)
 	}
-	a.begin() // with no connection left
+	a.begin() // without open connections
 	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != operation.WorkflowRepair {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
-	eventually.Holds(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
+	eventually.Holds(t, "the kubeconfig is restored", func() bool { _, err := os.Stat(file); return err == nil })
 }
 
 func TestRemoteCopyIsFoundByTheMarksOnMachines(t *testing.T) {
@@ -265,7 +264,7 @@ func TestRemoteCopyIsFoundByTheMarksOnMachines(t *testing.T) {
 	}
 	a.begin() // a start exchanges marks
 	a.inDoubt(one, 0)
-	a.adopt(1) // and it may be taken back
+	a.adopt(1) // and the original can be adopted again
 	b.running.Stop()
 	b.begin()
 	b.inDoubt(one, 0)
@@ -285,7 +284,7 @@ func TestRunningOperationsWaitInACopy(t *testing.T) {
 	b := a.fork(beside, ledger)
 	close(goOn)
 	b.begin()
-	eventually.Holds(t, "the create goes on in the copy", func() bool { return b.atWork(two, "Await") })
+	eventually.Holds(t, "the create continues in the copy", func() bool { return b.atWork(two, "Await") })
 	a.begin()
 	a.awaitReady(two)
 	launched := a.cloud.CountLaunches("sky-", "")
@@ -294,15 +293,15 @@ func TestRunningOperationsWaitInACopy(t *testing.T) {
 		t.Errorf("in the copy the cluster is %s", c.Status.Phase)
 	}
 	a.running.Stop()
-	b.adopt(1) // it knows one READY cluster
+	b.adopt(1) // it has a record of one READY cluster
 	b.awaitReady(two)
 	if n := b.cloud.CountLaunches("sky-", ""); n != launched {
-		t.Errorf("%d machines were launched, %d before the copy went on", n, launched)
+		t.Errorf("%d machines were launched, %d before the copy continued", n, launched)
 	}
 	b.healthy(two, 1)
 }
 
-// atWork reports whether a worker has an activity of a cluster's operation.
+// atWork reports whether a worker runs an activity of a cluster's operation.
 func (w *world) atWork(ref api.Ref, name string) bool {
 	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(ref.Name), "")
 	if err != nil {

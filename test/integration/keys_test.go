@@ -42,7 +42,7 @@ func TestLostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	w.awaitReady(ref)
 	before := w.secret(ref, store.SecretSSHKey)
 	w.loseSecrets(ref, store.SecretSSHKey)
-	// the one of a try that was killed, and one of no concern
+	// one left by a killed try, and an unrelated one
 	for _, app := range []string{"skyctl-authorize-key", "other"} {
 		if err := w.cloud.AddPod(ref.UID, "sky-keyless-1", "kube-system/"+app+"-left", app); err != nil {
 			t.Fatal(err)
@@ -50,12 +50,12 @@ func TestLostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	}
 	after := w.repair(ref)
 	if left := w.cloud.ListPods(ref.UID, ""); !slices.Equal(left, []string{"kube-system/other-left"}) {
-		t.Errorf("pods are left: %v", left)
+		t.Errorf("pods remain: %v", left)
 	}
 	w.keep("repair-keys", w.runsOf(ref.Name)[0])
 	lastRepair(t, after, api.ActionRestoreKeys, "")
 	if w.secret(ref, store.SecretSSHKey) == before {
-		t.Error("the lost key is back")
+		t.Error("the lost key was stored again")
 	}
 	w.healthy(ref, 3)
 	w.cloud.LoseMachine("sky-keyless-1")
@@ -80,12 +80,12 @@ func TestLostTokensAndKubeconfigAreFetchedFromTheHead(t *testing.T) {
 	lastRepair(t, after, api.ActionRestoreKeys, "")
 	for _, key := range lost {
 		if got := w.secret(ref, key); got != before[key] {
-			t.Errorf("%s is another one", key)
+			t.Errorf("%s has changed", key)
 		}
 	}
 	for _, r := range after.Status.Repairs {
 		if r.Action.Kind != api.ActionRestoreKeys {
-			t.Errorf("it did %s: %s", r.Action.Kind, r.Action.Message)
+			t.Errorf("it performed %s: %s", r.Action.Kind, r.Action.Message)
 		}
 	}
 	w.healthy(ref, 2)
@@ -117,7 +117,7 @@ func TestUnrecoverableKeysAreReportedAndNothingIsChanged(t *testing.T) {
 		t.Fatalf("repairs %+v", repairs)
 	}
 	if _, err := w.store.ReadSecret(t.Context(), ref, store.SecretSSHKey); err == nil {
-		t.Error("a key was made that no machine takes")
+		t.Error("a key was created that no machine accepts")
 	}
 }
 
@@ -144,7 +144,7 @@ func TestKeysThatMachinesKnowAreNeverRecreated(t *testing.T) {
 			t.Errorf("without %s: %v", key, err)
 		}
 		if _, err := w.store.ReadSecret(t.Context(), ref, key); err == nil {
-			t.Errorf("%s was made anew", key)
+			t.Errorf("%s was recreated", key)
 		}
 	}
 }
@@ -173,6 +173,6 @@ func TestClusterWithoutMachineRecordsIsNotInSync(t *testing.T) {
 		t.Errorf("drift %+v", c.Status.Drift)
 	}
 	if len(w.cloud.ExistingMachines("sky-blank-")) != 2 {
-		t.Error("its machines were touched")
+		t.Error("its machines were changed")
 	}
 }

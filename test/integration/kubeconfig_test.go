@@ -33,7 +33,7 @@ func TestTruncatedKubeconfigIsRepairedAndOtherEntriesStay(t *testing.T) {
 	mine = strings.Replace(mine, "contexts:\n",
 		"contexts:\n- context:\n    cluster: filed\n    user: filed\n    namespace: web\n  name: mine\n", 1)
 	edit(mine)
-	w.healthy(ref, 1) // what a person adds is no drift
+	w.healthy(ref, 1) // additions by a user are not drift
 	if _, err := w.store.UpdateCluster(t.Context(), ref,
 		func(c *api.Cluster) error { c.Status.Repairs = nil; return nil }); err != nil {
 		t.Fatal(err)

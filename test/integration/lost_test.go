@@ -16,14 +16,14 @@ func TestMachineTerminatedByItsCloudIsRelaunched(t *testing.T) {
 		c, err := w.store.ReadCluster(ctx, "taken")
 		return err == nil && len(c.Status.Machines) == 2 && c.Status.Machines[1].State == api.MachinePrepared
 	}
-	// The worker waits for its head when its cloud takes it back.
+	// The cloud terminates the worker while it waits for its head.
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-taken-0", Times: 1,
 		Do: func(ctx context.Context) error {
 			for !prepared(ctx) {
 				select {
 				case <-ctx.Done():
 					return ctx.Err()
-				case <-time.After(10 * time.Millisecond): // between two looks
+				case <-time.After(10 * time.Millisecond): // between two checks
 				}
 			}
 			w.cloud.LoseMachine("sky-taken-1")

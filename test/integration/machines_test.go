@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// submit asks for machines and waits for them.
+// submit launches machines and waits for them.
 func (w *world) submit(all ...activities.MachineRef) {
 	w.t.Helper()
 	for _, m := range all {
@@ -43,20 +43,20 @@ func TestRepeatedLaunchCreatesOneMachine(t *testing.T) {
 	m := w.reserve(ref, here)[0]
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
-		t.Fatal("the first answer was to be lost")
+		t.Fatal("the first answer was not lost")
 	}
 	w.submit(m, m)
 	if n := w.cloud.CountLaunches("sky-once-", ""); n != 1 {
-		t.Errorf("%d machines were made", n)
+		t.Errorf("%d machines were created", n)
 	}
 	r, made := w.get(ref).Status.Machines[0], w.cloud.ExistingMachines("sky-once-")[0]
 	if r.State != api.MachineUp || r.LaunchRef != made.ID || r.CloudID != made.ID || r.Address != made.Address ||
 		r.HostKey != made.HostKey || r.LaunchedAt.IsZero() {
-		t.Errorf("recorded %+v\nmade %+v", r, made)
+		t.Errorf("recorded %+v\ncreated %+v", r, made)
 	}
 	want := cloud.Owner{Installation: made.Owner.Installation, Cluster: ref.Name, ClusterUID: ref.UID}
 	if made.Owner != want || made.Incarnation != m.Incarnation || want.Installation == "" {
-		t.Errorf("the machine carries %+v, incarnation %s", made.Owner, made.Incarnation)
+		t.Errorf("the machine has the owner %+v, incarnation %s", made.Owner, made.Incarnation)
 	}
 }
 
@@ -83,10 +83,10 @@ func TestLaunchAfterItsCleanUpIsTerminated(t *testing.T) {
 			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1,
 				Do: func(context.Context) error { return cleanUp(w, ref) }})
 			if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
-				t.Error("the launch is called a success")
+				t.Error("the launch is reported as a success")
 			}
 			if left := w.cloud.ExistingMachines(m.Name); len(left) != 0 {
-				t.Errorf("%d machines go on billing", len(left))
+				t.Errorf("%d machines keep costing money", len(left))
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func TestCancelledWaitCancelsTheLaunch(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if n := w.cloud.CountFaultHits(told); n != 1 {
-		t.Errorf("the cloud was told %d times", n)
+		t.Errorf("the cloud got %d cancellations", n)
 	}
 }
 
@@ -140,14 +140,14 @@ func TestMachineIsGoneOnlyOnceTheListIsEmpty(t *testing.T) {
 	w.submit(m)
 	w.cloud.SetListingLag(500 * time.Millisecond)
 	owner := w.cloud.ExistingMachines("sky-lagging-")[0].Owner
-	eventually.Holds(t, "the listing has the machine", func() bool {
+	eventually.Holds(t, "the list has the machine", func() bool {
 		there, err := w.cloud.ListMachines(t.Context(), owner)
 		return err == nil && len(there) == 1
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- w.terminate(ref, m.Name) }()
 	for {
-		isGone := w.state(ref, 0) == api.MachineGone // before the listing, so that the order of the two is known
+		isGone := w.state(ref, 0) == api.MachineGone // read before the list, so that the order of the two is known
 		left, err := w.cloud.ListMachines(t.Context(), owner)
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestFailedTerminationMarksNothing(t *testing.T) {
 		t.Errorf("release: %q, final %t", reason, final)
 	}
 	if w.cloud.CountReleases(ref.UID) != 0 {
-		t.Error("the cloud was asked to release what a machine stands on")
+		t.Error("the resources of an existing machine were released")
 	}
 }
 
@@ -204,10 +204,10 @@ func TestMachineOfAnotherInstallationIsNotChanged(t *testing.T) {
 		t.Errorf("terminate: %v", err)
 	}
 	if s := w.state(ref, 0); s != api.MachineGone {
-		t.Errorf("ours, which was never made, is %s", s)
+		t.Errorf("our machine, which was never created, is %s", s)
 	}
 	if left := w.cloud.ExistingMachines(m.Name); len(left) != 1 {
-		t.Error("theirs was touched")
+		t.Error("the other installation's machine was changed")
 	}
 }
 
@@ -229,7 +229,7 @@ func TestSurveyMarksVanishedMachines(t *testing.T) {
 	}
 	w.mark(all[0], api.MachineTerminating)
 	if s, err := w.acts.Machines.Survey(t.Context(), ref); err != nil || s.Head {
-		t.Errorf("a head that is on its way out would be gone on with: %+v, %v", s, err)
+		t.Errorf("a head that is being terminated would be reused: %+v, %v", s, err)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestForgottenClusterLeavesNothing(t *testing.T) {
 		}
 	}
 	if n := len(w.keysWith(ref)); n != 1+2+4 {
-		t.Errorf("%d keys before: the test looks at the wrong place", n)
+		t.Errorf("%d keys before: the test reads the wrong prefix", n)
 	}
 	for range 2 {
 		if err := w.acts.Clusters.Forget(t.Context(), ref); err != nil {
@@ -252,13 +252,13 @@ func TestForgottenClusterLeavesNothing(t *testing.T) {
 		}
 	}
 	if left := w.keysWith(ref); len(left) > 0 {
-		t.Errorf("left in etcd: %q", left)
+		t.Errorf("keys remain in etcd: %q", left)
 	}
 	if _, err := os.Stat(filepath.Join(w.home, ref.Name)); !os.IsNotExist(err) {
-		t.Errorf("the directory is there: %v", err)
+		t.Errorf("the directory still exists: %v", err)
 	}
 	if n := len(w.keysWith(other)); n != 1+1+3 {
-		t.Errorf("%d keys of another cluster are left", n)
+		t.Errorf("%d keys of another cluster remain", n)
 	}
 	if _, err := os.Stat(filepath.Join(w.home, other.Name)); err != nil {
 		t.Error(err)
@@ -283,7 +283,7 @@ func (w *world) keysWith(ref api.Ref) []string {
 
 type keyValue struct{ key, value []byte }
 
-// etcd is a client of the test's own, without the store.
+// etcd returns a plain etcd client.
 func (w *world) etcd() *clientv3.Client {
 	w.t.Helper()
 	tls, err := w.cfg.Etcd.TLS.ClientConfig()
@@ -298,12 +298,12 @@ func (w *world) etcd() *clientv3.Client {
 	return c
 }
 
-// forgetKeys deletes all keys under a part of the test's own prefix.
+// forgetKeys deletes all keys under a part of the test's prefix.
 func (w *world) forgetKeys(under string) {
 	w.t.Helper()
 	if gone, err := w.etcd().Delete(w.t.Context(), w.cfg.Etcd.Prefix+under, clientv3.WithPrefix()); err != nil ||
 		gone.Deleted == 0 {
-		w.t.Fatalf("nothing under %s was taken away: %v", under, err)
+		w.t.Fatalf("no key under %s was deleted: %v", under, err)
 	}
 }
 

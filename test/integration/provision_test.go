@@ -50,7 +50,7 @@ func TestCreateReachesReadyWithoutExposingSecrets(t *testing.T) {
 		t.Errorf("measured %+v, %+v", c.Status.Resources, c.Status.Versions)
 	}
 	if n := w.cloud.CountLaunches("sky-ready-", ""); n != 3 {
-		t.Errorf("%d machines were made", n)
+		t.Errorf("%d machines were created", n)
 	}
 	runs := w.closed(ref.Name)
 	w.keep("provision", runs[0])
@@ -60,11 +60,11 @@ func TestCreateReachesReadyWithoutExposingSecrets(t *testing.T) {
 	}
 	file, err := os.ReadFile(filepath.Join(w.home, ref.Name, "kubeconfig"))
 	if err != nil || string(file) != secrets["kubeconfig"] {
-		t.Errorf("the person's kubeconfig: %v", err)
+		t.Errorf("the user's kubeconfig: %v", err)
 	}
 	text, log := textOf(t, runs[0].history), logged.String()
 	if !strings.Contains(text, "sky-ready-2") || !strings.Contains(text, ref.UID) {
-		t.Fatal("the text of the history is not what it should be")
+		t.Fatal("the text of the history is incomplete")
 	}
 	stored := ""
 	for _, kv := range w.dump() {
@@ -83,17 +83,17 @@ func TestCreateReachesReadyWithoutExposingSecrets(t *testing.T) {
 	w.nothingLeft(ref)
 }
 
-// nothingLeft fails if anything of a cluster is left.
+// nothingLeft fails if anything of a cluster remains.
 func (w *world) nothingLeft(ref api.Ref) {
 	w.t.Helper()
 	if left := w.cloud.ExistingMachines(api.MachineName(ref.Name, 0)[:len("sky-"+ref.Name+"-")]); len(left) > 0 {
-		w.t.Errorf("machines left: %+v", left)
+		w.t.Errorf("machines remain: %+v", left)
 	}
 	if left := w.keysWith(ref); len(left) > 0 {
-		w.t.Errorf("left in etcd: %q", left)
+		w.t.Errorf("keys remain in etcd: %q", left)
 	}
 	if _, err := os.Stat(filepath.Join(w.home, ref.Name)); !os.IsNotExist(err) {
-		w.t.Errorf("the person's files are left: %v", err)
+		w.t.Errorf("the user's files remain: %v", err)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestCreateWithoutCapacityReportsItAndLeavesNothing(t *testing.T) {
 		t.Errorf("failure %+v, attempts %+v", f, c.Status.Attempts)
 	}
 	if left := w.cloud.ExistingMachines("sky-nowhere-"); len(left) > 0 {
-		t.Errorf("left: %+v", left)
+		t.Errorf("machines remain: %+v", left)
 	}
 	w.keep("provision-nowhere", w.closed(ref.Name)[0])
 }
@@ -148,7 +148,7 @@ func TestFailedCreateReportsItsCauseAndLeavesNoMachine(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 	if left := w.cloud.ExistingMachines("sky-broken-"); len(left) > 0 {
-		t.Errorf("left: %+v", left)
+		t.Errorf("machines remain: %+v", left)
 	}
 	for _, m := range c.Status.Machines {
 		if m.State != api.MachineGone {
@@ -157,11 +157,11 @@ func TestFailedCreateReportsItsCauseAndLeavesNoMachine(t *testing.T) {
 	}
 	failed := w.closed(ref.Name)[0]
 	if leaks(textOf(t, failed.history), w.secretsOf(ref)["agent-token"]) {
-		t.Error("the history holds the token that the machine printed")
+		t.Error("the history contains the token that the machine printed")
 	}
 	w.hasNoTraceOf(ref, failed, w.secretsOf(ref)["agent-password"])
 	if !strings.Contains(log, `red and \u202ereversed`) || strings.ContainsAny(log, "\x1b\u202e") {
-		t.Errorf("what steers a terminal is in the log: %q", log)
+		t.Errorf("the log contains terminal control sequences: %q", log)
 	}
 	w.keep("provision-failed", failed)
 	w.cloud.BreakUnit("sky-broken-1", "")
@@ -170,7 +170,7 @@ func TestFailedCreateReportsItsCauseAndLeavesNoMachine(t *testing.T) {
 	w.keep("provision-again", w.closed(ref.Name)[0])
 }
 
-// hasNoTraceOf searches everything that people can read for a password that a machine printed: plain, in base64 and in
+// hasNoTraceOf searches everything that users can read for a password that a machine printed: plain, in base64 and in
 // halves.
 func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 	w.t.Helper()
@@ -178,12 +178,12 @@ func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 	for _, kv := range w.dump() {
 		places[string(kv.key)] = string(kv.value)
 	}
-	// its length makes it begin a group
+	// its length aligns the password to a base64 group
 	inBase64 := base64.StdEncoding.EncodeToString([]byte("agent:" + password + "@head"))
 	for where, text := range places {
 		for _, trace := range []string{password[:16], password[16:], inBase64[8:48]} {
 			if strings.Contains(text, trace) {
-				w.t.Errorf("%s holds a password of cluster %s that its machine printed: %s", where, ref.Name, trace)
+				w.t.Errorf("%s contains a password of cluster %s that its machine printed: %s", where, ref.Name, trace)
 			}
 		}
 	}
@@ -244,7 +244,7 @@ func TestLostCloudAnswerCreatesNoSecondMachine(t *testing.T) {
 	ref := w.create("lostanswer", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	if n := w.cloud.CountLaunches("sky-lostanswer-", ""); n != 2 {
-		t.Errorf("%d machines were made", n)
+		t.Errorf("%d machines were created", n)
 	}
 }
 
@@ -260,7 +260,7 @@ func TestTakenNameFailsACreateButNotItsDelete(t *testing.T) {
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	if left := w.cloud.ExistingMachines("sky-namesake-"); len(left) != 1 || left[0].Owner != theirs.Owner {
-		t.Errorf("left: %+v", left)
+		t.Errorf("machines remain: %+v", left)
 	}
 }
 
@@ -286,11 +286,11 @@ func TestConcurrentCreatesAreOneOperation(t *testing.T) {
 		}
 	}
 	if errs[0] != nil && errs[1] != nil {
-		t.Error("neither went ahead")
+		t.Error("both creates failed")
 	}
 	w.awaitReady(api.Ref{Name: "twins", UID: c.Metadata.UID})
 	if n := w.cloud.CountLaunches("sky-twins-", ""); n != 2 {
-		t.Errorf("%d machines were made", n)
+		t.Errorf("%d machines were created", n)
 	}
 	runs := w.closed("twins")
 	if len(runs) != 1 {

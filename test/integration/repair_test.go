@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// sweep runs a sweep over one cluster, or over all where it is "".
+// sweep runs a sweep over one cluster, or over all if it is "".
 func (w *world) sweep(cluster string) operation.SweepResult {
 	w.t.Helper()
 	var r operation.SweepResult
@@ -54,24 +54,23 @@ func (w *world) plant(ref api.Ref, m cloud.Machine) {
 	w.cloud.AddForeignMachine(m)
 }
 
-// repair sweeps a cluster, and waits until the repair that this starts has ended.
+// repair sweeps a cluster, and waits until the repair that the sweep starts has ended.
 func (w *world) repair(ref api.Ref) *api.Cluster {
 	w.t.Helper()
 	r := w.sweep(ref.Name)
 	if len(r.Drifted) != 1 || r.Drifted[0].Started == "" {
-		w.t.Fatalf("nothing was started about it: %+v", r)
+		w.t.Fatalf("no repair was started: %+v", r)
 	}
 	// the result is in etcd
 	_ = w.temporal.GetWorkflow(w.t.Context(), operation.WorkflowID(ref.Name), "").Get(w.t.Context(), nil)
 	return w.get(ref)
 }
 
-// healthy checks that the cloud has exactly the recorded machines of a cluster, so many of them, and that no drift is
-// left.
+// healthy checks that the cloud has exactly the n recorded machines of a cluster, and that no drift remains.
 func (w *world) healthy(ref api.Ref, n int) {
 	w.t.Helper()
 	if r := w.sweep(ref.Name); len(r.Drifted) != 0 {
-		w.t.Errorf("drift is left: %+v", r.Drifted)
+		w.t.Errorf("drift remains: %+v", r.Drifted)
 	}
 	c := w.get(ref)
 	if c.Status.Phase != api.PhaseReady || len(c.Status.Drift) != 0 {
@@ -111,7 +110,7 @@ func TestHealthyClusterIsNotChanged(t *testing.T) {
 	before := w.get(ref)
 	w.healthy(ref, 3)
 	if after := w.get(ref); after.Metadata.Revision != before.Metadata.Revision {
-		t.Errorf("a second look wrote revision %d after %d", after.Metadata.Revision, before.Metadata.Revision)
+		t.Errorf("a second sweep wrote revision %d after %d", after.Metadata.Revision, before.Metadata.Revision)
 	}
 }
 
@@ -124,7 +123,7 @@ func TestLostWorkerIsReplaced(t *testing.T) {
 	w.healthy(ref, 3)
 	lastRepair(t, after, api.ActionReplace, "sky-loser-1")
 	if before.Status.Machines[1].Incarnation == after.Status.Machines[1].Incarnation {
-		t.Error("it has the incarnation of the lost one")
+		t.Error("it has the incarnation of the lost machine")
 	}
 	w.keep("repair-replace", w.runsOf(ref.Name)[0])
 	events, err := w.store.ListEvents(t.Context(), ref.UID)
@@ -155,11 +154,11 @@ func TestSimultaneousFaultsAreRepaired(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
 		t.Error(err)
 	}
-	if n := w.cloud.CountLaunches("sky-messy-", ""); n != 7 { // four, the planted one, and two new ones
+	if n := w.cloud.CountLaunches("sky-messy-", ""); n != 7 { // four, the planted machine and two replacements
 		t.Errorf("%d launches", n)
 	}
 	if w.get(ref).Status.Machines[3].Incarnation != c.Status.Machines[3].Incarnation {
-		t.Error("a machine that was well was replaced")
+		t.Error("a healthy machine was replaced")
 	}
 }
 
@@ -170,7 +169,7 @@ func TestUnreachableCloudChangesNothing(t *testing.T) {
 	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.NewRefusal(cloud.Unreachable)})
 	r := w.sweep(ref.Name)
 	if slices.ContainsFunc(r.Drifted, func(d operation.DriftedCluster) bool { return d.Started != "" }) {
-		t.Errorf("something was started: %+v", r)
+		t.Errorf("an operation was started: %+v", r)
 	}
 	c := w.get(ref)
 	if cond := c.Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown ||
@@ -196,7 +195,7 @@ func TestUnreachableCloudDoesNotBlockOthers(t *testing.T) {
 	w.cloud.LoseMachine("sky-beside-1")
 	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted,
 		func(d operation.DriftedCluster) bool { return d.Started != "" }) {
-		t.Errorf("something was started though its own cloud is silent: %+v", r)
+		t.Errorf("an operation was started although the cluster's cloud does not answer: %+v", r)
 	}
 	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown ||
 		!strings.Contains(cond.Message, "refuses (Transient)") {
@@ -217,19 +216,19 @@ func TestDeleteTerminatesRecordedMachinesThatAreNotListed(t *testing.T) {
 	w.awaitReady(ref)
 	silent := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList,
 		Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.NewRefusal(cloud.Transient)}}})
-	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { // it was there once
+	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { // it ran there before
 		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{Placement: api.Placement{Cloud: "lost"}})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	w.delete(ref, false)
-	eventually.Holds(t, "its machines are ended",
+	eventually.Holds(t, "its machines are terminated",
 		func() bool { return len(w.cloud.ExistingMachines("sky-unlisted-")) == 0 })
 	asked := w.cloud.CountFaultHits(silent)
-	eventually.Holds(t, "it is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
+	eventually.Holds(t, "the cloud is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
 	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
-		t.Errorf("%s though a cloud that it was on has not said that it has nothing of it", c.Status.Phase)
+		t.Errorf("%s although an earlier cloud of the cluster has not confirmed that it has no machines of it", c.Status.Phase)
 	}
 	w.cloud.EndFault(silent)
 	w.awaitGone(ref)
@@ -250,15 +249,15 @@ func TestHangingCloudDoesNotBlockOthers(t *testing.T) {
 	}
 	w.cloud.LoseMachine("sky-prompt-1")
 	run := w.beginSweep("")
-	eventually.Holds(t, "the other's machine is replaced", func() bool {
+	eventually.Holds(t, "the other cluster's machine is replaced", func() bool {
 		c := w.get(ref)
 		return c.Status.Machines[1].State == api.MachineReady &&
 			slices.ContainsFunc(c.Status.Repairs,
 				func(r api.Repair) bool { return r.Action.Kind == api.ActionReplace && !r.Ended.IsZero() })
 	})
-	// the look for orphans, which comes after that for drift, asks once more
+	// the check for orphans, after the one for drift, asks once more
 	if n := mute.CountFaultHits(hang); n != 1 {
-		t.Errorf("the cloud that hangs was asked %d times by then", n)
+		t.Errorf("the hanging cloud was asked %d times", n)
 	}
 	if err := w.temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "seen enough"); err != nil {
 		t.Error(err)
@@ -281,7 +280,7 @@ func TestOrphansOnAnUnreachableCloudAreKept(t *testing.T) {
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	first := orphaned(w.sweep(""))
 	if first.TerminateAt.IsZero() {
-		t.Error("its time does not come")
+		t.Error("its grace period does not end")
 	}
 	w.cloud.LoseMachine("sky-old-0")
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList,
@@ -290,7 +289,7 @@ func TestOrphansOnAnUnreachableCloudAreKept(t *testing.T) {
 	again := orphaned(r)
 	if !again.FirstSeen.Equal(first.FirstSeen) || again.State != string(cloud.StateUnknown) ||
 		!again.TerminateAt.IsZero() || len(r.Unasked) != 1 {
-		t.Errorf("first %+v, then %+v, and not asked were %v", first, again, r.Unasked)
+		t.Errorf("first %+v, then %+v; clouds not asked: %v", first, again, r.Unasked)
 	}
 }
 
@@ -301,7 +300,7 @@ func TestLostHeadCostsNoWorker(t *testing.T) {
 	w.cloud.LoseMachine("sky-headless-0")
 	w.acts.Sweeps.Policy.NotReadyFor = time.Nanosecond
 	if r := w.sweep(ref.Name); len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
-		t.Errorf("it is given up at first sight: %+v", r)
+		t.Errorf("the head is given up at the first sweep: %+v", r)
 	}
 	c := w.repair(ref)
 	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil ||
@@ -314,7 +313,7 @@ func TestLostHeadCostsNoWorker(t *testing.T) {
 	w.keep("repair-head-lost", w.runsOf(ref.Name)[0])
 	w.sweep("")
 	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
-		t.Errorf("a cluster in ERROR lost a machine: %d", n)
+		t.Errorf("a cluster in ERROR lost a machine: %d remain", n)
 	}
 }
 
@@ -334,7 +333,7 @@ func TestFailedReplacementIsCleanedUpAndRetriedLater(t *testing.T) {
 	hits := w.cloud.CountFaultHits(f)
 	w.sweep(ref.Name)
 	if w.cloud.CountFaultHits(f) != hits {
-		t.Error("it was tried again at once")
+		t.Error("it was retried at once")
 	}
 	w.cloud.EndFault(f)
 	run, err := w.temporal.ExecuteWorkflow(t.Context(),
@@ -360,7 +359,7 @@ func TestDeleteTakesOverFromARepair(t *testing.T) {
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	if n := len(w.cloud.ExistingMachines("sky-caught-")); n != 0 {
-		t.Errorf("%d machines left", n)
+		t.Errorf("%d machines remain", n)
 	}
 	w.keep("repair-deleted", w.runsOf(ref.Name)[0])
 }
@@ -370,7 +369,7 @@ func TestSweepStartsAbandonedOperations(t *testing.T) {
 	never := w.store1("never-started", 1)
 	w.sweep("")
 	if c := w.get(never); c.Status.Phase != api.PhaseInit {
-		t.Errorf("taken up before its creator could: %s", c.Status.Phase)
+		t.Errorf("started before the create itself could start it: %s", c.Status.Phase)
 	}
 	w.acts.Sweeps.Now = func() time.Time { return time.Now().UTC().Add(time.Minute) }
 	w.sweep(never.Name)
@@ -443,13 +442,13 @@ func TestOrphansAreTerminatedAfterTheirGracePeriod(t *testing.T) {
 		t.Fatalf("orphans %+v", r.Orphans)
 	}
 	if len(w.cloud.ExistingMachines("sky-past-")) != 2 {
-		t.Error("one was ended before its time")
+		t.Error("an orphan was terminated before its grace period ended")
 	}
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
 	w.keep("sweep-orphans", w.runOf(w.sweepID(), ""))
 	if left := w.cloud.ExistingMachines("sky-past-"); len(left) != 1 || left[0].Name != "sky-past-1" {
-		t.Errorf("left: %+v", left)
+		t.Errorf("machines remain: %+v", left)
 	}
 }
 
@@ -467,7 +466,7 @@ func TestReconcileMakesAClusterFixedByHandReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := w.sweep(ref.Name); len(r.Drifted) != 0 || w.get(ref).Status.Phase != api.PhaseError {
-		t.Errorf("nobody asked: %+v", r)
+		t.Errorf("an operation was started without a request: %+v", r)
 	}
 	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue},
 		operation.WorkflowSweep, operation.SweepInput{Cluster: ref.Name, Again: true})
@@ -477,7 +476,7 @@ func TestReconcileMakesAClusterFixedByHandReady(t *testing.T) {
 	var r operation.SweepResult
 	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 ||
 		r.Drifted[0].Started != operation.WorkflowRepair {
-		t.Fatalf("nothing was started: %+v (%v)", r, err)
+		t.Fatalf("no operation was started: %+v (%v)", r, err)
 	}
 	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(ref.Name), "").Get(t.Context(), nil)
 	if c := w.get(ref); c.Status.Phase != api.PhaseReady || c.Status.Failure != nil {
@@ -490,7 +489,7 @@ func TestMachinesOfAClusterWithAnEditedUIDAreNotOrphans(t *testing.T) {
 	w := newWorld(t)
 	edited := w.store1("edited", 1)
 	_, err := w.store.UpdateCluster(t.Context(), edited, func(c *api.Cluster) error {
-		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC()) // and no machine is on record under its UID
+		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC()) // no machine is on record under its UID
 		return nil
 	})
 	if err != nil {
@@ -500,7 +499,7 @@ func TestMachinesOfAClusterWithAnEditedUIDAreNotOrphans(t *testing.T) {
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
 	if r := w.sweep(""); len(r.Orphans) != 0 || len(w.cloud.ExistingMachines("sky-edited-")) != 1 {
-		t.Errorf("orphans %+v, left: %+v", r.Orphans, w.cloud.ExistingMachines("sky-edited-"))
+		t.Errorf("orphans %+v, machines %+v", r.Orphans, w.cloud.ExistingMachines("sky-edited-"))
 	}
 	if err := w.store.DeleteCluster(t.Context(), edited); err != nil {
 		t.Fatal(err)
@@ -510,6 +509,6 @@ func TestMachinesOfAClusterWithAnEditedUIDAreNotOrphans(t *testing.T) {
 	}
 	w.sweep("")
 	if left := w.cloud.ExistingMachines("sky-edited-"); len(left) != 0 {
-		t.Errorf("an orphan by now, and left: %+v", left)
+		t.Errorf("the orphan remains: %+v", left)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// newActivities is a world whose activities are called by the test itself.
+// newActivities creates a world whose activities the test calls directly.
 func newActivities(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
@@ -35,7 +35,7 @@ func (w *world) reserve(ref api.Ref, placement api.Placement) []activities.Machi
 	return got
 }
 
-// secretsOf returns the secrets of a cluster that exist, by key.
+// secretsOf returns the existing secrets of a cluster, by key.
 func (w *world) secretsOf(ref api.Ref) map[string]string {
 	w.t.Helper()
 	keys := []string{store.SecretSSHKey, store.SecretAgentPassword, store.SecretAgentToken, store.SecretServerToken,
@@ -83,12 +83,12 @@ func TestOverlappingReservationsGetTheSameMachinesAndKeys(t *testing.T) {
 	together.Wait()
 	keys := w.secretsOf(ref)
 	if len(keys) != 2+5 {
-		t.Errorf("%d secrets, want the login key, the agents' password and a host key each", len(keys))
+		t.Errorf("%d secrets, want the login key, the agents' password and one host key per machine", len(keys))
 	}
 	all = append(all, w.reserve(ref, here))
 	for _, got := range all[1:] {
 		if !slices.Equal(got, all[0]) {
-			t.Errorf("one got %v, another %v", all[0], got)
+			t.Errorf("one call got %v, another %v", all[0], got)
 		}
 	}
 	for key, value := range w.secretsOf(ref) {
@@ -135,7 +135,7 @@ func TestMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
 	w.mark(before[1], api.MachineGone)
 	for i, m := range w.reserve(ref, there) {
 		if m.Incarnation == before[i].Incarnation {
-			t.Errorf("%s keeps its incarnation in another place", m.Name)
+			t.Errorf("%s keeps its incarnation under another placement", m.Name)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func TestDeletingClusterIsNotProvisioned(t *testing.T) {
 func TestReleaseOfTheSpecOverridesTheWorkers(t *testing.T) {
 	w := newActivities(t)
 	const own = "v1.34.1+rke2r1"
-	// by the release that each gets
+	// by the release that each cluster gets
 	refs := map[string]api.Ref{own: w.store1("own", 1), simcloud.Version: w.store1("before", 1)}
 	if _, err := w.store.UpdateCluster(t.Context(), refs[own], func(c *api.Cluster) error {
 		c.Spec.KubernetesVersion = own
@@ -228,7 +228,7 @@ func TestEveryStepOnAnEarlierClusterReportsItGone(t *testing.T) {
 		}
 	}
 	if c := w.get(now); c.Status.Phase != api.PhaseInit || len(c.Status.Machines) != 0 {
-		t.Errorf("the cluster of now was touched: %+v", c.Status)
+		t.Errorf("the current cluster was changed: %+v", c.Status)
 	}
 }
 

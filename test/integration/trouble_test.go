@@ -47,14 +47,14 @@ func TestRetriedStepShowsWhyAndSinceWhen(t *testing.T) {
 	for _, op := range []simcloud.Op{simcloud.OpSubmit, simcloud.OpAwait, simcloud.OpTerminate} {
 		m := seen[op].Status.Machines[1]
 		if !strings.Contains(m.Step, why) {
-			t.Errorf("%s: while it is tried again, the step says %q", op, m.Step)
+			t.Errorf("%s: while it is retried, the step shows %q", op, m.Step)
 		}
 		if op != simcloud.OpTerminate && (m.LaunchedAt.IsZero() || !m.Since.Equal(m.LaunchedAt)) {
-			t.Errorf("%s: it counts from %v, and was asked for at %v", op, m.Since, m.LaunchedAt)
+			t.Errorf("%s: since %v, but it was requested at %v", op, m.Since, m.LaunchedAt)
 		}
 	}
 	if f := seen[simcloud.OpRelease].Status.Failure; f == nil || f.Step != api.StepRelease ||
 		!strings.Contains(f.Message, why) {
-		t.Errorf("%s: while it is tried again, the failure is %+v", simcloud.OpRelease, f)
+		t.Errorf("%s: while it is retried, the failure is %+v", simcloud.OpRelease, f)
 	}
 }

@@ -28,10 +28,10 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// silence is the heartbeat timeout of the probe's activity, as of those of operations.
+// silence is the heartbeat timeout of the probe's activity, as in operations.
 const silence = 15 * time.Second
 
-// probe is a workflow of one activity, to observe a worker.
+// probe is a workflow with one activity, to observe a worker.
 func probe(ctx workflow.Context) (string, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: patience, HeartbeatTimeout: silence, WaitForCancellation: true,
@@ -42,13 +42,13 @@ func probe(ctx workflow.Context) (string, error) {
 	return said, err
 }
 
-// onProbe registers the probe with a worker, and what its activity does.
+// onProbe registers the probe and its activity with a worker.
 func onProbe(w sdkworker.Worker, act func(context.Context) (string, error)) {
 	w.RegisterWorkflow(probe)
 	w.RegisterActivityWithOptions(act, activity.RegisterOptions{Name: "act"})
 }
 
-// probing is a worker of the project's making that runs a probe, and the probe.
+// probing is a probe and the project's worker that runs it.
 func probing(t *testing.T, act func(context.Context) (string, error)) client.WorkflowRun {
 	t.Helper()
 	t.Parallel()
@@ -95,7 +95,7 @@ func TestSilentActivityStaysAliveAndShowsItsProgress(t *testing.T) {
 		}
 	})
 	begin := time.Now()
-	eventually.Holds(t, "it was silent for longer than an activity may be, and is still shown at its last step",
+	eventually.Holds(t, "it is shown at its last step, after a silence longer than the heartbeat timeout",
 		func() bool {
 			d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
 			if err != nil {
@@ -147,7 +147,7 @@ func TestWorkflowWaitsForACancelledActivitysCleanUp(t *testing.T) {
 	run := probing(t, func(ctx context.Context) (string, error) {
 		close(started)
 		<-ctx.Done()
-		// longer than it may be silent: the subject of this test, not a wait for something
+		// longer than the heartbeat timeout: this is the subject of the test, not a wait
 		time.Sleep(silence + 2*time.Second)
 		mu.Lock()
 		defer mu.Unlock()
@@ -162,7 +162,7 @@ func TestWorkflowWaitsForACancelledActivitysCleanUp(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if !tidied || !temporal.IsCanceledError(err) {
-		t.Errorf("the workflow went on while the activity tidied up: %v", err)
+		t.Errorf("the workflow continued during the activity's clean-up: %v", err)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestConcurrentActivitiesKeepTheirOwnProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	eventually.Holds(t, "each says its own after several beats", func() bool {
+	eventually.Holds(t, "each shows its own progress after several heartbeats", func() bool {
 		d, err := w.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
 		if err != nil {
 			t.Fatal(err)
@@ -219,8 +219,8 @@ func TestConcurrentActivitiesKeepTheirOwnProgress(t *testing.T) {
 	}
 }
 
-// envHelper makes the test's binary a worker on the queue that it names: one that begins the probe's activity and never
-// ends it, to be killed.
+// envHelper makes the test binary a worker on the queue that it names. That worker starts the probe's activity and
+// never finishes it, until it is killed.
 const envHelper = "SKYCTL_TEST_HELPER"
 
 func helper(queue string) int {
@@ -273,7 +273,7 @@ func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
 	}
 	run := startProbe(t, w.temporal, w.queue)
 	if _, err := out.Read(make([]byte, 5)); err != nil {
-		t.Fatalf("the worker did not begin: %v", err)
+		t.Fatalf("the worker did not start: %v", err)
 	}
 	if err := doomed.Process.Kill(); err != nil {
 		t.Fatal(err)
