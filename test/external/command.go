@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// entrypoints are those of the images; a service of docker-compose.yml may have another.
+// entrypoints are the entrypoints of the images; a service of docker-compose.yml can override them.
 var entrypoints = map[string][]string{
 	"certificates": {"skyd"}, "namespace": {"skyd"}, "worker": {"skyd"},
 	"temporal": {"temporal-server", "start"},
@@ -32,7 +32,7 @@ func (c *Stack) newServiceCommand(name string) (command, error) {
 	}
 	argv = append(append([]string{}, argv...), s.Command...)
 	if name == "certificates" {
-		argv = removeItem(argv, "--give-away") // here all services run as this user, but for Postgres
+		argv = removeItem(argv, "--give-away") // here all services but Postgres run as this user
 	}
 	cmd, err := c.translateCommand(name, argv)
 	switch {
@@ -66,7 +66,7 @@ func (c *Stack) translateCommand(name string, argv []string) (command, error) {
 	return cmd, nil
 }
 
-// adaptHealthCheck gives a health check this machine's port where it has the container's.
+// adaptHealthCheck replaces the container's port in a health check with this machine's.
 func (c *Stack) adaptHealthCheck(argv []string) []string {
 	switch filepath.Base(argv[0]) {
 	case "nc":
@@ -77,7 +77,7 @@ func (c *Stack) adaptHealthCheck(argv []string) []string {
 	return argv
 }
 
-// findProgram looks for a program where the images have it in /usr/local/bin or the path.
+// findProgram finds a program that the images have in /usr/local/bin or in their PATH.
 func (c *Stack) findProgram(name string) (string, error) {
 	base := filepath.Base(name)
 	switch base {
@@ -96,11 +96,11 @@ func (c *Stack) findProgram(name string) (string, error) {
 	return "", fmt.Errorf("there is no %s in %s or its directory external: run make build external", base, c.o.Bins)
 }
 
-// copyUIConfig brings the template that the UI's image has.
+// copyUIConfig copies the configuration template of the UI's image.
 func copyUIConfig(dir string) error {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/temporalio/ui-server/v2").Output()
 	if err != nil {
-		return fmt.Errorf("looking for the UI's configuration: %w", err)
+		return fmt.Errorf("find the UI's configuration: %w", err)
 	}
 	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "config", "docker.yaml"))
 	if err != nil {

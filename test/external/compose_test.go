@@ -38,9 +38,9 @@ func TestServicesAwaitTheirDependencies(t *testing.T) {
 	for _, s := range p.Services {
 		switch {
 		case s.HealthCheck == nil && awaited[s.Name] != types.ServiceConditionCompletedSuccessfully:
-			t.Errorf("%s has no health check, and nobody waits for its end", s.Name)
+			t.Errorf("%s has no health check, and no service waits for its end", s.Name)
 		case s.HealthCheck == nil && s.Restart != "no":
-			t.Errorf("%s runs to its end and is started again (%s)", s.Name, s.Restart)
+			t.Errorf("%s runs to its end and is restarted (%s)", s.Name, s.Restart)
 		case s.HealthCheck != nil && s.Restart != "unless-stopped":
 			t.Errorf("%s stays down after a crash (%q)", s.Name, s.Restart)
 		}
@@ -61,7 +61,7 @@ func TestImagesArePinnedToTheTestedVersions(t *testing.T) {
 	p := load(t)
 	for _, s := range p.Services {
 		if s.Build == nil && !exact.MatchString(s.Image) {
-			t.Errorf("%s has the image %s, whose tag is no exact version", s.Name, s.Image)
+			t.Errorf("%s has the image %s, whose tag is not an exact version", s.Name, s.Image)
 		}
 	}
 	for service, module := range map[string]string{
@@ -77,12 +77,12 @@ func TestImagesArePinnedToTheTestedVersions(t *testing.T) {
 	dockerfile := read(t, root, p.Services["worker"].Build.Dockerfile)
 	for _, from := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(dockerfile, -1) {
 		if from[1] != "scratch" && !exact.MatchString(from[1]) {
-			t.Errorf("the worker's image is built from %s, whose tag is no exact version", from[1])
+			t.Errorf("the worker's image is built from %s, whose tag is not an exact version", from[1])
 		}
 	}
 	goVersion := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(mod)[1]
 	if !strings.Contains(dockerfile, "FROM golang:"+goVersion+"-") {
-		t.Errorf("the worker's image isn't built by Go %s, which go.mod wants", goVersion)
+		t.Errorf("the worker's image isn't built with Go %s, which go.mod requires", goVersion)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestServicesListenOnLoopbackByDefault(t *testing.T) {
 		}
 	}
 	if len(asked) != len(want) {
-		t.Errorf("published are %v", asked)
+		t.Errorf("published ports: %v", asked)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestEtcdSharesANetworkWithTheWorkerOnly(t *testing.T) {
 		}
 	}
 	if !slices.Equal(near, []string{"worker"}) {
-		t.Errorf("etcd shares a network with %v: whoever takes over one of them reaches it", near)
+		t.Errorf("etcd shares a network with %v, so an intruder in one of them can reach it", near)
 	}
 	for n := range p.Services["ui"].Networks {
 		for _, s := range p.Services {
@@ -162,7 +162,7 @@ func TestComposeFileHoldsNoSecret(t *testing.T) {
 	for _, s := range p.Services {
 		for k, v := range s.Environment {
 			if secret.MatchString(k) && (v == nil || !strings.HasPrefix(*v, "/etc/skyctl/")) {
-				t.Errorf("%s: %s is given in the environment", s.Name, k)
+				t.Errorf("%s: %s is set in the environment", s.Name, k)
 			}
 		}
 		for _, a := range slices.Concat(s.Command, s.Entrypoint) {
@@ -175,21 +175,21 @@ func TestComposeFileHoldsNoSecret(t *testing.T) {
 
 func TestServicesHaveOwnCertificatesAndNoPrivileges(t *testing.T) {
 	p := load(t)
-	given := map[string]string{} // directory of skyd team certificates → volume
+	volumeOf := map[string]string{} // a directory of skyd team certificates, and its volume
 	for _, v := range p.Services["certificates"].Volumes {
-		given[strings.TrimPrefix(v.Target, "/etc/skyctl/")] = v.Source
+		volumeOf[strings.TrimPrefix(v.Target, "/etc/skyctl/")] = v.Source
 	}
 	made, err := os.ReadDir(stack.place.certificatesDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range made {
-		if given[d.Name()] == "" {
-			t.Errorf("skyd team certificates makes %s, which has no volume", d.Name())
+		if volumeOf[d.Name()] == "" {
+			t.Errorf("skyd team certificates creates %s, which has no volume", d.Name())
 		}
 	}
-	if len(given) != len(made) {
-		t.Errorf("volumes for %v, of which skyd team certificates makes %d", given, len(made))
+	if len(volumeOf) != len(made) {
+		t.Errorf("volumes for %v, of which skyd team certificates creates %d", volumeOf, len(made))
 	}
 	for _, s := range p.Services {
 		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") ||
@@ -206,11 +206,11 @@ func TestServicesHaveOwnCertificatesAndNoPrivileges(t *testing.T) {
 			t.Errorf("%s has the capabilities %v", s.Name, s.CapAdd)
 		}
 		for _, v := range s.Volumes {
-			if v.Source == given["ca"] || v.Type == types.VolumeTypeBind {
+			if v.Source == volumeOf["ca"] || v.Type == types.VolumeTypeBind {
 				t.Errorf("%s mounts %s", s.Name, v.Source)
 			}
 			if v.Target == "/etc/skyctl" && !v.ReadOnly {
-				t.Errorf("%s may write its certificates", s.Name)
+				t.Errorf("%s can write its certificates", s.Name)
 			}
 		}
 	}

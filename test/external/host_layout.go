@@ -20,7 +20,7 @@ const loopback = "127.0.0.1"
 
 func loopbackAddress(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
 
-// RepositoryRoot is the top directory of the repository, seen from that of a test.
+// RepositoryRoot returns the top directory of the repository.
 func RepositoryRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -34,7 +34,7 @@ func RepositoryRoot() (string, error) {
 	return "", fmt.Errorf("no docker-compose.yml in %s or above", dir)
 }
 
-// LoadCompose loads docker-compose.yml as docker compose does, with the given variables and none of this process.
+// LoadCompose loads docker-compose.yml as docker compose does, with the given variables only.
 func LoadCompose(ctx context.Context, env []string) (*types.Project, error) {
 	root, err := RepositoryRoot()
 	if err != nil {
@@ -47,7 +47,7 @@ func LoadCompose(ctx context.Context, env []string) (*types.Project, error) {
 	}
 	p, err := o.LoadProject(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("loading docker-compose.yml: %w", err)
+		return nil, fmt.Errorf("load docker-compose.yml: %w", err)
 	}
 	return p, nil
 }
@@ -58,7 +58,7 @@ type ports struct {
 	temporalInternal                       [8]int
 }
 
-// hostLayout is where this machine has what docker-compose.yml has in containers.
+// hostLayout maps the containers' paths, names and ports to those of this machine.
 type hostLayout struct {
 	dir, bins string
 	ports     ports
@@ -82,7 +82,7 @@ func newHostLayout(o Options) (hostLayout, error) {
 
 func (p hostLayout) certificatesDir() string { return filepath.Join(p.dir, "certificates") }
 
-// mountedDir is the directory that a service of docker-compose.yml has at /etc/skyctl.
+// mountedDir returns the directory that a service mounts at /etc/skyctl.
 func (p hostLayout) mountedDir(s types.ServiceConfig) string {
 	for _, v := range s.Volumes {
 		if v.Target == "/etc/skyctl" {
@@ -92,7 +92,7 @@ func (p hostLayout) mountedDir(s types.ServiceConfig) string {
 	return p.certificatesDir()
 }
 
-// translateText puts this machine's names in place of the container's.
+// translateText replaces the container's names with this machine's.
 func (p hostLayout) translateText(s types.ServiceConfig, text string) string {
 	etcd := loopbackAddress(p.ports.etcd)
 	return strings.NewReplacer(
@@ -107,7 +107,7 @@ func (p hostLayout) translateText(s types.ServiceConfig, text string) string {
 	).Replace(text)
 }
 
-// serviceEnv is a service's environment, without any of this process.
+// serviceEnv returns a service's environment, without this process's variables.
 func (p hostLayout) serviceEnv(s types.ServiceConfig) []string {
 	env := map[string]string{}
 	for k, v := range s.Environment {
@@ -151,7 +151,7 @@ func (p hostLayout) serviceEnv(s types.ServiceConfig) []string {
 	return list
 }
 
-// nativeHealthCheck replaces health checks whose programs only the images have.
+// nativeHealthCheck replaces health checks whose programs exist only in the images.
 func nativeHealthCheck(argv []string) func(context.Context) error {
 	last := argv[len(argv)-1]
 	switch filepath.Base(argv[0]) {

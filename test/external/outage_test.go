@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// oneLine checks what a person sees if a server is unreachable: what was tried, and one line that says why it failed.
+// oneLine checks the output if a server is unreachable: the attempt, and one line with the reason.
 func oneLine(t *testing.T, code int, stderr, name, where string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
@@ -38,7 +38,7 @@ func withoutService(t *testing.T, name string) {
 	})
 }
 
-// plan is a workflow that a worker has to carry out; what it finds wrong comes back with exit code 2.
+// plan runs a workflow on the worker; an invalid request comes back with exit code 2.
 func plan(t *testing.T) error {
 	code, _, stderr := skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker",
 		"--cpus", "1000", "--dry-run")

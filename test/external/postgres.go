@@ -17,14 +17,14 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// postgres does what PostgreSQL's image does: it creates a database, and runs as a user that is not root.
+// postgres does what PostgreSQL's image does: it creates a database and runs as a user other than root.
 type postgres struct {
 	bin, dir   string
 	port       int
 	credential *syscall.Credential
 }
 
-// newPostgres creates an empty database in a directory of its own.
+// newPostgres creates an empty database in a new directory.
 func newPostgres(ctx context.Context, port int) (postgres, error) {
 	p := postgres{port: port}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -53,7 +53,7 @@ func newPostgres(ctx context.Context, port int) (postgres, error) {
 		env: []string{"PATH=/usr/bin:/bin", "HOME=" + p.dir}, dir: p.dir, credential: p.credential,
 	}
 	if out, err := initdb.runToEnd(ctx); err != nil {
-		return p, fmt.Errorf("making a database in %s: %w\n%s", p.dir, err, process.LastLines(out))
+		return p, fmt.Errorf("create a database in %s: %w\n%s", p.dir, err, process.LastLines(out))
 	}
 	return p, nil
 }
@@ -61,7 +61,7 @@ func newPostgres(ctx context.Context, port int) (postgres, error) {
 func lookUpCredential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return nil, fmt.Errorf("looking for a user to run PostgreSQL as: %w", err)
+		return nil, fmt.Errorf("find a user to run PostgreSQL as: %w", err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
@@ -77,7 +77,7 @@ func lookUpCredential(name string) (*syscall.Credential, error) {
 func (p postgres) filePath(name string) string    { return filepath.Join(p.dir, name) }
 func (p postgres) programPath(name string) string { return filepath.Join(p.bin, name) }
 
-// changeOwner makes everything belong to the user that the server runs as.
+// changeOwner gives all files to the user that the server runs as.
 func (p postgres) changeOwner() error {
 	if p.credential == nil {
 		return nil
@@ -103,7 +103,7 @@ func (p postgres) installCertificates(from string) error {
 	return p.changeOwner()
 }
 
-// adaptCommand makes the server's command of docker-compose.yml that of this machine's server.
+// adaptCommand translates the server's command of docker-compose.yml to this machine.
 func (p postgres) adaptCommand(cmd *command, hba string) error {
 	if err := os.WriteFile(p.filePath("pg_hba.conf"), []byte(hba), 0o600); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (p postgres) adaptCommand(cmd *command, hba string) error {
 	return p.changeOwner()
 }
 
-// runQuery asks a database through the socket, as somebody inside the container would.
+// runQuery queries a database through its socket, as from inside the container.
 func (p postgres) runQuery(ctx context.Context, database, sql string) (string, error) {
 	cmd := command{
 		argv: []string{p.programPath("psql"), "-h", p.dir, "-p", strconv.Itoa(p.port), "-U", "temporal", "-d", database,
@@ -135,7 +135,7 @@ func (p postgres) runQuery(ctx context.Context, database, sql string) (string, e
 	return strings.TrimSpace(string(out)), err
 }
 
-// checkConnection asks over the network, with what libpq is told of TLS.
+// checkConnection queries over the network, with libpq's TLS parameters.
 func (p postgres) checkConnection(ctx context.Context, conninfo string) error {
 	cmd := exec.CommandContext(ctx, p.programPath("psql"),
 		fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")

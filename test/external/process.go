@@ -16,12 +16,12 @@ func (c command) options() process.Options {
 	return process.Options{Argv: c.argv, Env: c.env, Dir: c.dir, Credential: c.credential}
 }
 
-// runToEnd waits for the end and gives what was written.
+// runToEnd waits for the end and returns the output.
 func (c command) runToEnd(ctx context.Context) ([]byte, error) {
 	return process.Command(ctx, c.options()).CombinedOutput()
 }
 
-// runForOutput gives what was written to standard output; the error has what was written to the other.
+// runForOutput returns the standard output; the error contains the standard error.
 func (c command) runForOutput(ctx context.Context) ([]byte, error) {
 	out, err := process.Command(ctx, c.options()).Output()
 	var exit *exec.ExitError

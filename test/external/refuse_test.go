@@ -18,8 +18,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/pki"
 )
 
-// stranger gives the client's side of a connection: the servers' authority is trusted, but what certificate is shown is
-// for the test to say.
+// stranger returns a client's TLS configuration: it trusts the servers' authority and shows the certificate that the
+// test chooses.
 func stranger(t *testing.T, show *tls.Certificate) *tls.Config {
 	t.Helper()
 	ca, err := os.ReadFile(stack.MemberFile("ca.crt"))
@@ -35,7 +35,7 @@ func stranger(t *testing.T, show *tls.Certificate) *tls.Config {
 	return c
 }
 
-// accepts says whether a server goes on talking after the handshake: in TLS 1.3 a client learns of a refusal only then.
+// accepts reports whether a server continues after the handshake: in TLS 1.3 a client learns of a refusal only then.
 func accepts(ctx context.Context, address string, c *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -147,7 +147,7 @@ func TestWebUIIsReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	for _, c := range resp.Cookies() { // as a browser would, or it would be refused for the lack of them
+	for _, c := range resp.Cookies() { // as a browser does; without them the request is refused for another reason
 		req.AddCookie(c)
 		req.Header.Set("X-CSRF-Token", c.Value)
 	}
@@ -186,7 +186,7 @@ func TestServerThatIsDownIsNamedInOneLine(t *testing.T) {
 		})
 	}
 	if code, _, stderr := skyctl(t, stack.SkyctlEnv(), "get", "cluster", "down"); code != 4 {
-		t.Errorf("a create that found a server down left a cluster: exit %d\n%s", code, stderr)
+		t.Errorf("a create with a server down left a cluster: exit %d\n%s", code, stderr)
 	}
 }
 

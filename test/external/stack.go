@@ -1,6 +1,6 @@
-// Package external runs the services of docker-compose.yml as separate processes of this machine, for tests:
-// PostgreSQL, Temporal's schema tool, Temporal, its Web UI, etcd and skyd. Commands, environments and health checks are
-// those of the file; only paths, names and ports differ.
+// Package external runs the services of docker-compose.yml as processes of this machine, for tests: PostgreSQL,
+// Temporal's schema tool, Temporal, its Web UI, etcd and skyd. Commands, environments and health checks come from the
+// file; only paths, names and ports differ.
 package external
 
 import (
@@ -23,17 +23,18 @@ import (
 // startTimeout is how long all services may take to become healthy.
 const startTimeout = 3 * time.Minute
 
-// Options say what runs where.
+// Options configure a stack.
 type Options struct {
-	// Bins is the directory with skyd, and with what `make external` builds in its subdirectory external.
+	// Bins is the directory with skyd; its subdirectory external has the programs that `make external` builds.
 	Bins string
-	// Dir is empty, and holds everything but PostgreSQL's data, which belongs to another user where this one is root.
+	// Dir is empty at first. It holds everything but PostgreSQL's data, which belongs to another user if this one is
+	// root.
 	Dir string
-	// WorkerEnv adds to the worker's environment, as NAME=value.
+	// WorkerEnv is added to the worker's environment, as NAME=value.
 	WorkerEnv []string
 }
 
-// startOrder is the order in which services need each other.
+// startOrder lists each service after those that it needs.
 var startOrder = []string{"certificates", "postgres", "schema", "etcd", "temporal", "namespace", "ui", "worker"}
 
 // Stack is the running services.
@@ -47,7 +48,7 @@ type Stack struct {
 
 // StartStack starts all services and returns when they are healthy. If that fails, it leaves nothing running.
 func StartStack(ctx context.Context, o Options) (*Stack, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the chain isn't up after %v", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the stack is not up after %v", startTimeout))
 	defer cancel()
 	c := &Stack{o: o, running: map[string]*process.Process{}}
 	if err := c.prepareServices(ctx); err != nil {
@@ -75,10 +76,10 @@ func (c *Stack) prepareServices(ctx context.Context) (err error) {
 // StartService starts a service and waits until it is healthy; a one-shot runs to its end.
 func (c *Stack) StartService(ctx context.Context, name string) error {
 	if c.running[name] != nil {
-		return fmt.Errorf("%s runs already", name)
+		return fmt.Errorf("%s is already running", name)
 	}
 	if err := c.runOrStartService(ctx, name); err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
+		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return nil
 }
@@ -123,7 +124,7 @@ func (c *Stack) distributeCertificates(ctx context.Context) error {
 func (c *Stack) CheckHealth(ctx context.Context, name string) error {
 	test := c.project.Services[name].HealthCheck.Test
 	if len(test) < 2 || test[0] != "CMD" {
-		return fmt.Errorf("the health check of %s is %q, which isn't understood here", name, test)
+		return fmt.Errorf("the health check of %s is %q, which is not supported here", name, test)
 	}
 	cmd, err := c.translateCommand(name, test[1:])
 	if err != nil {
@@ -138,7 +139,7 @@ func (c *Stack) CheckHealth(ctx context.Context, name string) error {
 	return nil
 }
 
-// WriteMemberBundle writes the bundle of a member, as skyd team member does.
+// WriteMemberBundle writes a member's bundle, as skyd team member does.
 func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer) error {
 	cmd, err := c.translateCommand("certificates", []string{
 		"skyd", "team", "member", name, "--dir", "/etc/skyctl", "--host", loopback,
@@ -150,19 +151,19 @@ func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer)
 	}
 	out, err := cmd.runForOutput(ctx)
 	if err != nil {
-		return fmt.Errorf("making the bundle of %s: %w", name, err)
+		return fmt.Errorf("create the bundle of %s: %w", name, err)
 	}
 	_, err = w.Write(out)
 	return err
 }
 
-// MemberDir is the state directory of a member who unpacked a bundle there.
+// MemberDir is the state directory of a member, with the unpacked bundle.
 func (c *Stack) MemberDir() string { return filepath.Join(c.o.Dir, "member") }
 
-// MemberFile is one of the files that came with the bundle: ca.crt, tls.crt, tls.key or secrets.key.
+// MemberFile is a file of the bundle: ca.crt, tls.crt, tls.key or secrets.key.
 func (c *Stack) MemberFile(name string) string { return filepath.Join(c.MemberDir(), "team", name) }
 
-// SkyctlEnv points skyctl at the services by its environment only: its state directory has no settings.
+// SkyctlEnv points skyctl at the services by environment variables only: its state directory has no settings.
 func (c *Stack) SkyctlEnv() []string {
 	env := []string{
 		"SKYCONF_DIR=" + c.StateDir(),
@@ -180,7 +181,7 @@ func (c *Stack) SkyctlEnv() []string {
 	return env
 }
 
-// StateDir is the SKYCONF_DIR of Env.
+// StateDir is the SKYCONF_DIR of SkyctlEnv.
 func (c *Stack) StateDir() string { return filepath.Join(c.o.Dir, "state") }
 
 // EtcdEndpoint is etcd's URL.
@@ -192,7 +193,7 @@ func (c *Stack) TemporalAddress() string { return loopbackAddress(c.place.ports.
 // WebUIAddress is the URL of the Web UI.
 func (c *Stack) WebUIAddress() string { return "http://" + loopbackAddress(c.place.ports.ui) }
 
-// ReadLog returns what a service has written so far.
+// ReadLog returns a service's log so far.
 func (c *Stack) ReadLog(name string) string {
 	data, err := os.ReadFile(filepath.Join(c.o.Dir, name+".log"))
 	if err != nil {
@@ -201,7 +202,7 @@ func (c *Stack) ReadLog(name string) string {
 	return string(data)
 }
 
-// StopService asks a service to stop and waits until it has.
+// StopService stops a service and waits until it has exited.
 func (c *Stack) StopService(name string) error { return c.endService(name, stopProcess) }
 
 func stopProcess(p *process.Process) error { return p.Stop(stopTimeout) }
@@ -212,11 +213,11 @@ func (c *Stack) KillService(name string) error { return c.endService(name, (*pro
 func (c *Stack) endService(name string, how func(*process.Process) error) error {
 	p := c.running[name]
 	if p == nil {
-		return fmt.Errorf("%s doesn't run", name)
+		return fmt.Errorf("%s is not running", name)
 	}
 	delete(c.running, name)
 	if err := how(p); err != nil {
-		return fmt.Errorf("stopping %s: %w", name, err)
+		return fmt.Errorf("stop %s: %w", name, err)
 	}
 	return nil
 }
@@ -243,7 +244,7 @@ func extractTar(r io.Reader, dir string) error {
 			return err
 		}
 		if !filepath.IsLocal(h.Name) {
-			return fmt.Errorf("the bundle has a file %s", h.Name)
+			return fmt.Errorf("the bundle has an unexpected file %s", h.Name)
 		}
 		data, err := io.ReadAll(archive)
 		if err != nil {

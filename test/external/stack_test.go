@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// stack is shared: a test that stops a service starts it again.
+// stack is shared: a test that stops a service restarts it.
 var stack *Stack
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -55,7 +55,7 @@ func bins() string {
 	return abs
 }
 
-// skyctl runs the command line in the given environment and none other.
+// skyctl runs the command line with only the given environment.
 func skyctl(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +68,7 @@ func skyctl(t *testing.T, env []string, args ...string) (code int, stdout, stder
 	return r.Code, r.Stdout, r.Stderr
 }
 
-// member has the settings and the certificate of somebody in the team.
+// member is a team member's environment: settings and certificate.
 func member(t *testing.T) *config.Config {
 	t.Helper()
 	env := map[string]string{}
@@ -124,7 +124,7 @@ func TestOneShotServicesCanRunAgain(t *testing.T) {
 	}
 	after, err := os.ReadFile(filepath.Join(stack.place.certificatesDir(), "etcd", "tls.crt"))
 	if err != nil || !bytes.Equal(before, after) {
-		t.Errorf("a good certificate was made anew (%v)", err)
+		t.Errorf("a valid certificate was recreated (%v)", err)
 	}
 }
 
@@ -155,11 +155,11 @@ func TestSkyctlNeedsOnlyEnvironmentVariables(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("get clusters: exit %d\n%s%s", code, stdout, stderr)
 	}
-	// The plan is a workflow: the worker carries it out, and what it finds wrong with the cluster comes back.
+	// The plan is a workflow: the worker runs it and returns the errors of the spec.
 	code, stdout, stderr = skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker",
 		"--cpus", "1000", "--dry-run")
 	if code != 2 || !strings.Contains(stderr, "cpus") {
-		t.Errorf("dry run of what no machine has: exit %d\n%s%s", code, stdout, stderr)
+		t.Errorf("dry run that no machine can satisfy: exit %d\n%s%s", code, stdout, stderr)
 	}
 	code, _, stderr = skyctl(t, stack.SkyctlEnv(), "get", "cluster", "plan")
 	if code != 4 {
@@ -190,7 +190,7 @@ func TestMemberNeedsOnlyTheBundle(t *testing.T) {
 	noDev(t, dir)
 }
 
-// noDev fails where skyctl or skyd started a Temporal or an etcd of its own.
+// noDev fails if skyctl or skyd started its own Temporal or etcd.
 func noDev(t *testing.T, stateDir string) {
 	t.Helper()
 	cfg, err := config.Load(nil, func(k string) string { return map[string]string{"SKYCONF_DIR": stateDir}[k] })
@@ -202,7 +202,7 @@ func noDev(t *testing.T, stateDir string) {
 	}
 	for _, name := range []string{cfg.ServerDir(), cfg.PIDFile(), cfg.LockFile(), cfg.LogFile(), cfg.StateFile()} {
 		if _, err := os.Stat(name); err == nil {
-			t.Errorf("%s is there: skyd dev was started", name)
+			t.Errorf("%s exists: skyd dev was started", name)
 		}
 	}
 }

@@ -2,7 +2,7 @@
 
 package external
 
-// The programs that the chain runs, pinned by go.mod. `make external` builds them.
+// The programs that the stack runs, pinned by go.mod. `make external` builds them.
 import (
 	_ "github.com/temporalio/ui-server/v2/cmd/server"
 	_ "go.etcd.io/etcd/etcdctl/v3"

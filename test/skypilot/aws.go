@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// AWS reads the account from the AWS API server, and changes it as a person can in the console.
+// AWS reads the account from the AWS API server, and changes it as a user can in the console.
 type AWS struct{ Endpoint string }
 
-// Instance is an EC2 instance. Terminated instances stay listed.
+// Instance is an EC2 instance. Terminated instances remain in lists.
 type Instance struct {
 	Region        string
 	ID            string            `xml:"instanceId"`
@@ -23,7 +23,7 @@ type Instance struct {
 	Image         string            `xml:"imageId"`
 	PublicIP      string            `xml:"ipAddress"`
 	PrivateIP     string            `xml:"privateIpAddress"`
-	Lifecycle     string            `xml:"instanceLifecycle"` // spot, or nothing
+	Lifecycle     string            `xml:"instanceLifecycle"` // spot or empty
 	Launched      string            `xml:"launchTime"`
 	Reason        string            `xml:"reason"` // of its last change of state, with the time
 	Profile       string            `xml:"iamInstanceProfile>arn"`
@@ -44,7 +44,7 @@ type tag struct {
 	Value string `xml:"value"`
 }
 
-// SecurityGroup is a group with what it lets in.
+// SecurityGroup is a group with its inbound rules.
 type SecurityGroup struct {
 	Region string
 	ID     string            `xml:"groupId"`
@@ -63,7 +63,7 @@ type Rule struct {
 	Groups   []string `xml:"groups>item>groupId"`
 }
 
-// ListInstances are those of all regions, in whatever state.
+// ListInstances returns the instances of all regions, in any state.
 func (a *AWS) ListInstances(ctx context.Context) ([]Instance, error) {
 	var all []Instance
 	for _, region := range Regions {
@@ -81,7 +81,7 @@ func (a *AWS) ListInstances(ctx context.Context) ([]Instance, error) {
 	return all, nil
 }
 
-// ListBilledInstances are the instances that are not terminated.
+// ListBilledInstances returns the instances that are not terminated.
 func (a *AWS) ListBilledInstances(ctx context.Context) ([]Instance, error) {
 	all, err := a.ListInstances(ctx)
 	var left []Instance
@@ -93,7 +93,7 @@ func (a *AWS) ListBilledInstances(ctx context.Context) ([]Instance, error) {
 	return left, err
 }
 
-// ListSecurityGroups are those of all regions but the default ones, which every VPC has.
+// ListSecurityGroups returns the groups of all regions, except the default group of each VPC.
 func (a *AWS) ListSecurityGroups(ctx context.Context) ([]SecurityGroup, error) {
 	var all []SecurityGroup
 	for _, region := range Regions {
@@ -114,14 +114,14 @@ func (a *AWS) ListSecurityGroups(ctx context.Context) ([]SecurityGroup, error) {
 	return all, nil
 }
 
-// InstanceProfile is a profile with the roles it gives.
+// InstanceProfile is a profile with its roles.
 type InstanceProfile struct {
 	Name  string   `xml:"InstanceProfileName"`
 	ARN   string   `xml:"Arn"`
 	Roles []string `xml:"Roles>member>RoleName"`
 }
 
-// ListInstanceProfiles are all that the account has; Profile is there from the start.
+// ListInstanceProfiles returns all profiles of the account; Profile exists from the start.
 func (a *AWS) ListInstanceProfiles(ctx context.Context) ([]InstanceProfile, error) {
 	var reply struct {
 		Profiles []InstanceProfile `xml:"ListInstanceProfilesResult>InstanceProfiles>member"`
@@ -130,7 +130,7 @@ func (a *AWS) ListInstanceProfiles(ctx context.Context) ([]InstanceProfile, erro
 	return reply.Profiles, err
 }
 
-// ListRoles are the names of all IAM roles.
+// ListRoles returns the names of all IAM roles.
 func (a *AWS) ListRoles(ctx context.Context) ([]string, error) {
 	var reply struct {
 		Roles []string `xml:"ListRolesResult>Roles>member>RoleName"`
@@ -161,7 +161,7 @@ func (a *AWS) StopInstance(ctx context.Context, i Instance) error {
 
 var apiVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
 
-// CallAPI makes a request of AWS's query APIs (ec2, iam, sts) and reads its XML into reply, where that is not nil.
+// CallAPI calls one of AWS's query APIs (ec2, iam, sts) and reads the XML into reply, unless that is nil.
 func (a *AWS) CallAPI(ctx context.Context, service, region, action string, params url.Values, reply any) error {
 	form := url.Values{"Action": {action}, "Version": {apiVersions[service]}}
 	for k, v := range params {
@@ -172,7 +172,7 @@ func (a *AWS) CallAPI(ctx context.Context, service, region, action string, param
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	// The server reads the region off the signature and does not check it.
+	// The server takes the region from the signature and does not verify it.
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=TEST/20260101/"+region+"/"+service+
 		"/aws4_request, SignedHeaders=host, Signature=test")
 	resp, err := http.DefaultClient.Do(req)

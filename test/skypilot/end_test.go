@@ -17,10 +17,10 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// TestMain hands over to child where this is set.
+// TestMain runs child if this is set.
 const childVariable = "SKYTEST_CHILD_DIR"
 
-// child is a test that is about to be killed with its environment up.
+// child is a test that is killed while its environment runs.
 func child(dir string) {
 	e, err := StartEnv(context.Background(), Options{Dir: dir, WithoutServer: true})
 	if err != nil {
@@ -46,12 +46,12 @@ func TestKilledTestLeavesNothing(t *testing.T) {
 	_ = cmd.Wait()
 	id, up := strings.CutPrefix(strings.TrimSpace(line), "up: ")
 	if !up {
-		t.Fatalf("the child said %q (%v)", line, err)
+		t.Fatalf("the child printed %q (%v)", line, err)
 	}
-	eventually.Holds(t, "it is gone with all it made", func() bool { return leftovers(id) == "" })
+	eventually.Holds(t, "the environment and all its machines are gone", func() bool { return leftovers(id) == "" })
 }
 
-// leftovers are the hosts and the network of an environment that has ended.
+// leftovers lists the hosts and the network of an environment that has ended.
 func leftovers(id string) string {
 	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {

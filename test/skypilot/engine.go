@@ -15,7 +15,7 @@ import (
 // LabelEnv marks every container and network of an environment with its id.
 const LabelEnv = "skyctl-test-env"
 
-// engine is the Docker Engine that gives the clouds their machines.
+// engine is the Docker Engine that runs the clouds' machines.
 type engine struct {
 	api        *client.Client
 	image      string
@@ -37,13 +37,13 @@ func (n *engine) close() error { return n.api.Close() }
 
 func (n *engine) isLocal() bool { return strings.HasPrefix(n.api.DaemonHost(), "unix://") }
 
-// canRunPrivileged says whether a privileged container starts: a machine that is itself confined lacks some privileges.
+// canRunPrivileged reports whether a privileged container starts: a confined machine lacks some privileges.
 func (n *engine) canRunPrivileged(ctx context.Context) (bool, error) {
 	made, err := n.api.ContainerCreate(ctx, &container.Config{Image: n.image, Entrypoint: []string{"/bin/true"}},
 		&container.HostConfig{Privileged: true, NetworkMode: "none",
 			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if err != nil {
-		return false, fmt.Errorf("finding out whether privileged containers start: %w", err)
+		return false, fmt.Errorf("check whether privileged containers start: %w", err)
 	}
 	refusal := n.api.ContainerStart(ctx, made.ID, container.StartOptions{})
 	err = n.api.ContainerRemove(context.WithoutCancel(ctx), made.ID,
@@ -55,12 +55,12 @@ func (n *engine) createNetwork(ctx context.Context, name, id string) error {
 	_, err := n.api.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge",
 		Labels: map[string]string{LabelEnv: id}})
 	if err != nil {
-		return fmt.Errorf("creating network %s: %w", name, err)
+		return fmt.Errorf("create network %s: %w", name, err)
 	}
 	return nil
 }
 
-// raiseKernelLimits does for these hosts what the project does for its own, as far as this user may.
+// raiseKernelLimits raises kernel limits as skyctl does for its own hosts, as far as this user is allowed to.
 func raiseKernelLimits() {
 	for file, want := range map[string]int{
 		"/proc/sys/fs/inotify/max_user_instances": 8192, "/proc/sys/fs/inotify/max_user_watches": 524288,

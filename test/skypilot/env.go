@@ -1,7 +1,7 @@
-// Package skypilot runs a real SkyPilot API server for tests, on a machine without any cloud account: SkyPilot's own
-// AWS code against an AWS API server (moto) whose EC2 instances are Docker hosts, and a second cloud, Paperspace by
-// name, whose machines are Docker hosts too. Prices, regions and machine types come from catalogs of this package, and
-// nothing is fetched from the network once the virtual environment is there.
+// Package skypilot runs a real SkyPilot API server for tests, without any cloud account: SkyPilot's own AWS code with
+// an AWS API server (moto) whose EC2 instances are Docker hosts, and a second cloud, named Paperspace, whose machines
+// are also Docker hosts. Prices, regions and machine types come from catalogs of this package. Once the virtual
+// environment exists, the package needs no network.
 package skypilot
 
 import (
@@ -23,11 +23,11 @@ import (
 )
 
 const (
-	// Version of SkyPilot that requirements.txt pins.
+	// Version is the version of SkyPilot that requirements.txt pins.
 	Version = "0.14.1"
-	// Profile is an instance profile of the account that gives no rights.
+	// Profile is an instance profile of the account without rights.
 	Profile = "no-rights"
-	// AWSUser and PaperspaceUser log in to machines of the two clouds.
+	// AWSUser and PaperspaceUser are the login users of the two clouds' machines.
 	AWSUser        = "ubuntu"
 	PaperspaceUser = "paperspace"
 
@@ -36,11 +36,11 @@ const (
 	portRetryDelay = 5 * time.Second
 )
 
-// Options say what runs where.
+// Options configure an environment.
 type Options struct {
-	// Dir is empty and holds everything but containers: homes, databases, keys, logs.
+	// Dir is empty at first. It holds everything but containers: homes, databases, keys, logs.
 	Dir string
-	// WithoutServer leaves the SkyPilot API server to somebody else; Vars, InstallCatalogs and SecondCloud say how.
+	// WithoutServer leaves the SkyPilot API server to the caller; see EnvVars, InstallCatalogs and SecondCloud.
 	WithoutServer bool
 }
 
@@ -48,7 +48,7 @@ type Options struct {
 type Env struct {
 	// Endpoint is the SkyPilot API server's URL.
 	Endpoint string
-	// AWS shows what the account at the AWS API server has.
+	// AWS reads and changes the account at the AWS API server.
 	AWS *AWS
 
 	o      Options
@@ -64,10 +64,10 @@ type Env struct {
 // StartEnv starts the environment and returns when both servers answer. If that fails, it leaves nothing running.
 func StartEnv(ctx context.Context, o Options) (_ *Env, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
-		fmt.Errorf("the SkyPilot environment isn't up after %v", startTimeout))
+		fmt.Errorf("the SkyPilot environment is not up after %v", startTimeout))
 	defer cancel()
 	e := &Env{o: o, id: newRandomID()}
-	if e.venv, err = EnsureVenv(ctx); err != nil { // takes minutes the first time, which its own deadline allows
+	if e.venv, err = EnsureVenv(ctx); err != nil { // takes minutes the first time, within its own deadline
 		return nil, err
 	}
 	defer func() {
@@ -76,7 +76,7 @@ func StartEnv(ctx context.Context, o Options) (_ *Env, err error) {
 		}
 	}()
 	if err := e.prepareEnv(ctx); err != nil {
-		return nil, fmt.Errorf("preparing the SkyPilot environment: %w", err)
+		return nil, fmt.Errorf("prepare the SkyPilot environment: %w", err)
 	}
 	if err := e.startAWSServer(ctx); err != nil {
 		return nil, err
@@ -134,15 +134,15 @@ func (e *Env) startAWSServer(ctx context.Context) error {
 	return e.aws.AwaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-// startServerWithRetry starts the server with more variables, as NAME=value. If a port is in use it tries again: a
-// connection may have had the port for a moment.
+// startServerWithRetry starts the server with more variables, as NAME=value. It retries if a port is in use, because a
+// connection may hold the port for a moment.
 func (e *Env) startServerWithRetry(ctx context.Context, more ...string) error {
 	for n := 1; ; n++ {
 		err := e.tryStartServer(ctx, more)
 		if err == nil || n == 3 || !strings.Contains(err.Error(), "already in use") {
 			return err
 		}
-		time.Sleep(portRetryDelay) // a connection that ended holds its port for a while
+		time.Sleep(portRetryDelay) // a closed connection holds its port for a while
 	}
 }
 
@@ -155,12 +155,12 @@ func (e *Env) tryStartServer(ctx context.Context, more []string) error {
 	var health struct{ Status, Version string }
 	err = e.server.AwaitHealthy(ctx, func() error { return getJSON(ctx, e.Endpoint+"/api/health", &health) })
 	if err == nil && health.Version != Version {
-		err = fmt.Errorf("the SkyPilot API server is of version %s, want %s", health.Version, Version)
+		err = fmt.Errorf("the SkyPilot API server has version %s, want %s", health.Version, Version)
 	}
 	return err
 }
 
-// RestartAPIServer kills the SkyPilot API server with whatever it is doing, and starts it again on the same state.
+// RestartAPIServer kills the SkyPilot API server in the middle of its work, and starts it again with the same state.
 func (e *Env) RestartAPIServer(ctx context.Context) error {
 	if err := e.KillAPIServer(); err != nil {
 		return err
@@ -178,15 +178,15 @@ func (e *Env) KillAPIServer() error {
 	return server.Kill()
 }
 
-// StartAPIServer starts the SkyPilot API server where it was killed, and returns when it answers.
+// StartAPIServer starts the SkyPilot API server again after a kill, and returns when it answers.
 func (e *Env) StartAPIServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
-		fmt.Errorf("the SkyPilot API server isn't up after %v", startTimeout))
+		fmt.Errorf("the SkyPilot API server is not up after %v", startTimeout))
 	defer cancel()
 	return e.startServerWithRetry(ctx)
 }
 
-// Stop ends every process that was started with Vars, and removes the machines and their network.
+// Stop kills every process that was started with EnvVars, and removes the machines and their network.
 func (e *Env) Stop() error {
 	var errs []error
 	if e.guard != nil {
@@ -198,7 +198,7 @@ func (e *Env) Stop() error {
 	return errors.Join(errs...)
 }
 
-// ReadLog is what a part, aws or server, has written so far.
+// ReadLog returns the log so far of a part: aws or server.
 func (e *Env) ReadLog(part string) string {
 	data, err := os.ReadFile(e.logFile(part))
 	if err != nil {

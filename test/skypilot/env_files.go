@@ -24,16 +24,16 @@ import (
 //go:embed python/skytest catalogs requirements.txt venv.sh
 var files embed.FS
 
-// catalogsUnder is where SkyPilot looks for catalogs, below its runtime directory.
+// catalogsUnder is SkyPilot's directory of catalogs, below its runtime directory.
 const catalogsUnder = ".sky/catalogs/v8"
 
-// Regions of AWS that the catalogs have, and so the account is prepared in.
+// The regions of AWS in the catalogs, in which the account is prepared.
 var Regions = []string{"us-east-1", "us-west-2", "eu-central-1"}
 
 // venvTimeout is how long installing SkyPilot may take, once per machine.
 const venvTimeout = 20 * time.Minute
 
-// EnsureVenv is the directory of the virtual environment with SkyPilot and moto, which is made where it is missing.
+// EnsureVenv returns the directory of the virtual environment with SkyPilot and moto, and creates it if it is missing.
 func EnsureVenv(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), venvTimeout)
 	defer cancel()
@@ -52,7 +52,7 @@ func EnsureVenv(ctx context.Context) (string, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("making the virtual environment for SkyPilot: %w\n%s", err,
+		return "", fmt.Errorf("create the virtual environment for SkyPilot: %w\n%s", err,
 			process.LastLines(said.Bytes()))
 	}
 	return strings.TrimSpace(string(out)), nil
@@ -65,17 +65,17 @@ func (e *Env) faultsDir() string   { return filepath.Join(e.o.Dir, "faults") }
 func (e *Env) worldFile() string   { return filepath.Join(e.o.Dir, "world.json") }
 func (e *Env) pluginsFile() string { return filepath.Join(e.o.Dir, "plugins.yaml") }
 
-// PluginClasses are the classes of server plugins that the environment's server loads: the second cloud, and on top of
-// it the product's own plugin, since SkyPilot's runtime can't be installed offline.
+// PluginClasses are the server plugins that the environment's server loads: the second cloud, and the product's own
+// plugin, because SkyPilot's runtime cannot be installed offline.
 func (e *Env) PluginClasses() []string { return []string{SecondCloud, "skyctl_lean.Plugin"} }
 
-// SecondCloud is the server plugin that makes Paperspace a cloud of Docker hosts; Vars make it importable.
+// SecondCloud is the server plugin that makes Paperspace a cloud of Docker hosts; EnvVars make it importable.
 const SecondCloud = "skytest.plugin.SecondCloud"
 
-// pluginDir is where the product's plugin lies in the repository.
+// pluginDir is the directory of the product's plugin in the repository.
 const pluginDir = "pkg/cloud/skypilot/localserver/python"
 
-// findPluginDir looks for pluginDir from the directory of a test upwards.
+// findPluginDir searches for pluginDir from the directory of a test upwards.
 func findPluginDir() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -94,8 +94,7 @@ func fileExists(name string) bool {
 	return err == nil
 }
 
-// EnvVars are the environment of everything that is part of it, as NAME=value: nothing else of this process's
-// environment is needed but the way to the Docker engine, which they carry along.
+// EnvVars returns the complete environment of its processes, as NAME=value, including the address of the Docker engine.
 func (e *Env) EnvVars() []string {
 	vars := []string{
 		"HOME=" + e.homeDir(),
@@ -156,7 +155,7 @@ func (e *Env) writeFiles() error {
 		e.worldFile():   world,
 		filepath.Join(e.homeDir(), ".aws", "credentials"): "[default]\naws_access_key_id = " +
 			"AKIATEST\naws_secret_access_key = test\n",
-		// With an endpoint of its own, boto3 wants a region even for what has none.
+		// With a custom endpoint, boto3 requires a region even for services without regions.
 		filepath.Join(e.homeDir(), ".aws", "config"): "[default]\nregion = us-east-1\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -166,7 +165,7 @@ func (e *Env) writeFiles() error {
 	return nil
 }
 
-// renderWorld is what the Python side is told.
+// renderWorld returns the settings for the Python side.
 func (e *Env) renderWorld() (string, error) {
 	types, accelerators, err := readMachineTypes()
 	if err != nil {
@@ -185,8 +184,8 @@ func (e *Env) renderWorld() (string, error) {
 	return string(world), err
 }
 
-// readMachineTypes are cores and GiB of each machine type in the catalogs, and name and count of the accelerators of
-// those that have some.
+// readMachineTypes returns the cores and GiB of each machine type in the catalogs, and the name and count of its
+// accelerators.
 func readMachineTypes() (types map[string][2]float64, accelerators map[string][2]any, err error) {
 	types, accelerators = map[string][2]float64{}, map[string][2]any{}
 	for _, cloud := range []string{"aws", "paperspace"} {
@@ -216,7 +215,7 @@ func readMachineTypes() (types map[string][2]float64, accelerators map[string][2
 	return types, accelerators, nil
 }
 
-// listDriverImages are AWS's machine images that carry NVIDIA's driver, as SkyPilot's own for accelerators do.
+// listDriverImages returns the AWS machine images with NVIDIA's driver, such as SkyPilot's own.
 func listDriverImages() ([]string, error) {
 	rows, err := readCatalog("aws/images.csv")
 	var ids []string
@@ -228,7 +227,7 @@ func listDriverImages() ([]string, error) {
 	return ids, err
 }
 
-// readCatalog are the rows of one of the catalogs, by column.
+// readCatalog returns the rows of a catalog, by column.
 func readCatalog(name string) ([]map[string]string, error) {
 	data, err := files.ReadFile("catalogs/" + name)
 	if err != nil {
@@ -249,8 +248,7 @@ func readCatalog(name string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// InstallCatalogs puts the prices where a SkyPilot whose SKY_RUNTIME_DIR that is looks for them, so that it fetches
-// none.
+// InstallCatalogs installs the prices for a SkyPilot with this SKY_RUNTIME_DIR, so that it downloads none.
 func InstallCatalogs(runtimeDir string) error {
 	return copyEmbeddedTree("catalogs", filepath.Join(runtimeDir, catalogsUnder))
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// env is shared: a test that changes it restores it.
+// env is shared: a test that changes it must restore it.
 var env *Env
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// result is what GET /api/get says of a finished request.
+// result is the response of GET /api/get for a finished request.
 type result struct {
 	Name   string
 	Status string
@@ -111,7 +111,7 @@ func await(t *testing.T, id string) result {
 		return result{Status: resp.Status}
 	}
 	if err != nil {
-		t.Fatalf("what became of request %s: %v", id, err)
+		t.Fatalf("the result of request %s: %v", id, err)
 	}
 	r := result{Name: raw.Name, Status: raw.Status, Value: json.RawMessage(raw.ReturnValue)}
 	if raw.Error != nil {
@@ -133,7 +133,7 @@ func do(t *testing.T, path string, body map[string]any) json.RawMessage {
 	return r.Value
 }
 
-// stream is what a finished request said while it ran.
+// stream returns the output of a finished request.
 func stream(t *testing.T, id string) string {
 	t.Helper()
 	resp := ask(t, http.MethodGet, "/api/stream?format=plain&request_id="+id, nil)
@@ -145,7 +145,8 @@ func stream(t *testing.T, id string) string {
 	return string(said)
 }
 
-// launch is the body of a launch of one machine with such resources and the profile without rights. JSON is YAML too.
+// launch returns the body of a launch of one machine with these resources and the profile without rights. JSON is also
+// YAML.
 func launch(t *testing.T, name string, resources map[string]any) map[string]any {
 	t.Helper()
 	task, err := json.Marshal(map[string]any{"name": name, "resources": resources})
@@ -158,13 +159,13 @@ func launch(t *testing.T, name string, resources map[string]any) map[string]any 
 	}
 }
 
-// down terminates a cluster, and checks that nothing is left that costs money.
+// down terminates a cluster, and checks that nothing remains that costs money.
 func down(t *testing.T, name string) {
 	t.Helper()
 	do(t, "/down", map[string]any{"cluster_name": name, "purge": false})
 	for _, m := range machines(t) {
 		if strings.HasPrefix(m.Cluster, name+"-") {
-			t.Errorf("after the down of %s its machine %s is there", name, m.Name)
+			t.Errorf("after the down of %s its machine %s remains", name, m.Name)
 		}
 	}
 }
@@ -178,7 +179,7 @@ func machines(t *testing.T) []Machine {
 	return list
 }
 
-// clusters is what the server says of a cluster after asking the cloud.
+// clusters returns the server's status of a cluster after it has queried the cloud.
 func clusters(t *testing.T, name string) []cluster {
 	t.Helper()
 	var list []cluster

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// ListLeftovers is what the account has that it had not before anything was launched, a line each: instances that are
-// not terminated, volumes, security groups, key pairs, addresses, launch templates, instance profiles and roles.
+// ListLeftovers lists what launches have left in the account, one line each: instances that are not terminated,
+// volumes, security groups, key pairs, addresses, launch templates, instance profiles and roles.
 func (a *AWS) ListLeftovers(ctx context.Context) ([]string, error) {
 	var left []string
 	instances, err := a.ListBilledInstances(ctx)
@@ -46,7 +46,7 @@ func (a *AWS) ListLeftovers(ctx context.Context) ([]string, error) {
 	return left, err
 }
 
-// listRegionLeftovers looks for what has an id alone.
+// listRegionLeftovers lists a region's leftovers by id.
 func (a *AWS) listRegionLeftovers(ctx context.Context, region string) ([]string, error) {
 	var left []string
 	for action, what := range map[string]string{

@@ -10,19 +10,19 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
-// Machine is a Docker host that one of the clouds gave.
+// Machine is a Docker host of one of the clouds.
 type Machine struct {
-	// Name is the cloud's id of it.
+	// Name is the cloud's id of the machine.
 	Name, Cloud, Region, Type string
-	// Cluster is SkyPilot's name of the cluster on the cloud; AWS has it in the instance's tags alone.
+	// Cluster is SkyPilot's name of the cluster on the cloud; on AWS only the instance's tags have it.
 	Cluster string
-	// Address is empty where it isn't running.
+	// Address is empty unless the machine is running.
 	Address   string
 	Running   bool
 	Container string
 }
 
-// ListMachines are the hosts that there are, of all clouds, whatever these say of them.
+// ListMachines returns the existing hosts of all clouds, regardless of what the clouds report.
 func (e *Env) ListMachines(ctx context.Context) ([]Machine, error) {
 	found, err := e.engine.api.ContainerList(ctx, container.ListOptions{All: true,
 		Filters: filters.NewArgs(filters.Arg("label", LabelEnv+"="+e.id))})
@@ -45,7 +45,7 @@ func (e *Env) ListMachines(ctx context.Context) ([]Machine, error) {
 	return list, nil
 }
 
-// PowerOffMachine ends a machine from within, as its own power-off does, without the clouds being asked.
+// PowerOffMachine powers off a machine from within, without a call to its cloud.
 func (e *Env) PowerOffMachine(ctx context.Context, m Machine) error {
 	made, err := e.engine.api.ContainerExecCreate(ctx, m.Container,
 		container.ExecOptions{Cmd: []string{"systemctl", "poweroff"}})
@@ -55,7 +55,7 @@ func (e *Env) PowerOffMachine(ctx context.Context, m Machine) error {
 	return e.engine.api.ContainerExecStart(ctx, made.ID, container.ExecStartOptions{})
 }
 
-// ReadGatewayAddress is the address that this machine has on the network of the hosts.
+// ReadGatewayAddress returns this computer's address on the hosts' network.
 func (e *Env) ReadGatewayAddress(ctx context.Context) (string, error) {
 	n, err := e.engine.api.NetworkInspect(ctx, e.networkName(), network.InspectOptions{})
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// FindServerPort returns a port that a SkyPilot API server may listen on. The server needs another one besides, which
-// follows from it: 50011 goes with the default of 46580.
+// FindServerPort returns a port for a SkyPilot API server. The server needs a second port, which it derives from the
+// first: 50011 for the default of 46580.
 func FindServerPort() (int, error) {
 	return freeport.FindWhere(func(port int) bool {
 		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(queuePortFor(port))))

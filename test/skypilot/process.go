@@ -9,12 +9,12 @@ import (
 
 const pollInterval = 100 * time.Millisecond
 
-// startPythonProcess starts a Python program, with some more variables, that outlives the context.
+// startPythonProcess starts a Python program that outlives the context, with additional variables.
 func (e *Env) startPythonProcess(part string, more []string, args ...string) (*process.Process, error) {
 	env := append(e.EnvVars(), more...)
 	switch part {
 	case "server":
-		env = append(env, "IS_SKYPILOT_SERVER=true") // as sky api start has it
+		env = append(env, "IS_SKYPILOT_SERVER=true") // as sky api start does
 	case "aws":
 		env = append(env, "MOTO_AMIS_PATH="+filepath.Join(e.pythonDir(), "skytest", "amis.json"))
 	}

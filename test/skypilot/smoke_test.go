@@ -21,7 +21,7 @@ func TestBothCloudsAreEnabled(t *testing.T) {
 	}
 	for _, cloud := range []string{"AWS", "Paperspace"} {
 		if !slices.Contains(enabled["default"][cloud], "compute") {
-			t.Errorf("%s gives no machines: %s", cloud, raw)
+			t.Errorf("%s is not enabled: %s", cloud, raw)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestMachineOnAWSAnswersSSHAndDownRemovesIt(t *testing.T) {
 	onlyInstance(t)
 	down(t, "one")
 	if left, err := env.AWS.ListBilledInstances(t.Context()); err != nil || len(left) != 0 {
-		t.Errorf("after down there is %+v (%v)", left, err)
+		t.Errorf("after down %+v remain (%v)", left, err)
 	}
 	call(t, i.Region, "DeleteSecurityGroup", group)
 }
@@ -85,7 +85,7 @@ func TestOptimizerChoosesTheCheaperCloud(t *testing.T) {
 			}
 		}
 		if !strings.Contains(chosen, want) {
-			t.Errorf("for %s cores it chose %q, want %s", cpus, chosen, want)
+			t.Errorf("for %s cores the optimizer chose %q, want %s", cpus, chosen, want)
 		}
 	}
 	do(t, "/launch", launch(t, "cheapest", map[string]any{"cpus": "2+"}))
@@ -110,7 +110,7 @@ func TestLaunchFailsOverToTheNextRegionWithCapacity(t *testing.T) {
 		t.Errorf("the instance is %+v", i)
 	}
 	if fault.CountRequests() == 0 {
-		t.Error("us-east-1 was not asked, which is the cheapest")
+		t.Error("us-east-1, the cheapest region, was not tried")
 	}
 	down(t, "over")
 }
@@ -124,7 +124,7 @@ func TestQuotaErrorIsOnlyInTheStream(t *testing.T) {
 		t.Errorf("%s, %s: %s", r.Status, r.Error.Type, r.Error.Message)
 	}
 	if strings.Contains(r.Error.Message, "VcpuLimitExceeded") {
-		t.Errorf("the error has the cloud's own reason: %s", r.Error.Message)
+		t.Errorf("the error contains the cloud's own reason: %s", r.Error.Message)
 	}
 	if said := stream(t, id); !strings.Contains(said, "VcpuLimitExceeded") {
 		t.Errorf("the stream lacks the cloud's own reason:\n%s", said)
@@ -137,7 +137,7 @@ func TestQuotaErrorIsOnlyInTheStream(t *testing.T) {
 func TestRestartedServerLosesTheRequestNotTheMachine(t *testing.T) {
 	fault := set(t, Fault{Operation: "RunInstances", Hang: true, After: true})
 	id := submit(t, "/launch", launch(t, "kept", map[string]any{"infra": "aws/us-east-1", "cpus": "2+"}))
-	eventually.Holds(t, "the launch has made its machine",
+	eventually.Holds(t, "the launch has created its machine",
 		func() bool { return len(machines(t)) == 1 && fault.CountRequests() == 1 })
 	if err := env.RestartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
@@ -146,13 +146,13 @@ func TestRestartedServerLosesTheRequestNotTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := await(t, id); !strings.HasPrefix(r.Status, "404") {
-		t.Errorf("the server knows the request still: %s", r.Status)
+		t.Errorf("the server still has the request: %s", r.Status)
 	}
 	if i := onlyInstance(t); i.State != "running" {
 		t.Errorf("the instance is %+v", i)
 	}
 	if list := clusters(t, "kept"); len(list) != 1 || list[0].Status != "UP" {
-		t.Errorf("the server knows %+v", list)
+		t.Errorf("the server lists %+v", list)
 	}
 	down(t, "kept")
 }
@@ -166,7 +166,7 @@ func TestPowerOffFollowsTheInstancesShutdownBehavior(t *testing.T) {
 			"InstanceId": {i.ID}, "InstanceInitiatedShutdownBehavior.Value": {means},
 		})
 		if how, err := env.AWS.ReadShutdownBehavior(t.Context(), i); err != nil || how != means {
-			t.Errorf("at shutdown it would %s (%v), want %s", how, err, means)
+			t.Errorf("at shutdown the instance would %s (%v), want %s", how, err, means)
 		}
 		if err := env.PowerOffMachine(t.Context(), machines(t)[0]); err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestPowerOffFollowsTheInstancesShutdownBehavior(t *testing.T) {
 	shutdown("terminate", "terminated")
 	eventually.Holds(t, "the host is gone", func() bool { return len(machines(t)) == 0 })
 	if list := clusters(t, "off"); len(list) != 0 {
-		t.Errorf("the server knows %+v", list)
+		t.Errorf("the server lists %+v", list)
 	}
 }
 
@@ -204,7 +204,7 @@ func call(t *testing.T, region, action string, params url.Values) {
 	}
 }
 
-// onlyInstance is the one that bills.
+// onlyInstance returns the one instance that costs money.
 func onlyInstance(t *testing.T) Instance {
 	t.Helper()
 	list, err := env.AWS.ListBilledInstances(t.Context())
@@ -214,7 +214,7 @@ func onlyInstance(t *testing.T) Instance {
 	return list[0]
 }
 
-// states of an instance, which are one.
+// states returns the state of an instance, as a list of one.
 func states(t *testing.T, id string) []string {
 	t.Helper()
 	list, err := env.AWS.ListInstances(t.Context())
@@ -241,7 +241,7 @@ func remote(t *testing.T, user, key, ip, command string) string {
 	eventually.Holds(t, "SSH answers", func() bool {
 		client, err = ssh.Dial("tcp", sshAddress(ip), &ssh.ClientConfig{
 			User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, Timeout: 5 * time.Second,
-			HostKeyCallback: ssh.InsecureIgnoreHostKey(), // what it is, nobody has said
+			HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the key is not known in advance
 		})
 		return err == nil
 	})

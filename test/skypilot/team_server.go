@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// The administrator of a server that asks who is there, and the hash of the password as the server is given it.
+// The administrator of a server with authentication, and the hash of the password as the server expects it.
 const (
 	adminName     = "admin"
 	adminPassword = "let-me-in"
 	adminHash     = "$2b$12$dFBW2i3UWdcqnnpOl3AsDewgfTsp3AvpmQGnDNF/OEdoBfnMAItoy"
 )
 
-// TeamServer is a SkyPilot API server as a team has one: it asks everybody who they are, and stands behind a proxy,
-// since it lets in whoever comes from its own machine. What it launches goes to the environment's clouds.
+// TeamServer is a team's SkyPilot API server: it authenticates every client. It is behind a proxy, because it trusts
+// clients on its own machine. It launches machines on the environment's clouds.
 type TeamServer struct {
 	// Endpoint is the proxy's URL.
 	Endpoint string
@@ -30,10 +30,10 @@ type TeamServer struct {
 	proxy *httptest.Server
 }
 
-// StartTeamServer starts one in an environment that has no server yet; Stop of the environment ends it too.
+// StartTeamServer starts one in an environment that has no server yet; the environment's Stop also stops it.
 func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
-		fmt.Errorf("the team's SkyPilot API server isn't up after %v", startTimeout))
+		fmt.Errorf("the team's SkyPilot API server is not up after %v", startTimeout))
 	defer cancel()
 	err := e.startServerWithRetry(ctx, "SKYPILOT_AUTH_DB_TIMEOUT_SECONDS=60", "ENABLE_BASIC_AUTH=true",
 		"ENABLE_SERVICE_ACCOUNTS=true", "SKYPILOT_INITIAL_BASIC_AUTH="+adminName+":"+adminHash)
@@ -46,7 +46,7 @@ func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
 	}
 	s := &TeamServer{e: e}
 	s.proxy = httptest.NewServer(&httputil.ReverseProxy{
-		FlushInterval: -1, // logs are looked at while they are written
+		FlushInterval: -1, // logs are read while they are written
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.SetXForwarded()
@@ -59,14 +59,14 @@ func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
 // AdminCredentials is the administrator's name:password.
 func (s *TeamServer) AdminCredentials() string { return adminName + ":" + adminPassword }
 
-// Stop ends the server and its proxy.
+// Stop stops the server and its proxy.
 func (s *TeamServer) Stop() error {
 	s.proxy.CloseClientConnections()
 	s.proxy.Close()
 	return s.e.KillAPIServer()
 }
 
-// CreateToken makes a service account of a role (admin, user or viewer), and returns what it shows to the server.
+// CreateToken creates a service account with a role (admin, user or viewer), and returns its token.
 func (s *TeamServer) CreateToken(ctx context.Context, name, role string) (string, error) {
 	body, err := json.Marshal(map[string]any{"token_name": name, "role": role, "expires_in_days": 1})
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *TeamServer) CreateToken(ctx context.Context, name, role string) (string
 	}
 }
 
-// requestToken says whether the server is too busy to answer, too.
+// requestToken also reports whether the server is too busy to answer.
 func (s *TeamServer) requestToken(ctx context.Context, body []byte) (token string, busy bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Endpoint+"/users/service-account-tokens",
 		bytes.NewReader(body))
@@ -96,17 +96,17 @@ func (s *TeamServer) requestToken(ctx context.Context, body []byte) (token strin
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", false, fmt.Errorf("making a service account: %w", err)
+		return "", false, fmt.Errorf("create a service account: %w", err)
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", false, fmt.Errorf("making a service account: %w", err)
+		return "", false, fmt.Errorf("create a service account: %w", err)
 	}
 	var made struct{ Token string }
 	if json.Unmarshal(said, &made) != nil || made.Token == "" {
 		return "", resp.StatusCode == http.StatusServiceUnavailable,
-			fmt.Errorf("making a service account: %s: %s", resp.Status, said)
+			fmt.Errorf("create a service account: %s: %s", resp.Status, said)
 	}
 	return made.Token, false, nil
 }

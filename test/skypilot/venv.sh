@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Prints the directory of a virtual environment with just what a requirements file pins, which is made where it is missing:
+# Prints the directory of a virtual environment with exactly the packages of a requirements file, and creates it if
+# missing:
 #   venv.sh REQUIREMENTS
-# It lies in the user's cache, under a hash of the file and of the Python that it is for. Whoever comes while it is being
-# made waits; one that was not finished is made anew.
+# It is in the user's cache, under a hash of the file and of the Python version. Concurrent runs wait; an unfinished
+# environment is recreated.
 set -euo pipefail
 
 find_python() {

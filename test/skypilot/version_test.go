@@ -28,7 +28,7 @@ func TestSkyPilotVersionIsTheProducts(t *testing.T) {
 	}
 	for line := range strings.Lines(string(ours)) {
 		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "==") {
-			t.Errorf("%q is pinned to no version", strings.TrimSpace(line))
+			t.Errorf("%q is not pinned to a version", strings.TrimSpace(line))
 		}
 	}
 }
