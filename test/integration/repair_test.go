@@ -228,7 +228,7 @@ func TestDeleteTerminatesRecordedMachinesThatAreNotListed(t *testing.T) {
 	asked := w.cloud.CountFaultHits(silent)
 	eventually.Holds(t, "the cloud is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
 	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
-		t.Errorf("%s although an earlier cloud of the cluster has not confirmed that it has no machines of it", c.Status.Phase)
+		t.Errorf("%s although an earlier cloud has not confirmed that it has no machines", c.Status.Phase)
 	}
 	w.cloud.EndFault(silent)
 	w.awaitGone(ref)
