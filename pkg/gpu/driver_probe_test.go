@@ -70,7 +70,7 @@ func TestProbeFindsDriverAndGPUs(t *testing.T) {
 	}{
 		"a driver": {working("580.126.20", 8), nil,
 			Driver{Installed: true, Version: "580.126.20", GPUs: 8, Model: "NVIDIA A100-SXM4-80GB"}},
-		"a driver, a GPU short": {working("580.126.20", 7), [][2]string{gpu, gpu, gpu, gpu, gpu, gpu, gpu, gpu},
+		"a driver, one GPU missing": {working("580.126.20", 7), [][2]string{gpu, gpu, gpu, gpu, gpu, gpu, gpu, gpu},
 			Driver{Installed: true, Version: "580.126.20", GPUs: 7, Model: "NVIDIA A100-SXM4-80GB"}},
 		"no driver": {"", [][2]string{gpu, audio, vga, bridge, amd}, Driver{GPUs: 2}},
 		"nothing":   {"", [][2]string{amd}, Driver{}},
@@ -124,13 +124,13 @@ func TestDriverMismatchNamesTheMachine(t *testing.T) {
 		"half and half": {machines(with, without), false, DriverDiffers, "m0", "while m1 have none"},
 		"two of many": {machines(without, with, without, with, without), false, DriverDiffers, "m1",
 			"as m3, while m0, m2, m4 have none"},
-		"a broken one": {machines(with, Driver{Fault: "no devices", GPUs: 8}), false, DriverBroken, "m1",
+		"a broken driver": {machines(with, Driver{Fault: "no devices", GPUs: 8}), false, DriverBroken, "m1",
 			"no devices"},
-		"a GPU short": {machines(with, Driver{Installed: true, GPUs: 7}), false, GPUMissing, "m1",
+		"one GPU missing": {machines(with, Driver{Installed: true, GPUs: 7}), false, GPUMissing, "m1",
 			"only 7 of the 8"},
-		"no GPU":            {machines(without, Driver{}), false, GPUMissing, "m1", "none of the 8"},
-		"more GPUs":         {machines(Driver{Installed: true, GPUs: 16}), true, "", "", ""},
-		"no machine at all": {nil, false, "", "", ""},
+		"no GPU":      {machines(without, Driver{}), false, GPUMissing, "m1", "none of the 8"},
+		"more GPUs":   {machines(Driver{Installed: true, GPUs: 16}), true, "", "", ""},
+		"no machines": {nil, false, "", "", ""},
 	} {
 		got, err := FindCommonDriver(c.machines, 8)
 		var f *Failure

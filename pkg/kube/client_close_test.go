@@ -18,7 +18,7 @@ import (
 func TestClosedClientHasNoConnections(t *testing.T) {
 	kubeconfig, open := emptyAPI(t)
 	for range 2 { // a closed client can be used again
-		cs := asked(t, kubeconfig)
+		cs := newUsedClient(t, kubeconfig)
 		if n := open.Load(); n != 1 {
 			t.Errorf("%d connections after a request", n)
 		}
@@ -34,7 +34,7 @@ func TestClosedClientHasNoConnections(t *testing.T) {
 
 func TestClosedShortLivedClientFreesItsMemory(t *testing.T) {
 	kubeconfig, _ := emptyAPI(t)
-	cs := asked(t, kubeconfig, ShortLived)
+	cs := newUsedClient(t, kubeconfig, ShortLived)
 	held := weak.Make(cs.(*closableClient).connections)
 	CloseClient(cs)
 	for deadline := time.Now().Add(20 * time.Second); held.Value() != nil; runtime.GC() {
@@ -45,10 +45,10 @@ func TestClosedShortLivedClientFreesItsMemory(t *testing.T) {
 	}
 }
 
-// asked returns a client that has made one request.
-func asked(t *testing.T, kubeconfig []byte, how ...ClientOption) kubernetes.Interface {
+// newUsedClient returns a client that has made one request.
+func newUsedClient(t *testing.T, kubeconfig []byte, options ...ClientOption) kubernetes.Interface {
 	t.Helper()
-	cs, err := NewClient(kubeconfig, how...)
+	cs, err := NewClient(kubeconfig, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ const envProxied = "SKYCTL_TEST_KUBE_PROXIED"
 
 func TestEnvironmentProxyIsNotUsed(t *testing.T) {
 	if kubeconfig := os.Getenv(envProxied); kubeconfig != "" {
-		askThroughNoProxy(t, []byte(kubeconfig))
+		listNodesWithoutProxy(t, []byte(kubeconfig))
 		return
 	}
 	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -50,7 +50,7 @@ func TestEnvironmentProxyIsNotUsed(t *testing.T) {
 	}
 }
 
-func askThroughNoProxy(t *testing.T, kubeconfig []byte) {
+func listNodesWithoutProxy(t *testing.T, kubeconfig []byte) {
 	t.Helper()
 	for name, how := range map[string][]ClientOption{"lasting": nil, "brief": {ShortLived}} {
 		cs, err := NewClient(kubeconfig, how...)

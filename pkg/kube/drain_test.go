@@ -33,11 +33,11 @@ func podOn(node string) *corev1.Pod {
 func TestDrainDoesNotWaitForASilentKubelet(t *testing.T) {
 	cs := fake.NewClientset(node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "")),
 		podOn("a"))
-	asked := evictions(cs)
+	evicted := evictions(cs)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := DrainNode(ctx, cs, "a", nil); err != nil || *asked != 1 {
-		t.Errorf("%d evictions, %v", *asked, err)
+	if err := DrainNode(ctx, cs, "a", nil); err != nil || *evicted != 1 {
+		t.Errorf("%d evictions, %v", *evicted, err)
 	}
 	n, err := cs.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
 	if err != nil || !n.Spec.Unschedulable {
@@ -48,10 +48,10 @@ func TestDrainDoesNotWaitForASilentKubelet(t *testing.T) {
 func TestDrainWaitsForPodsOfALiveKubelet(t *testing.T) {
 	for _, status := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse} {
 		cs := fake.NewClientset(node("a", cond(corev1.NodeReady, status, "", "")), podOn("a"))
-		asked := evictions(cs)
+		evicted := evictions(cs)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if err := DrainNode(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *asked == 0 {
-			t.Errorf("Ready is %s: %d evictions, %v", status, *asked, err)
+		if err := DrainNode(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *evicted == 0 {
+			t.Errorf("Ready is %s: %d evictions, %v", status, *evicted, err)
 		}
 		cancel()
 	}

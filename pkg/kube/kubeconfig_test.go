@@ -53,14 +53,15 @@ func TestEditKubeconfigRenamesAndSetsTheServer(t *testing.T) {
 func TestInvalidKubeconfigIsRejected(t *testing.T) {
 	const server = "https://203.0.113.7:6443"
 	for name, tt := range map[string]struct{ raw, server string }{
-		"empty":            {"", server},
-		"no YAML":          {"[", server},
-		"no context":       {strings.Replace(ofRKE2, "current-context: default", "current-context: other", 1), server},
-		"no user":          {strings.Replace(ofRKE2, "user: default}", "user: other}", 1), server},
-		"no key":           {strings.Replace(ofRKE2, ", client-key-data: a2V5", "", 1), server},
-		"no CA":            {strings.Replace(ofRKE2, ", certificate-authority-data: Y2E=", "", 1), server},
-		"server, no https": {ofRKE2, "203.0.113.7:6443"},
-		"plain http":       {ofRKE2, "http://203.0.113.7:6443"},
+		"empty":    {"", server},
+		"not YAML": {"[", server},
+		"no context": {strings.Replace(ofRKE2, "current-context: default", "current-context: other", 1),
+			server},
+		"no user":                 {strings.Replace(ofRKE2, "user: default}", "user: other}", 1), server},
+		"no key":                  {strings.Replace(ofRKE2, ", client-key-data: a2V5", "", 1), server},
+		"no CA":                   {strings.Replace(ofRKE2, ", certificate-authority-data: Y2E=", "", 1), server},
+		"server without a scheme": {ofRKE2, "203.0.113.7:6443"},
+		"plain http":              {ofRKE2, "http://203.0.113.7:6443"},
 	} {
 		if b, err := EditKubeconfig([]byte(tt.raw), "prod", tt.server); err == nil ||
 			!strings.Contains(err.Error(), "prod") {

@@ -28,8 +28,8 @@ func cond(t corev1.NodeConditionType, s corev1.ConditionStatus, reason, message 
 
 var isReady = cond(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "")
 
-// waitSaying waits for node "a" with a long deadline and sends the progress to a channel.
-func waitSaying(t *testing.T, cs kubernetes.Interface) (said <-chan string, result <-chan error) {
+// startWait waits for node "a" with a long deadline and sends the progress to a channel.
+func startWait(t *testing.T, cs kubernetes.Interface) (progress <-chan string, result <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -38,10 +38,10 @@ func waitSaying(t *testing.T, cs kubernetes.Interface) (said <-chan string, resu
 	return s, r
 }
 
-func expect(t *testing.T, said <-chan string, part string) {
+func expect(t *testing.T, progress <-chan string, part string) {
 	t.Helper()
 	select {
-	case m := <-said:
+	case m := <-progress:
 		if !strings.Contains(m, part) {
 			t.Errorf("progress %q, want %q", m, part)
 		}
@@ -64,7 +64,7 @@ func TestWaitFollowsANodeUntilItIsReady(t *testing.T) {
 		watching <- struct{}{}
 		return true, w, err
 	})
-	said, result := waitSaying(t, cs)
+	progress, result := startWait(t, cs)
 	<-watching
 	nodes := cs.CoreV1().Nodes()
 	// another node's event
@@ -74,14 +74,14 @@ func TestWaitFollowsANodeUntilItIsReady(t *testing.T) {
 	if _, err := nodes.Create(t.Context(), node("a"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, said, "has not registered")
-	expect(t, said, "has not reported")
+	expect(t, progress, "has not registered")
+	expect(t, progress, "has not reported")
 	if _, err := nodes.Update(t.Context(), node("a",
 		cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "cni plugin not initialized")),
 		metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, said, "Ready is False (KubeletNotReady): cni plugin not initialized")
+	expect(t, progress, "Ready is False (KubeletNotReady): cni plugin not initialized")
 	if _, err := nodes.Update(t.Context(), node("a", isReady), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +97,8 @@ func TestWaitRetriesAfterAPIErrors(t *testing.T) {
 		failures--
 		return failures >= 0, nil, apierrors.NewServiceUnavailable("etcd has no leader")
 	})
-	said, result := waitSaying(t, cs)
-	expect(t, said, "etcd has no leader")
+	progress, result := startWait(t, cs)
+	expect(t, progress, "etcd has no leader")
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
@@ -120,7 +120,7 @@ func TestEndedWatchIsRestarted(t *testing.T) {
 		w.Stop()
 		return true, w, nil
 	})
-	_, result := waitSaying(t, cs)
+	_, result := startWait(t, cs)
 	if err := <-result; err != nil || watches != 3 {
 		t.Errorf("%d watches, %v", watches, err)
 	}
@@ -131,14 +131,15 @@ func TestDeniedAccessEndsTheWait(t *testing.T) {
 	cs.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("who are you"))
 	})
-	_, result := waitSaying(t, cs)
+	_, result := startWait(t, cs)
 	if err := <-result; !apierrors.IsForbidden(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestDeadlineReportsTheLastState(t *testing.T) {
-	sick := node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting"),
+	unhealthy := node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown",
+		"Kubelet stopped posting"),
 		cond(corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", ""), cond(corev1.NodePIDPressure,
 			corev1.ConditionFalse, "", ""))
 	for name, tt := range map[string]struct {
@@ -146,7 +147,7 @@ func TestDeadlineReportsTheLastState(t *testing.T) {
 		want string
 	}{
 		"absent": {fake.NewClientset(node("b", isReady)), "has not registered"},
-		"sick": {fake.NewClientset(sick), "Ready is Unknown (NodeStatusUnknown): Kubelet stopped posting; " +
+		"unhealthy": {fake.NewClientset(unhealthy), "Ready is Unknown (NodeStatusUnknown): Kubelet stopped posting; " +
 			"DiskPressure (KubeletHasDiskPressure)"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

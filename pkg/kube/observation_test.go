@@ -44,19 +44,19 @@ func TestPodRequestsMatchTheScheduler(t *testing.T) {
 	}{
 		"containers add up": {corev1.PodSpec{Containers: []corev1.Container{container(list("1", "1Gi")),
 			container(list("500m", ""))}}, "1500m", "1Gi"},
-		"a large init counts": {corev1.PodSpec{InitContainers: []corev1.Container{container(list("2", "1Mi"))},
+		"a large init container": {corev1.PodSpec{InitContainers: []corev1.Container{container(list("2", "1Mi"))},
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "2", "1Gi"},
-		"sidecars stay": {corev1.PodSpec{InitContainers: []corev1.Container{sidecar(list("1", "")),
+		"sidecars keep running": {corev1.PodSpec{InitContainers: []corev1.Container{sidecar(list("1", "")),
 			container(list("1500m", "")), sidecar(list("250m", ""))},
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "2500m", "1Gi"},
 		"a sidecar after an init": {corev1.PodSpec{InitContainers: []corev1.Container{container(list("1500m", "")),
 			sidecar(list("250m", ""))},
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "1500m", "1Gi"},
-		"the pod's own wins": {corev1.PodSpec{Resources: &corev1.ResourceRequirements{Requests: list("3", "")},
+		"pod-level requests": {corev1.PodSpec{Resources: &corev1.ResourceRequirements{Requests: list("3", "")},
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "3", "1Gi"},
-		"overhead on top": {corev1.PodSpec{Overhead: list("100m", "1Gi"),
+		"overhead": {corev1.PodSpec{Overhead: list("100m", "1Gi"),
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "1100m", "2Gi"},
-		"nothing": {corev1.PodSpec{Containers: []corev1.Container{{}}}, "0", "0"},
+		"no requests": {corev1.PodSpec{Containers: []corev1.Container{{}}}, "0", "0"},
 	} {
 		got, want := podRequests(&corev1.Pod{Spec: tt.spec}), list(tt.cpu, tt.memory)
 		if got.Cpu().Cmp(*want.Cpu()) != 0 || got.Memory().Cmp(*want.Memory()) != 0 {

@@ -26,16 +26,16 @@ func TestDevicePluginsAreDetected(t *testing.T) {
 	}{
 		"NVIDIA's": {daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1,
 			1), true},
-		"by another name": {daemonSet("x", "gpus", "mirror.example.com/nvidia/k8s-device-plugin:v0.14", true,
+		"with another name": {daemonSet("x", "gpus", "mirror.example.com/nvidia/k8s-device-plugin:v0.14", true,
 			1, 1), true},
-		"by its labels": {labelled, true},
-		"a cloud's": {daemonSet("kube-system", "nvidia-gpu-device-plugin",
+		"with its labels": {labelled, true},
+		"from a cloud": {daemonSet("kube-system", "nvidia-gpu-device-plugin",
 			"gke.gcr.io/nvidia-gpu-device-plugin:1", true, 1, 1), true},
 		"with the plugin's image": {daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 1, 1),
 			false},
-		"for another maker's": {daemonSet("kube-system", "amdgpu-device-plugin", "rocm/k8s-device-plugin", true,
+		"for another vendor": {daemonSet("kube-system", "amdgpu-device-plugin", "rocm/k8s-device-plugin", true,
 			1, 1), false},
-		"something else of NVIDIA's": {daemonSet("x", "nvidia-dcgm-exporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4",
+		"another DaemonSet of NVIDIA": {daemonSet("x", "nvidia-dcgm-exporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4",
 			false, 1, 1), false},
 	} {
 		if got := isDevicePlugin(c.ds); got != c.want {
@@ -81,11 +81,11 @@ func TestStackIsAppliedOnlyIfItDiffers(t *testing.T) {
 
 func TestSecondDevicePluginIsRejectedByName(t *testing.T) {
 	for name, ds := range map[string]*appsv1.DaemonSet{
-		"in another namespace": daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1),
-		"in the stack's own":   daemonSet("gpu-operator", "mine", pluginImage, true, 1, 1),
-		"of the other stack's": released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage,
+		"in another namespace":     daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1),
+		"in the stack's namespace": daemonSet("gpu-operator", "mine", pluginImage, true, 1, 1),
+		"from the other stack": released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage,
 			true, 1, 1), "nvidia-device-plugin"),
-		"of an operator elsewhere": func() *appsv1.DaemonSet {
+		"from an operator in another namespace": func() *appsv1.DaemonSet {
 			ds := operatorsPlugin(1, 1)
 			ds.Namespace = "nvidia"
 			return ds
@@ -124,11 +124,11 @@ func TestOtherStackIsRemovedFirst(t *testing.T) {
 		t.Errorf("the objects are %v", slices.Sorted(maps.Keys(m.there)))
 	}
 
-	somebodys, m := cluster()
+	unmanaged, m := cluster()
 	theirs := rendered(t, api.GPUStackDevicePlugin, withDriver)
 	theirs.SetLabels(nil)
 	m.put(theirs)
-	_, err := ApplyChart(t.Context(), somebodys, chart.Stack{Kind: api.GPUStackOperator}, withDriver)
+	_, err := ApplyChart(t.Context(), unmanaged, chart.Stack{Kind: api.GPUStackOperator}, withDriver)
 	var f *gpu.Failure
 	if !errors.As(err, &f) || f.Kind != gpu.SecondDevicePlugin ||
 		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(chart.PluginName) == nil {

@@ -78,10 +78,10 @@ func TestFailedWorkloadIsAFailureAndIsRemoved(t *testing.T) {
 		made   int
 		reason string
 	}{
-		"it ran and failed":         {[]corev1.PodStatus{crashed}, 1, gpu.WorkloadFailed},
-		"it was rejected once":      {[]corev1.PodStatus{rejected, succeeded}, 2, ""},
-		"it is turned away forever": {[]corev1.PodStatus{rejected}, maxWorkloadTries, gpu.WorkloadFailed},
-		"there is no room": {[]corev1.PodStatus{{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
+		"it ran and failed":     {[]corev1.PodStatus{crashed}, 1, gpu.WorkloadFailed},
+		"it was rejected once":  {[]corev1.PodStatus{rejected, succeeded}, 2, ""},
+		"it is always rejected": {[]corev1.PodStatus{rejected}, maxWorkloadTries, gpu.WorkloadFailed},
+		"it cannot be scheduled": {[]corev1.PodStatus{{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient nvidia.com/gpu"}}}}, 1,
 			gpu.WorkloadPending},
 	} {

@@ -22,19 +22,19 @@ func TestReadinessChecksEveryNode(t *testing.T) {
 		reason string
 		says   string
 	}{
-		"all is well": {func(*Client, *memory) {}, true, "Ready", "16 of 16 GPUs are offered"},
+		"everything is ready": {func(*Client, *memory) {}, true, "Ready", "16 of 16 GPUs are offered"},
 		"a ready policy and no GPUs": {func(c *Client, _ *memory) {
 			setNode(c, node("b", 0))
 		}, false, gpu.AllocatableMissing,
 			"node b offers 0 of 8"},
-		"a GPU short": {func(c *Client, _ *memory) {
+		"a missing GPU": {func(c *Client, _ *memory) {
 			setNode(c, node("b", 7))
 		}, false, gpu.AllocatableMissing, "node b offers 7 of 8"},
 		"a node that never had a plugin": {func(c *Client, _ *memory) {
 			setNode(c, node("b", -1))
 		}, false, gpu.AllocatableMissing,
 			"node b offers 0 of 8"},
-		"a node that is gone": {func(c *Client, _ *memory) {
+		"a node that does not exist": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
 		}, false, gpu.AllocatableMissing, "node b offers 0 of 8"},
 		"more than expected": {func(c *Client, _ *memory) { setNode(c, node("b", 56)) }, true, "Ready", "16 of 16"},
@@ -48,7 +48,7 @@ func TestReadinessChecksEveryNode(t *testing.T) {
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
 				metav1.UpdateOptions{})
 		}, false, "NotReady", "DaemonSets not ready on all nodes: nvidia-device-plugin-daemonset 1/2"},
-		"a DaemonSet that was just made": {func(c *Client, _ *memory) {
+		"a new DaemonSet": {func(c *Client, _ *memory) {
 			ds := operatorsPlugin(0, 0)
 			ds.Generation = 1
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), ds, metav1.UpdateOptions{})
@@ -137,24 +137,24 @@ func TestFailingContainersDifferFromStartingOnes(t *testing.T) {
 		"it crash-loops": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", "back-off 10s"),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 4},
 			"CrashLoopBackOff after 4 restarts: it exited with code 1"},
-		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
+		"it is killed by the OOM killer": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 			LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
 		"it runs again": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exited with code 2, after 3 restarts"},
-		"its image can't be had": {corev1.ContainerStatus{State: waits("ImagePullBackOff",
+		"its image cannot be pulled": {corev1.ContainerStatus{State: waits("ImagePullBackOff",
 			"Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
-		"it runs again, for long": {corev1.ContainerStatus{State: runningFor(5 * time.Minute),
+		"it has run for a while": {corev1.ContainerStatus{State: runningFor(5 * time.Minute),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
 		"it was restarted once": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
 		"it is down again": {corev1.ContainerStatus{State: endedWith(1, "Error"),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exited with code 1, after 1 restarts"},
 		"it is down once": {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
-		"it is ready at last": {corev1.ContainerStatus{State: runningFor(0),
+		"it is ready after restarts": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
-		"it is being made":     {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
-		"it waits for another": {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
-		"it ended well":        {corev1.ContainerStatus{State: endedWith(0, "Completed")}, ""},
+		"it is being created":            {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
+		"it waits for an init container": {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
+		"it has completed":               {corev1.ContainerStatus{State: endedWith(0, "Completed")}, ""},
 	} {
 		_, why := failingContainer(pod("p", c.state))
 		if (why == "") != (c.says == "") || !strings.Contains(why, c.says) {
@@ -268,9 +268,9 @@ func waitAlways(d time.Duration) func(string) time.Duration {
 func TestWaitEndsWhenEveryNodeOffersItsGPUs(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	setNode(c, node("b", 0))
-	said := make(chan string, 100)
+	progress := make(chan string, 100)
 	w := brief(api.GPUStackOperator, time.Hour)
-	w.Progress = func(s string) { said <- s }
+	w.Progress = func(s string) { progress <- s }
 	result := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -281,7 +281,7 @@ func TestWaitEndsWhenEveryNodeOffersItsGPUs(t *testing.T) {
 		}
 		result <- err
 	}()
-	if line := <-said; !strings.Contains(line, "8 of 16 GPUs are offered") {
+	if line := <-progress; !strings.Contains(line, "8 of 16 GPUs are offered") {
 		t.Errorf("progress %q", line)
 	}
 	setNode(c, node("b", 8))
@@ -296,7 +296,7 @@ func TestWaitEndsWithTheFailure(t *testing.T) {
 		patience time.Duration
 		reason   string
 	}{
-		"trouble that stands": {func(_ *Client, m *memory) {
+		"trouble that lasts": {func(_ *Client, m *memory) {
 			m.put(failedChart(t, "Job failed", "no chart version found for gpu-operator"))
 			delete(m.there, objectPath(clusterPolicies, "", policyName))
 		}, 0, gpu.BadChartVersion},
@@ -311,7 +311,7 @@ func TestWaitEndsWithTheFailure(t *testing.T) {
 				metav1.DeleteOptions{})
 		}, 0, gpu.Deadline},
 		"a slow operator": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, gpu.Deadline},
-		"a node that is lost": {func(c *Client, _ *memory) {
+		"a node that is not Ready": {func(c *Client, _ *memory) {
 			lost := node("b", 8)
 			lost.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown,
 				Reason: "NodeStatusUnknown"}}
@@ -322,7 +322,7 @@ func TestWaitEndsWithTheFailure(t *testing.T) {
 		"a node that was deleted": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
 		}, 0, gpu.NodeNotReady},
-		"ready and nothing to use": {func(c *Client, _ *memory) {
+		"ready without allocatable GPUs": {func(c *Client, _ *memory) {
 			setNode(c, node("b", 0))
 		}, 0, gpu.AllocatableMissing},
 	} {
@@ -343,7 +343,7 @@ func TestWaitEndsWithTheFailure(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	gone := errors.New("somebody deleted the cluster")
+	gone := errors.New("the cluster was deleted")
 	cancel(gone)
 	client, _ := cluster()
 	var f *gpu.Failure
@@ -423,15 +423,15 @@ func TestTroubleThatComesAndGoesCounts(t *testing.T) {
 		seen  []*gpu.Failure // ten seconds apart
 		since int            // index of the one at which it started; -1: none
 	}{
-		"it stands":                  {[]*gpu.Failure{crash(), crash(), crash()}, 0},
-		"it is away for a moment":    {[]*gpu.Failure{crash(), nil, nil, crash()}, 0},
-		"it shows as a GPU short":    {[]*gpu.Failure{crash(), short, crash()}, 0},
-		"it is over":                 {[]*gpu.Failure{crash(), nil, nil, nil, nil}, -1},
-		"it was over, and came back": {[]*gpu.Failure{crash(), nil, nil, nil, nil, crash()}, 5},
-		"another one comes":          {[]*gpu.Failure{crash(), {Kind: gpu.PodFailing, Pod: "ns/q"}}, 1},
+		"it lasts":                  {[]*gpu.Failure{crash(), crash(), crash()}, 0},
+		"it is gone for a moment":   {[]*gpu.Failure{crash(), nil, nil, crash()}, 0},
+		"it shows as a missing GPU": {[]*gpu.Failure{crash(), short, crash()}, 0},
+		"it is over":                {[]*gpu.Failure{crash(), nil, nil, nil, nil}, -1},
+		"it was over and returned":  {[]*gpu.Failure{crash(), nil, nil, nil, nil, crash()}, 5},
+		"another one replaces it":   {[]*gpu.Failure{crash(), {Kind: gpu.PodFailing, Pod: "ns/q"}}, 1},
 		"the pods of a chart's Job vary": {[]*gpu.Failure{{Kind: gpu.ChartFailed, Pod: "ns/1"},
 			{Kind: gpu.ChartUnreachable, Pod: "ns/2"}}, 0},
-		"a GPU short after a crash ended": {[]*gpu.Failure{crash(), short, short, short, short}, 3},
+		"a missing GPU after a crash": {[]*gpu.Failure{crash(), short, short, short, short}, 3},
 	} {
 		var a stackWait
 		for i, f := range c.seen {

@@ -176,7 +176,8 @@ func TestDescribeDifference(t *testing.T) {
 		{"another server", kubeconfig("a", "https://192.0.2.2:6443"), "different server"},
 		{"another authority", strings.Replace(want, "Q0E=", "Q0I=", 1), "different certificate-authority-data"},
 		{"another cluster", kubeconfig("b", "https://192.0.2.1:6443"), "no cluster a"},
-		{"a person's own besides", strings.Replace(strings.Replace(own, "T0xE", "Q0VSVA==", 1), "T0xE", "S0VZ", 1), ""},
+		{"with entries of the user", strings.Replace(strings.Replace(own, "T0xE", "Q0VSVA==", 1), "T0xE", "S0VZ", 1),
+			""},
 	} {
 		path := filepath.Join(t.TempDir(), "kubeconfig")
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
@@ -249,15 +250,15 @@ func TestRemoveEntriesKeepsOtherFiles(t *testing.T) {
 
 func TestUnreadableFileIsMovedAside(t *testing.T) {
 	whole := kubeconfig("a", "https://192.0.2.1:6443")
-	for what, place := range map[string]func(path string) error{
-		"a named pipe":  func(path string) error { return unix.Mkfifo(path, 0o600) },
-		"a directory":   func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
-		"a device":      func(path string) error { return os.Symlink(os.DevNull, path) },
-		"far too large": func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
+	for what, create := range map[string]func(path string) error{
+		"a named pipe":             func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a directory":              func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"a device":                 func(path string) error { return os.Symlink(os.DevNull, path) },
+		"a file that is too large": func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
 	} {
 		written, removed := filepath.Join(t.TempDir(), "kubeconfig"), filepath.Join(t.TempDir(), "kubeconfig")
 		for _, path := range []string{written, removed} {
-			if err := place(path); err != nil {
+			if err := create(path); err != nil {
 				t.Fatal(err)
 			}
 		}
