@@ -29,7 +29,7 @@ func HoldsWithin(t testing.TB, limit time.Duration, what string, condition func(
 // HoldsEvery is Holds with another limit and longer pauses, for conditions that are expensive to check.
 func HoldsEvery(t testing.TB, interval, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	err := retry(t.Context(), interval, limit, func() error {
+	err := retry(interval, limit, func() error {
 		if condition() {
 			return nil
 		}
@@ -43,7 +43,7 @@ func HoldsEvery(t testing.TB, interval, limit time.Duration, what string, condit
 // Succeeds waits until a call returns no error, and fails the test with the last error after two minutes.
 func Succeeds(t testing.TB, what string, call func() error) {
 	t.Helper()
-	if err := retry(t.Context(), interval, patience, call); err != nil {
+	if err := retry(interval, patience, call); err != nil {
 		t.Fatalf("not within %v: %s: %v", patience, what, err)
 	}
 }
@@ -57,17 +57,14 @@ func Context(t testing.TB, limit time.Duration) context.Context {
 }
 
 // retry pauses at least as long as a call takes, so that waiting by expensive calls leaves time for what is waited for.
-func retry(ctx context.Context, interval, limit time.Duration, call func() error) error {
+// It does not end with the test's context, because tests wait while they clean up, too.
+func retry(interval, limit time.Duration, call func() error) error {
 	for deadline := time.Now().Add(limit); ; {
 		began := time.Now()
 		err := call()
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
-		select {
-		case <-time.After(max(interval, time.Since(began))):
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		}
+		time.Sleep(max(interval, time.Since(began)))
 	}
 }

@@ -42,3 +42,20 @@ type fakeTest struct {
 }
 
 func (f *fakeTest) Fatalf(string, ...any) { f.fatal = true }
+
+func TestATestMayWaitWhileItCleansUp(t *testing.T) {
+	tries := 0
+	t.Run("cleanup", func(t *testing.T) {
+		t.Cleanup(func() {
+			eventually.Succeeds(t, "the third try", func() error {
+				if tries++; tries < 3 {
+					return errors.New("too early")
+				}
+				return nil
+			})
+		})
+	})
+	if tries != 3 {
+		t.Errorf("%d tries, want 3", tries)
+	}
+}
