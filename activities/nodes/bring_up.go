@@ -60,7 +60,7 @@ func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) err
 		}
 		node := rke2NodeOf(step.record)
 		node.AgentToken, node.TLSSANs = string(password), serverSANs(step.record)
-		node.Anew = step.record.HasOutdatedConfig(step.record)
+		node.Restart = step.record.HasOutdatedConfig(step.record)
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 		}
 		node := rke2NodeOf(step.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
-		node.Anew = step.record.HasOutdatedConfig(head)
+		node.Restart = step.record.HasOutdatedConfig(head)
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}

@@ -1,10 +1,9 @@
-// Package poweroff keeps machines that bill from outliving everybody who would end them: a timer on the machine itself
-// powers it off unless it is taken away in time. It needs nothing but systemd: no runtime, no rights on a cloud, no
-// network.
+// Package poweroff limits the cost of machines that nobody terminates: a timer on the machine powers it off unless it
+// is removed in time. It needs only systemd: no runtime, no cloud permissions, no network.
 //
-// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. Where a machine's first boot has
-// set one already (BootUnitName), this one takes its place. What powering off means to the bill differs between clouds,
-// see docs/clouds.md.
+// The timer is a unit on disk, so it survives a reboot; the delay then starts again. It replaces the timer that the
+// first boot of a machine may have set (BootUnitName). Whether a machine that is powered off still costs money depends
+// on the cloud, see docs/clouds.md.
 package poweroff
 
 import (
@@ -17,33 +16,33 @@ import (
 )
 
 const (
-	// UnitName is the name of the timer, and of the service that it starts.
+	// UnitName is the name of the timer and its service.
 	UnitName = "skyctl-power-off"
-	// BootUnitName is the name of a timer that a machine's first boot may have set, before anybody could reach it. It
-	// is of systemd's transient kind, which files on disk don't replace.
+	// BootUnitName is the name of a timer that the first boot of a machine may have set before skyctl could reach the
+	// machine. It is a transient unit of systemd, which files on disk do not replace.
 	BootUnitName = cloud.BootPowerOffUnit
 )
 
-// minDelay keeps an order that comes late from ending a machine under the hands of who is about to use it.
+// minDelay gives a machine that is still in use some time if the timer is set late.
 const minDelay = time.Minute
 
-// ArmTimer has the machine power itself off after a time, of at least a minute, whatever becomes of us. A timer that is
-// there counts anew.
+// ArmTimer sets a timer that powers the machine off after the given time, at least a minute, even if skyd is gone. It
+// restarts an existing timer.
 func ArmTimer(ctx context.Context, h *remote.Host, after time.Duration) error {
 	_, err := h.RunScript(ctx, "setting the power-off timer",
 		fmt.Sprintf(armScript, int(max(after, minDelay).Seconds())))
 	return err
 }
 
-// DisarmTimer takes the timer away for good; a machine that has none is left as it is. It fails where the machine is
-// powering off already.
+// DisarmTimer removes the timer; it does nothing on a machine without one. It fails if the machine is already powering
+// off.
 func DisarmTimer(ctx context.Context, h *remote.Host) error {
 	_, err := h.RunScript(ctx, "clearing the power-off timer", disarmScript)
 	return err
 }
 
-// armScript replaces the timer's unit at once and starts it anew within systemd, so that there is no moment without a
-// timer in which a connection could break.
+// armScript replaces the unit of the timer and restarts it within systemd, so that the machine always has a timer, even
+// if the connection breaks.
 const armScript = `set -e
 umask 022
 cd /etc/systemd/system
@@ -75,24 +74,24 @@ systemctl is-active -q ` + UnitName + `.timer || { echo "systemd does not run ` 
 ! systemctl is-active -q ` + BootUnitName + `.timer || systemctl stop ` + BootUnitName + `.timer
 `
 
-// disarmScript stops the timers first: what they have not begun by then they never will.
+// disarmScript stops the timers first: a service that they have not started by then never starts.
 const disarmScript = `set -e
 cd /etc/systemd/system
-on() { case "$(systemctl show -p ActiveState --value "$1")" in active|activating) ;; *) false;; esac; }
-ending=0
+is_active() { case "$(systemctl show -p ActiveState --value "$1")" in active|activating) ;; *) false;; esac; }
+powering_off=0
 for unit in ` + UnitName + ` ` + BootUnitName + `; do
-  ! on $unit.timer || systemctl stop $unit.timer
-  ! on $unit.service || ending=1
+  ! is_active $unit.timer || systemctl stop $unit.timer
+  ! is_active $unit.service || powering_off=1
 done
-[ "$(systemctl is-system-running || :)" != stopping ] || ending=1
-[ $ending = 0 ] || {
-  echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1; }
+[ "$(systemctl is-system-running || :)" != stopping ] || powering_off=1
+[ $powering_off = 0 ] || {
+  echo "the machine is powering off: its cluster did not become READY in time" >&2; exit 1; }
 if [ -e ` + UnitName + `.timer ]; then
   systemctl disable -q --no-reload ` + UnitName + `.timer
   rm -f ` + UnitName + `.timer ` + UnitName + `.service
   systemctl daemon-reload
 fi
 for unit in ` + UnitName + ` ` + BootUnitName + `; do
-  ! on $unit.timer || { echo "systemd still runs $unit.timer" >&2; exit 1; }
+  ! is_active $unit.timer || { echo "systemd still runs $unit.timer" >&2; exit 1; }
 done
 `

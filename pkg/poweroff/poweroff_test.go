@@ -11,8 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// systemctl plays systemd: each unit's state is a file, and a timer that is to run must have been read from its file
-// first.
+// systemctl imitates systemd: the state of each unit is a file, and a timer can run only after its file was loaded.
 const systemctl = `#!/bin/sh
 state=/run/systemd/system
 for unit; do :; done
@@ -37,7 +36,7 @@ func newMachine(t *testing.T, env ...string) *nsmachine.Machine {
 	return m
 }
 
-func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
+func TestArmedTimerSurvivesAReboot(t *testing.T) {
 	m := newMachine(t)
 	if err := poweroff.ArmTimer(t.Context(), m.Host, 90*time.Minute); err != nil {
 		t.Fatal(err)
@@ -45,7 +44,7 @@ func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
 	units := m.RunShell("cat /run/systemd/system/read.skyctl-power-off.*")
 	for _, want := range []string{"OnActiveSec=5400\n", "exec systemctl poweroff", "WantedBy=timers.target"} {
 		if !strings.Contains(units, want) {
-			t.Errorf("%q is not in the units that systemd read:\n%s", want, units)
+			t.Errorf("%q is not in the units that systemd loaded:\n%s", want, units)
 		}
 	}
 	if m.RunShell("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") !=
@@ -54,7 +53,7 @@ func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
 	}
 }
 
-func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
+func TestArmingAgainRestartsTheTimerWithoutAGap(t *testing.T) {
 	m := newMachine(t)
 	for _, after := range []time.Duration{time.Hour, 2 * time.Hour} {
 		if err := poweroff.ArmTimer(t.Context(), m.Host, after); err != nil {
@@ -63,15 +62,15 @@ func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
 	}
 	got := m.RunShell("grep OnActiveSec /run/systemd/system/read.skyctl-power-off.timer")
 	if got != "OnActiveSec=7200" {
-		t.Errorf("systemd counts by %s", got)
+		t.Errorf("the timer of systemd is %s", got)
 	}
 	if calls := m.RunShell("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") ||
 		strings.Contains(calls, "disable") {
-		t.Errorf("the timer was away for a moment:\n%s", calls)
+		t.Errorf("the timer was stopped for a moment:\n%s", calls)
 	}
 }
 
-func TestATimerOfTheFirstBootIsReplacedAndTakenAwayToo(t *testing.T) {
+func TestBootTimerIsReplacedAndRemoved(t *testing.T) {
 	m := newMachine(t)
 	const boot = "/run/systemd/system/skyctl-deadman.timer.active"
 	m.RunShell("echo active >" + boot)
@@ -91,24 +90,24 @@ func TestATimerOfTheFirstBootIsReplacedAndTakenAwayToo(t *testing.T) {
 	}
 }
 
-func TestAnOrderThatComesLateLeavesAMinute(t *testing.T) {
+func TestTimerRunsAtLeastAMinute(t *testing.T) {
 	m := newMachine(t)
 	if err := poweroff.ArmTimer(t.Context(), m.Host, -time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.RunShell("grep OnActiveSec /etc/systemd/system/skyctl-power-off.timer"); got != "OnActiveSec=60" {
-		t.Errorf("it counts by %s", got)
+		t.Errorf("the timer is %s", got)
 	}
 }
 
-func TestATimerThatDoesNotRunIsNoSuccess(t *testing.T) {
+func TestTimerThatDoesNotStartIsAnError(t *testing.T) {
 	m := newMachine(t, "STARTS=failed")
 	if err := poweroff.ArmTimer(t.Context(), m.Host, time.Hour); err == nil {
 		t.Error("no error")
 	}
 }
 
-func TestADisarmedMachineStaysOnAndMayBeDisarmedAgain(t *testing.T) {
+func TestDisarmingIsRepeatable(t *testing.T) {
 	m := newMachine(t)
 	if err := poweroff.ArmTimer(t.Context(), m.Host, time.Hour); err != nil {
 		t.Fatal(err)
@@ -123,7 +122,7 @@ func TestADisarmedMachineStaysOnAndMayBeDisarmedAgain(t *testing.T) {
 	}
 }
 
-func TestAMachineThatPowersOffCannotBeDisarmed(t *testing.T) {
+func TestDisarmingFailsDuringPowerOff(t *testing.T) {
 	for name, ending := range map[string]string{
 		"the service runs":    "echo activating >/run/systemd/system/skyctl-power-off.service.active",
 		"systemd is stopping": "echo stopping >/run/systemd/system/running",
@@ -137,7 +136,7 @@ func TestAMachineThatPowersOffCannotBeDisarmed(t *testing.T) {
 			err := poweroff.DisarmTimer(t.Context(), m.Host)
 			var run *remote.RunError
 			if !errors.As(err, &run) || !strings.Contains(strings.Join(run.Tail, " "), "powering off") {
-				t.Errorf("got %v, want that it is powering off", err)
+				t.Errorf("got %v, want an error about powering off", err)
 			}
 		})
 	}

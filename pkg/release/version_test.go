@@ -32,7 +32,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestVersionsHaveAnOrder(t *testing.T) {
+func TestCompareOrdersVersions(t *testing.T) {
 	ordered := []string{
 		"v0.20.0-rc.1",
 		"v0.20.0",
@@ -61,7 +61,7 @@ func TestVersionsHaveAnOrder(t *testing.T) {
 	}
 }
 
-func TestALeadingVAndForeignMetadataDoNotCount(t *testing.T) {
+func TestCompareIgnoresLeadingVAndForeignMetadata(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"0.19.2", "v0.19.2"},
 		{"v1.35.7+k3s1", "v1.35.7+build"},

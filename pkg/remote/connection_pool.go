@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Pool keeps one connection per machine, shared by all who work on it, and replaces one that broke.
+// Pool keeps one connection per machine, shared by all callers, and replaces a broken one.
 type Pool struct {
 	idle  time.Duration
 	mu    sync.Mutex
@@ -16,27 +16,28 @@ type Pool struct {
 	once  sync.Once
 }
 
-// endpoint is where a machine answers. A replaced machine bears its predecessor's name at another address, and does not
-// wait for who still tries to reach that one.
+// endpoint is the address of a machine. A replacement has the name of the lost machine at another address, and does not
+// wait for a caller that still dials the old one.
 type endpoint struct {
 	name, address string
 	port          int
 }
 
-// poolSlot is a place's connection. turn is held while it is looked at or made; the rest is guarded by it.
+// poolSlot holds the connection to an endpoint. turn is held while the connection is checked or opened, and guards the
+// other fields.
 type poolSlot struct {
 	turn chan struct{}
 	id   connectionIdentity
 	host *Host
 }
 
-// connectionIdentity is all that a connection depends on.
+// connectionIdentity is everything that a connection depends on.
 type connectionIdentity struct {
 	target Target
 	key    [sha256.Size]byte
 }
 
-// NewPool makes a pool that closes connections which nobody used for as long as idle says; 0 keeps them.
+// NewPool returns a pool that closes connections that were unused for the given duration; 0 keeps them.
 func NewPool(idle time.Duration) *Pool {
 	p := &Pool{idle: idle, slots: map[endpoint]*poolSlot{}, stop: make(chan struct{})}
 	if idle > 0 {
@@ -47,15 +48,15 @@ func NewPool(idle time.Duration) *Pool {
 
 type dialFunc func(context.Context, Target, []byte) (*Host, error)
 
-// AwaitHost returns the machine's connection; where there is none that lives, it is made as AwaitDial does. The
-// connection belongs to the pool: don't close it.
+// AwaitHost returns the connection to the machine, and opens it like AwaitDial if there is no live one. The connection
+// belongs to the pool: do not close it.
 func (p *Pool) AwaitHost(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
 	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, t Target, key []byte) (*Host, error) {
 		return AwaitDial(ctx, t, key, progress)
 	})
 }
 
-// GetHost is Wait with a single try, as Dial makes it.
+// GetHost is AwaitHost with a single attempt, like Dial.
 func (p *Pool) GetHost(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
 	return p.connectHost(ctx, t, privatePEM, Dial)
 }
@@ -72,7 +73,7 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, &Lost{Machine: t.Name, Doing: "waiting for another's connection to come about",
+		return nil, &Lost{Machine: t.Name, Doing: "waiting for another caller to connect",
 			Cause: context.Cause(ctx)}
 	}
 	defer func() { <-s.turn }()
@@ -91,7 +92,8 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 	return h, nil
 }
 
-// matchesIdentity also takes the connection by which a host key was pinned for one to the host of that key.
+// matchesIdentity reports whether the connection serves a caller with this identity. A connection that pinned its host
+// key on first contact also serves callers that expect that key.
 func (s *poolSlot) matchesIdentity(id connectionIdentity) bool {
 	if s.id == id {
 		return true
@@ -101,14 +103,14 @@ func (s *poolSlot) matchesIdentity(id connectionIdentity) bool {
 	return pinned == id
 }
 
-// ForgetMachine closes the connections to the machine of that name, if there are any.
+// ForgetMachine closes the connections to the machine with the given name.
 func (p *Pool) ForgetMachine(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for at, s := range p.slots {
 		if at.name == name {
 			delete(p.slots, at)
-			go s.closeInTurn() // whoever is dialling keeps the turn for as long as that takes
+			go s.closeInTurn() // a caller that is dialling holds the turn until it is done
 		}
 	}
 }

@@ -26,7 +26,7 @@ func get(t *testing.T, p *remote.Pool, s *sshserver.Server) *remote.Host {
 	return h
 }
 
-func TestAllWhoWorkOnAMachineShareOneConnection(t *testing.T) {
+func TestConcurrentCallersShareOneConnection(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	var all sync.WaitGroup
 	for range 20 {
@@ -46,7 +46,7 @@ func TestAllWhoWorkOnAMachineShareOneConnection(t *testing.T) {
 	}
 }
 
-func TestABrokenConnectionIsReplaced(t *testing.T) {
+func TestBrokenConnectionIsReplaced(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	h := get(t, p, s)
 	s.HangUp()
@@ -56,7 +56,7 @@ func TestABrokenConnectionIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAConnectionServesOnlyThoseWhoWouldHaveMadeTheSame(t *testing.T) {
+func TestConnectionIsSharedOnlyByEqualIdentities(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	unpinned := s.Target
 	unpinned.HostKey = ""
@@ -65,7 +65,7 @@ func TestAConnectionServesOnlyThoseWhoWouldHaveMadeTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	if get(t, p, s) != first {
-		t.Error("pinning the key that was shown made a second connection")
+		t.Error("pinning the presented key opened a second connection")
 	}
 	other, public, err := remote.NewKeyPair()
 	if err != nil {
@@ -81,7 +81,7 @@ func TestAConnectionServesOnlyThoseWhoWouldHaveMadeTheSame(t *testing.T) {
 	}
 }
 
-func TestAnIdleConnectionIsClosedAndAUsedOneIsNot(t *testing.T) {
+func TestOnlyIdleConnectionsAreClosed(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 100*time.Millisecond)
 	h := get(t, p, s)
 	if _, err := h.RunScript(t.Context(), "working", "sleep 0.5"); err != nil {
@@ -90,7 +90,7 @@ func TestAnIdleConnectionIsClosedAndAUsedOneIsNot(t *testing.T) {
 	eventually.Holds(t, "the idle connection is closed", func() bool { return !h.IsAlive() })
 }
 
-func TestAForgottenMachineIsHungUpOn(t *testing.T) {
+func TestForgetMachineClosesItsConnection(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	h := get(t, p, s)
 	p.ForgetMachine(s.Target.Name)

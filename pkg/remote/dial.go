@@ -19,16 +19,16 @@ import (
 
 const (
 	defaultPort = 22
-	// handshakeTimeout bounds what follows the TCP connection; a machine that boots on a loaded host may be slow in it.
+	// handshakeTimeout bounds the SSH handshake, which is slow on a machine that boots on a loaded host.
 	handshakeTimeout = 15 * time.Second
-	// connectTimeout bounds a single connect. It is short in AwaitDial's first tries, because a machine that just got
-	// its address drops packets, and the kernel's own retries come seconds apart.
+	// connectTimeout bounds one TCP connect. AwaitDial starts with a shorter timeout, because a machine that just got
+	// its address drops packets and the kernel retries only after seconds.
 	connectTimeout      = 10 * time.Second
 	firstConnectTimeout = 2 * time.Second
 )
 
-// Dial connects and logs in, in one try. Its errors are *HostKeyMismatch and *AuthFailed, both final, *Lost for what is
-// worth trying again, or plain where the target or key make no sense.
+// Dial connects and logs in, with one attempt. It returns *HostKeyMismatch or *AuthFailed, which are final, *Lost if a
+// retry may help, or a plain error if the target or the key is invalid.
 func Dial(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
 	d, err := newDialer(t, privatePEM)
 	if err != nil {
@@ -38,14 +38,14 @@ func Dial(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
 	return h, err
 }
 
-// AwaitDial tries until the machine answers, a final error comes, or ctx ends; the last error then says what was wrong.
-// progress, which may be nil, hears in words what is being waited for.
+// AwaitDial retries until the machine answers, a final error occurs, or ctx ends; the error then includes the last
+// attempt's. progress, which may be nil, receives a description of what it waits for.
 func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
 	d, err := newDialer(t, privatePEM)
 	if err != nil {
 		return nil, err
 	}
-	var said string
+	var reported string
 	begin, answered := time.Now(), 0
 	for {
 		h, connected, err := d.dialOnce(ctx, pickIf(time.Since(begin) < time.Minute, firstConnectTimeout,
@@ -56,14 +56,14 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 		if connected {
 			answered++
 		}
-		if say := describeWait(d.address, connected); say != said && progress != nil {
-			progress(say)
-			said = say
+		if wait := describeWait(d.address, connected); wait != reported && progress != nil {
+			progress(wait)
+			reported = wait
 		}
 		if cause := await.Pause(ctx, pauseBeforeRetry(time.Since(begin), answered)); cause != nil {
 			return nil, &Lost{Machine: t.Name,
 				Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
-				Cause: fmt.Errorf("%w; the last try: %w", cause, lostCauseOf(err))}
+				Cause: fmt.Errorf("%w; last attempt: %w", cause, lostCauseOf(err))}
 		}
 	}
 }
@@ -75,9 +75,8 @@ func describeWait(address string, connected bool) string {
 	return "waiting for SSH at " + address
 }
 
-// pauseBeforeRetry is how long to wait before the next try. A refused connection costs nobody anything, so that is
-// asked about often in the first minute; a server that answered and hung up counts the caller's failures, and gets ever
-// more time.
+// pauseBeforeRetry returns the pause before the next attempt. A refused connection is cheap, so attempts are frequent
+// in the first minute. A server that answers and hangs up may count failures, so the pauses grow.
 func pauseBeforeRetry(waited time.Duration, answered int) time.Duration {
 	const first, slow = 200 * time.Millisecond, 5 * time.Second
 	if answered > 0 {
@@ -105,7 +104,7 @@ func lostCauseOf(err error) error {
 	return err
 }
 
-// dialer is a target with its keys parsed.
+// dialer is a target with parsed keys.
 type dialer struct {
 	target  Target
 	address string
@@ -116,13 +115,13 @@ type dialer struct {
 func newDialer(t Target, privatePEM []byte) (*dialer, error) {
 	signer, err := ssh.ParsePrivateKey(privatePEM)
 	if err != nil {
-		return nil, fmt.Errorf("machine %s: the SSH key to log in with can't be read: %w", t.Name, err)
+		return nil, fmt.Errorf("machine %s: parsing the SSH key: %w", t.Name, err)
 	}
 	d := &dialer{target: t, signer: signer}
 	if t.HostKey != "" {
 		d.pinned, _, _, _, err = ssh.ParseAuthorizedKey([]byte(t.HostKey))
 		if err != nil {
-			return nil, fmt.Errorf("machine %s: its pinned host key can't be read: %w", t.Name, err)
+			return nil, fmt.Errorf("machine %s: parsing the pinned host key: %w", t.Name, err)
 		}
 	}
 	port := t.Port
@@ -133,34 +132,34 @@ func newDialer(t Target, privatePEM []byte) (*dialer, error) {
 	return d, nil
 }
 
-// dialOnce makes one try; connected says that a TCP connection came about.
+// dialOnce makes one attempt; connected reports whether the TCP connection was established.
 func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, connected bool, err error) {
 	lost := func(doing string, err error) error { return &Lost{Machine: d.target.Name, Doing: doing, Cause: err} }
 	tcp, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", d.address)
 	if err != nil {
 		return nil, false, lost("connecting to SSH", err)
 	}
-	line := newMonitoredConn(tcp)
-	stop := context.AfterFunc(ctx, func() { line.Close() })
+	link := newMonitoredConn(tcp)
+	stop := context.AfterFunc(ctx, func() { link.Close() })
 	defer stop()
-	_ = line.SetDeadline(time.Now().Add(handshakeTimeout))
+	_ = link.SetDeadline(time.Now().Add(handshakeTimeout))
 
-	var shown ssh.PublicKey
+	var hostKey ssh.PublicKey
 	var banner string
-	conn, chans, reqs, err := ssh.NewClientConn(line, d.address, d.clientConfig(&shown, &banner))
+	conn, chans, reqs, err := ssh.NewClientConn(link, d.address, d.clientConfig(&hostKey, &banner))
 	if err != nil {
-		line.Close()
+		link.Close()
 		return nil, true, d.toHandshakeError(ctx, err, banner)
 	}
-	_ = line.SetDeadline(time.Time{})
-	if !stop() { // ctx ended while the handshake did: the line is closed or about to be
+	_ = link.SetDeadline(time.Time{})
+	if !stop() { // ctx ended during the handshake: the link is closed or about to be
 		conn.Close()
 		return nil, true, lost("logging in over SSH", context.Cause(ctx))
 	}
-	return newHost(d.target, ssh.NewClient(conn, chans, reqs), line, toAuthorizedKey(shown)), true, nil
+	return newHost(d.target, ssh.NewClient(conn, chans, reqs), link, toAuthorizedKey(hostKey)), true, nil
 }
 
-func (d *dialer) clientConfig(shown *ssh.PublicKey, banner *string) *ssh.ClientConfig {
+func (d *dialer) clientConfig(hostKey *ssh.PublicKey, banner *string) *ssh.ClientConfig {
 	c := &ssh.ClientConfig{
 		User: d.target.User,
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(d.signer)},
@@ -168,10 +167,10 @@ func (d *dialer) clientConfig(shown *ssh.PublicKey, banner *string) *ssh.ClientC
 			if d.pinned != nil && !bytes.Equal(key.Marshal(), d.pinned.Marshal()) {
 				return d.newKeyMismatch(ssh.FingerprintSHA256(key))
 			}
-			*shown = key
+			*hostKey = key
 			return nil
 		},
-		// What the machine says before the login tells why it turns people away, such as that it is still booting.
+		// The banner says why a machine rejects logins, for example because it is still booting.
 		BannerCallback: func(message string) error {
 			*banner = strings.Join(redact.Lines(message[:min(len(message), tailBytes)]), " ")
 			return nil
@@ -186,7 +185,7 @@ func (d *dialer) clientConfig(shown *ssh.PublicKey, banner *string) *ssh.ClientC
 	return c
 }
 
-// hostKeyAlgorithms asks the server for the pinned key among the several it may have.
+// hostKeyAlgorithms makes a server with several host keys present the pinned one.
 func hostKeyAlgorithms(k ssh.PublicKey) []string {
 	if k.Type() == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
@@ -203,18 +202,18 @@ func (d *dialer) toHandshakeError(ctx context.Context, err error, banner string)
 	if errors.As(err, &mismatch) {
 		return mismatch
 	}
-	var none *ssh.AlgorithmNegotiationError
-	if d.pinned != nil && errors.As(err, &none) && none.What == "host key" {
+	var noCommon *ssh.AlgorithmNegotiationError
+	if d.pinned != nil && errors.As(err, &noCommon) && noCommon.What == "host key" {
 		return d.newKeyMismatch("")
 	}
-	// The library has no type for it; the test of a refused key holds this string in place. A machine whose PAM turns
-	// people away while it boots hangs up instead, and is worth another try.
+	// The library has no type for this error; the test of a rejected key guards the string. A machine whose PAM rejects
+	// logins during boot hangs up instead, and is retried.
 	if strings.Contains(err.Error(), "unable to authenticate") && ctx.Err() == nil {
 		return &AuthFailed{Machine: d.target.Name, User: d.target.User, Cause: err}
 	}
 	err = toPrintableError(err)
 	if banner != "" {
-		err = fmt.Errorf("%w (it says: %.200s)", err, banner)
+		err = fmt.Errorf("%w (login banner: %.200s)", err, banner)
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
@@ -222,10 +221,10 @@ func (d *dialer) toHandshakeError(ctx context.Context, err error, banner string)
 	return &Lost{Machine: d.target.Name, Doing: "logging in over SSH", Cause: err}
 }
 
-// toPrintableError is an error whose words a server may have chosen, such as its version or its reason for hanging up.
+// toPrintableError sanitizes an error whose text may come from the server, such as its version or disconnect message.
 func toPrintableError(err error) error {
-	if said := printable.Line(err.Error()); said != err.Error() {
-		return fmt.Errorf("%.500s", said)
+	if text := printable.Line(err.Error()); text != err.Error() {
+		return fmt.Errorf("%.500s", text)
 	}
 	return err
 }

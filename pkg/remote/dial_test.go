@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func TestAKeyPairIsOfOneKey(t *testing.T) {
+func TestKeyPairHalvesMatch(t *testing.T) {
 	private, public, err := remote.NewKeyPair()
 	if err != nil {
 		t.Fatal(err)
@@ -25,11 +25,11 @@ func TestAKeyPairIsOfOneKey(t *testing.T) {
 		t.Errorf("got %s, %v for %s", got, err, public)
 	}
 	if _, err := remote.PublicKeyOf([]byte(public)); err == nil {
-		t.Error("a public key passed for a private one")
+		t.Error("a public key was accepted as a private one")
 	}
 }
 
-func TestTheFirstContactPinsTheHostKey(t *testing.T) {
+func TestFirstContactPinsTheHostKey(t *testing.T) {
 	s := sshserver.Start(t)
 	target := s.Target
 	target.HostKey = ""
@@ -43,7 +43,7 @@ func TestTheFirstContactPinsTheHostKey(t *testing.T) {
 	}
 }
 
-func TestAnotherHostKeyIsFinal(t *testing.T) {
+func TestHostKeyMismatchIsFinal(t *testing.T) {
 	s := sshserver.Start(t)
 	_, ofSameKind, err := remote.NewKeyPair()
 	if err != nil {
@@ -59,7 +59,7 @@ func TestAnotherHostKeyIsFinal(t *testing.T) {
 		}
 	}
 	if n := s.Logins.Load(); n != 2 {
-		t.Errorf("tried %d times for two calls", n)
+		t.Errorf("%d attempts for two calls", n)
 	}
 }
 
@@ -76,7 +76,7 @@ func ecdsaKey(t *testing.T) string {
 	return string(ssh.MarshalAuthorizedKey(pub))
 }
 
-func TestARefusedKeyIsFinal(t *testing.T) {
+func TestRejectedKeyIsFinal(t *testing.T) {
 	s := sshserver.Start(t)
 	other, _, err := remote.NewKeyPair()
 	if err != nil {
@@ -88,29 +88,29 @@ func TestARefusedKeyIsFinal(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if n := s.Logins.Load(); n != 1 {
-		t.Errorf("tried %d times", n)
+		t.Errorf("%d attempts", n)
 	}
 }
 
-func TestAMachineThatBootsIsWaitedFor(t *testing.T) {
+func TestAwaitDialWaitsForABootingMachine(t *testing.T) {
 	s := sshserver.Start(t)
 	s.Stop()
-	said := make(chan string, 10)
+	reports := make(chan string, 10)
 	result := make(chan error, 1)
 	go func() {
-		h, err := remote.AwaitDial(t.Context(), s.Target, s.Key, func(m string) { said <- m })
+		h, err := remote.AwaitDial(t.Context(), s.Target, s.Key, func(m string) { reports <- m })
 		if err == nil {
 			h.Close()
 		}
 		result <- err
 	}()
-	if m := <-said; !strings.Contains(m, "waiting for SSH at 127.0.0.1:") {
-		t.Errorf("said %q", m)
+	if m := <-reports; !strings.Contains(m, "waiting for SSH at 127.0.0.1:") {
+		t.Errorf("reported %q", m)
 	}
 	s.HangUpAtLogin.Store(true)
 	s.Listen(t)
-	if m := <-said; !strings.Contains(m, "finish booting") {
-		t.Errorf("said %q", m)
+	if m := <-reports; !strings.Contains(m, "finish booting") {
+		t.Errorf("reported %q", m)
 	}
 	s.HangUpAtLogin.Store(false)
 	if err := <-result; err != nil {
@@ -118,7 +118,7 @@ func TestAMachineThatBootsIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestADeadlineSaysWhatTheLastTryMet(t *testing.T) {
+func TestDeadlineErrorIncludesTheLastAttempt(t *testing.T) {
 	s := sshserver.Start(t)
 	s.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -130,7 +130,7 @@ func TestADeadlineSaysWhatTheLastTryMet(t *testing.T) {
 	}
 }
 
-func TestACancelledDialEndsAtOnce(t *testing.T) {
+func TestCancelledDialReturnsAtOnce(t *testing.T) {
 	s := sshserver.Start(t)
 	defer s.Freeze()()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -144,7 +144,7 @@ func TestACancelledDialEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestTriesGetRarer(t *testing.T) {
+func TestPausesBetweenAttemptsGrow(t *testing.T) {
 	for _, tt := range []struct {
 		waited   time.Duration
 		answered int

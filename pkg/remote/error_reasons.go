@@ -1,8 +1,8 @@
 package remote
 
-// The errors of this package say what they mean for a step on a machine: Reason is the word that is recorded, Final
-// reports whether trying again is of no use. They are interruptible: if the step's deadline is their cause, the
-// deadline is the reason to report.
+// The errors of this package describe how a step on a machine failed: Reason returns the recorded reason, Final reports
+// whether a retry is useless. They are interruptible: if the deadline of the step is their cause, the deadline is the
+// reason to report.
 
 // Reason is HostKeyMismatch.
 func (e *HostKeyMismatch) Reason() string { return "HostKeyMismatch" }
@@ -28,7 +28,7 @@ func (e *RunError) Reason() string { return "CommandFailed" }
 // Log returns the last lines of the command's standard error.
 func (e *RunError) Log() []string { return e.Tail }
 
-// Final is true: the caller knows which commands are worth another try.
+// Final is true: the caller decides which commands to retry.
 func (e *RunError) Final() bool { return true }
 
 // Interruptible is true.
@@ -38,9 +38,9 @@ func (e *RunError) Interruptible() bool { return true }
 func (e *ShellFailed) Reason() string { return "LoginShellFailed" }
 
 // Log returns the last lines that the shell printed.
-func (e *ShellFailed) Log() []string { return e.Said }
+func (e *ShellFailed) Log() []string { return e.Output }
 
-// Final is true: the caller knows which commands are worth another try.
+// Final is true: the caller decides which commands to retry.
 func (e *ShellFailed) Final() bool { return true }
 
 // Interruptible is true.
@@ -58,7 +58,7 @@ func (e *OutputTooLong) Interruptible() bool { return true }
 // Reason is ConnectionLost.
 func (e *Lost) Reason() string { return "ConnectionLost" }
 
-// Final is false: the next connection may hold.
+// Final is false: the next connection may succeed.
 func (e *Lost) Final() bool { return false }
 
 // Interruptible is true.

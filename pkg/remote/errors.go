@@ -6,44 +6,42 @@ import (
 	"strings"
 )
 
-// HostKeyMismatch says that a machine shows another host key than the pinned one. It is final: either the machine is
-// not the one that was launched, or somebody is in between.
+// HostKeyMismatch means that a machine presents another host key than the pinned one. It is final: the machine is not
+// the one that was launched, or the connection is intercepted.
 type HostKeyMismatch struct {
 	Machine string
-	// Want and Got are SHA256 fingerprints; Got is empty where the machine has no key of the pinned kind.
+	// Want and Got are SHA256 fingerprints; Got is empty if the machine has no key of the pinned type.
 	Want, Got string
 }
 
 func (e *HostKeyMismatch) Error() string {
-	got := "none of that kind"
+	got := "no key of this type"
 	if e.Got != "" {
 		got = e.Got
 	}
-	return fmt.Sprintf("machine %s shows another host key than the pinned %s: %s; it is not the machine that was "+
-		"launched, or somebody is in between",
-		e.Machine, e.Want, got)
+	return fmt.Sprintf("machine %s has another host key than the pinned %s: %s; it is not the machine that was "+
+		"launched, or the connection is intercepted", e.Machine, e.Want, got)
 }
 
-// AuthFailed says that a machine refuses the key. It is final: trying again only provokes the machine's defences.
+// AuthFailed means that a machine rejects the key. It is final: retries may trigger protections such as fail2ban.
 type AuthFailed struct {
 	Machine, User string
 	Cause         error
 }
 
 func (e *AuthFailed) Error() string {
-	return fmt.Sprintf("machine %s refuses the key of user %s: %v; see that the cluster's public key is in that "+
-		"user's authorized_keys",
-		e.Machine, e.User, e.Cause)
+	return fmt.Sprintf("machine %s rejects the SSH key for user %s: %v; check that the cluster's public key is in "+
+		"the user's authorized_keys", e.Machine, e.User, e.Cause)
 }
 
 func (e *AuthFailed) Unwrap() error { return e.Cause }
 
-// RunError is a command that ran to its end and failed, or whose file was not what it should be.
+// RunError is a command that failed, or one whose file has the wrong content.
 type RunError struct {
 	Machine string
 	// Command is a short name, never the script.
 	Command string
-	// Exit is the exit status; -1 where a signal ended the command.
+	// Exit is the exit status; -1 if a signal terminated the command.
 	Exit int
 	// Tail holds the last lines that the command wrote to its standard error.
 	Tail []string
@@ -57,60 +55,59 @@ func (e *RunError) Error() string {
 	return s
 }
 
-// ShellFailed says that the login shell of a machine did not run a command: it ended before that, or never got that
-// far.
+// ShellFailed means that the login shell of a machine did not run a command: it exited first, or did not start the
+// command in time.
 type ShellFailed struct {
 	Machine, Command, User string
-	// Exit is the exit status of the shell, or of what it ran instead; -1 where it did not end.
+	// Exit is the exit status of the shell, or of the program it executed instead; -1 if it did not exit.
 	Exit int
-	// Said holds the last lines that it printed.
-	Said []string
-	// Cause says why it was not waited for; nil where it ended.
+	// Output holds the last lines that it printed.
+	Output []string
+	// Cause is the reason for giving up on the shell; nil if it exited.
 	Cause error
 }
 
 func (e *ShellFailed) Error() string {
-	why := fmt.Sprintf("ended with exit status %d before it began the command", e.Exit)
+	why := fmt.Sprintf("exited with status %d before it started the command", e.Exit)
 	if e.Cause != nil {
-		why = "was given up: " + e.Cause.Error()
+		why = "failed: " + e.Cause.Error()
 	}
 	s := fmt.Sprintf("machine %s: %s did not run: the login shell of user %s %s", e.Machine, e.Command, e.User, why)
-	s += quoteShellOutput("", e.Said)
-	s += "; see that 'ssh " + e.User + "@… true' works: what .bashrc, .profile or a forced command does must let " +
-		"commands run"
+	s += quoteShellOutput("", e.Output)
+	s += "; check that 'ssh " + e.User + "@… true' works: .bashrc, .profile and forced commands must let commands run"
 	if e.User != "root" {
-		s += ", and sudo must ask for no password"
+		s += ", and sudo must not ask for a password"
 	}
 	return s
 }
 
 func (e *ShellFailed) Unwrap() error { return e.Cause }
 
-// quoteShellOutput quotes what a login shell printed.
-func quoteShellOutput(s string, said []string) string {
-	if len(said) == 0 {
+// quoteShellOutput appends the output of a login shell to s.
+func quoteShellOutput(s string, output []string) string {
+	if len(output) == 0 {
 		return s
 	}
-	return s + " (it printed: " + strings.Join(said, "; ") + ")"
+	return s + " (it printed: " + strings.Join(output, "; ") + ")"
 }
 
-// OutputTooLong says that a command printed more than is ever asked for. The command was ended. It is final: it would
-// print as much again.
+// OutputTooLong means that a command printed more than the limit and was terminated. It is final: a retry would print
+// as much again.
 type OutputTooLong struct {
 	Machine, Command string
-	// Past says which bound it went past.
+	// Past describes the limit.
 	Past string
 }
 
 func (e *OutputTooLong) Error() string {
-	return fmt.Sprintf("machine %s: %s printed %s and was ended; see on the machine what it prints", e.Machine,
+	return fmt.Sprintf("machine %s: %s printed %s and was terminated; check its output on the machine", e.Machine,
 		e.Command, e.Past)
 }
 
-// Lost says that the connection to a machine broke, or never came about. It is worth trying again.
+// Lost means that the connection to a machine broke, or was not established. A retry may succeed.
 type Lost struct {
 	Machine string
-	// Doing says what was under way.
+	// Doing describes the operation that was running.
 	Doing string
 	Cause error
 }
@@ -119,25 +116,25 @@ func (e *Lost) Error() string { return fmt.Sprintf("machine %s: %s: %v", e.Machi
 
 func (e *Lost) Unwrap() error { return e.Cause }
 
-// ChecksumMismatch says that a local file is not what was asked for; it did not appear on the machine.
+// ChecksumMismatch means that a local file does not have the expected checksum; it was not stored on the machine.
 type ChecksumMismatch struct {
 	Machine, Local string
 	Want, Got      string
 }
 
 func (e *ChecksumMismatch) Error() string {
-	return fmt.Sprintf("uploading %s to machine %s: its sha256 is %s, but %s was pinned; the file is damaged or "+
-		"another one", e.Local, e.Machine, e.Got, e.Want)
+	return fmt.Sprintf("uploading %s to machine %s: its sha256 is %s, expected %s; the file is damaged or has "+
+		"changed", e.Local, e.Machine, e.Got, e.Want)
 }
 
-// IsFinal says that trying the same again is of no use: the machine shows another host key or refuses the key.
+// IsFinal reports whether a retry is useless: the machine has another host key or rejects the key.
 func IsFinal(err error) bool {
 	var key *HostKeyMismatch
 	var auth *AuthFailed
 	return errors.As(err, &key) || errors.As(err, &auth)
 }
 
-// IsLost says that the connection broke, so that nothing is known of what was done.
+// IsLost reports whether the connection broke, so that the result of the operation is unknown.
 func IsLost(err error) bool {
 	var lost *Lost
 	return errors.As(err, &lost)

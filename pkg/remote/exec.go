@@ -12,19 +12,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A script travels over the session's standard input, never in an argument that others on the machine could read. The
-// far side takes exactly its bytes from the stream and runs it as one compound command, so that a script which arrives
-// cut is a syntax error and nothing of it runs. Before it comes the mark that frames its output (see frame.go).
+// A script is sent over the standard input of the session, never in an argument that other users of the machine can
+// read. The machine reads exactly the length of the script and runs it as one compound command, so that a truncated
+// script is a syntax error and no part of it runs. The mark that frames its output precedes it (see output_frame.go).
 //
-// What follows the script on the stream is either data for it (bootData), or nothing at all until the connection ends
-// (bootScript): a watcher waits for that end and takes the whole process group down, so that nothing goes on behind the
-// back of a caller that was cancelled or killed. setsid gives the script that group of its own. When the script ends by
-// itself, what it left running ends with it, within a second even where that does not heed a SIGTERM; it would hold the
-// session open otherwise.
+// After the script, the stream carries either its input (bootData), or nothing until the connection ends (bootScript):
+// a watcher waits for that and kills the process group, so that nothing keeps running after its caller was cancelled or
+// killed. setsid gives the script its own group. When the script exits, processes that it left running are killed
+// within a second, even if they ignore SIGTERM; they would keep the session open.
 //
-// The command is read by the login shell first, which may be any: in single quotes, without a quote, a backslash, an
-// exclamation mark or a line break in it, it is the same to a POSIX shell, zsh, csh and fish. What the login shell sets
-// for its own ends (umask, variables that change what tools print) is set back.
+// The login shell parses the command first, and can be any shell: a command in single quotes, without quotes,
+// backslashes, exclamation marks or line breaks, means the same to a POSIX shell, zsh, csh and fish. Settings of the
+// login shell that affect programs (umask, variables that change their output) are reset.
 const (
 	bootEnv = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; umask 022; ` +
 		`unset CDPATH ENV BASH_ENV POSIXLY_CORRECT GREP_OPTIONS TAR_OPTIONS XZ_OPT GZIP; `
@@ -41,19 +40,18 @@ const (
 )
 
 const (
-	// maxOutput bounds what a script may print; everything we ask for is far smaller.
+	// maxOutput bounds the output of a script; all expected outputs are far smaller.
 	maxOutput = 8 << 20
-	// endGrace is how long a session may take to end once the script in it has: what its login shell left running may
-	// hold it.
+	// endGrace is how long a session can stay open after its script exited: processes of the login shell may hold it.
 	endGrace = 300 * time.Millisecond
 )
 
-// startTimeout bounds how long a login shell may take to begin a command. Only tests change it.
+// startTimeout bounds how long a login shell takes to start a command. Only tests change it.
 var startTimeout = 2 * time.Minute
 
-// RunCommand runs a shell command as root and returns its standard output. What stdin gives is the command's standard
-// input; where it is nil, the command ends with the connection. A command that fails is a *RunError that names the
-// command by its first word; a connection that breaks is a *Lost.
+// RunCommand runs a shell command as root and returns its standard output. stdin is the command's standard input; if it
+// is nil, the command ends with the connection. A failed command is a *RunError, with the first word of the command as
+// its name; a broken connection is a *Lost.
 func (h *Host) RunCommand(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error) {
 	name, _, _ := strings.Cut(strings.TrimSpace(cmd), " ")
 	if stdin == nil {
@@ -67,22 +65,22 @@ func (h *Host) RunCommand(ctx context.Context, cmd string, stdin io.Reader) ([]b
 	return out.b, err
 }
 
-// RunScript runs a shell script as root and returns its standard output; name is what errors call it. Where ctx ends
-// before the script does, the script is ended, and the error is ctx's.
+// RunScript runs a shell script as root and returns its standard output; errors call it name. If ctx ends first, the
+// script is terminated, and the error wraps ctx's.
 func (h *Host) RunScript(ctx context.Context, name, script string) ([]byte, error) {
 	var out limitedBuffer
 	err := h.runCall(ctx, call{name: name, script: script, stdout: &out})
 	return out.b, err
 }
 
-// FollowScript runs a script as Script does and hands over each line of its standard output as it comes.
+// FollowScript runs a script like RunScript, and passes each line of its standard output to line as it arrives.
 func (h *Host) FollowScript(ctx context.Context, name, script string, line func(string)) error {
 	return h.runCall(ctx, call{name: name, script: script, stdout: &lineWriter{each: line}})
 }
 
-// RunScriptWithAnswer runs a script to whose first line of output there is an answer, which the script finds on its
-// standard input: its length in bytes on a line, then its bytes. That saves a round trip where what to send depends on
-// what is there; a nil answer sends nothing. It returns the output after the first line.
+// RunScriptWithAnswer runs a script and answers the first line of its output. The script reads the answer from its
+// standard input: a line with its length in bytes, then the bytes. This saves a round trip if the data to send depends
+// on the machine; a nil answer sends nothing. It returns the output after the first line.
 func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string,
 	answer func(first string) ([]byte, error)) ([]byte, error) {
 	first := make(chan string, 1)
@@ -107,21 +105,21 @@ func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string,
 type call struct {
 	name, script string
 	stdout       io.Writer
-	// feed writes what follows the script on its standard input; its error ends the script and is the call's error.
+	// feed writes the input of the script; an error terminates the script and is the error of the call.
 	feed func(io.Writer) error
-	// ended, where it is set, hears that no more output will come.
+	// ended, if set, is called when the output is complete.
 	ended func()
 }
 
-// runningCall is a call on its way.
+// runningCall is a call in progress.
 type runningCall struct {
 	call
-	mark   string
-	gate   *gate
-	frames streamFrames
-	stderr tailBuffer
-	life   sessionHandle
-	// refused takes why the call's output can't be read any further.
+	mark    string
+	gate    *gate
+	frames  streamFrames
+	stderr  tailBuffer
+	session sessionHandle
+	// refused receives the reason why the output cannot be read any further.
 	refused chan error
 }
 
@@ -136,8 +134,8 @@ func newRunningCall(c call) (*runningCall, error) {
 	return r, nil
 }
 
-// runCall runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to
-// the call's stdout after it has returned.
+// runCall runs a call. It returns as soon as ctx ends, even if the machine is unreachable; nothing is written to stdout
+// of the call after that.
 func (h *Host) runCall(ctx context.Context, c call) error {
 	select {
 	case h.sessions <- struct{}{}:
@@ -165,7 +163,7 @@ func (h *Host) runCall(ctx context.Context, c call) error {
 	return h.awaitCall(ctx, r, result)
 }
 
-// awaitCall returns a call's result, or ends the call where that does not come.
+// awaitCall returns the result of a call, or abandons the call if there is none.
 func (h *Host) awaitCall(ctx context.Context, r *runningCall, result <-chan error) error {
 	start := time.NewTimer(startTimeout)
 	defer start.Stop()
@@ -184,26 +182,26 @@ func (h *Host) awaitCall(ctx context.Context, r *runningCall, result <-chan erro
 		case <-start.C:
 			if !r.frames.hasBegun() {
 				r.abandon()
-				return h.notStartedError(r, -1, fmt.Errorf("it did not begin the command within %s", startTimeout))
+				return h.notStartedError(r, -1, fmt.Errorf("it did not start the command within %s", startTimeout))
 			}
 		case <-ctx.Done():
 			r.abandon()
 			if !r.frames.hasBegun() {
 				return fmt.Errorf("%w%s", h.stoppedError(ctx, r.name),
-					quoteShellOutput(" before its login shell had begun it", r.frames.shellOutput()))
+					quoteShellOutput(" before the login shell started it", r.frames.shellOutput()))
 			}
 			return h.stoppedError(ctx, r.name)
 		}
 	}
 }
 
-// abandon ends a call without waiting for it.
+// abandon closes the session of a call without waiting for it.
 func (r *runningCall) abandon() {
 	r.gate.shut()
-	go r.life.endSession()
+	go r.session.endSession()
 }
 
-// unreadableError is the error of a call that printed too much.
+// unreadableError returns the error of a call that printed too much.
 func (h *Host) unreadableError(r *runningCall, why error) error {
 	if errors.Is(why, errNoise) {
 		return h.notStartedError(r, -1, why)
@@ -213,7 +211,7 @@ func (h *Host) unreadableError(r *runningCall, why error) error {
 
 func (h *Host) notStartedError(r *runningCall, exit int, why error) error {
 	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit,
-		Said: r.frames.shellOutput(), Cause: why}
+		Output: r.frames.shellOutput(), Cause: why}
 }
 
 func (h *Host) stoppedError(ctx context.Context, name string) error {
@@ -229,14 +227,14 @@ func (h *Host) lostError(doing string, err error) error {
 	return &Lost{Machine: h.target.Name, Doing: "connection lost during " + doing, Cause: err}
 }
 
-// runSession opens an SSH session, runs the call in it and waits for its end.
+// runSession opens an SSH session, runs the call in it and waits until it ends.
 func (h *Host) runSession(r *runningCall) error {
 	s, err := h.client.NewSession()
 	if err != nil {
 		return h.lostError(r.name, err)
 	}
 	defer s.Close()
-	if !r.life.attachSession(s) {
+	if !r.session.attachSession(s) {
 		return h.lostError(r.name, context.Canceled)
 	}
 	stdin, err := s.StdinPipe()
@@ -259,16 +257,16 @@ func (h *Host) runSession(r *runningCall) error {
 		if ferr != nil && !isExitStatus(err) {
 			return fmt.Errorf("machine %s: %s: %w", h.target.Name, r.name, ferr)
 		}
-	default: // the script ended without taking all of its input
+	default: // the script exited without reading all of its input
 	}
 	return h.sessionResult(r, err)
 }
 
-// sendInput writes the mark, the script, and what follows it.
+// sendInput writes the mark, the script, and its input.
 func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script string) error {
 	_, err := io.WriteString(stdin, markLead+r.mark+"\n"+script)
 	if err != nil || r.feed == nil {
-		return nil // a broken connection shows in Wait; the stream stays open for the watcher
+		return nil // Wait reports a broken connection; the watcher needs the stream open
 	}
 	if err = r.feed(stdin); err == nil || errors.Is(err, io.EOF) {
 		_ = stdin.Close()
@@ -278,7 +276,7 @@ func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script str
 	return err
 }
 
-// awaitEnd waits for the end of the session, or for that of the script in it where the session goes on.
+// awaitEnd waits until the session ends, or until its script has exited if the session stays open.
 func (r *runningCall) awaitEnd(s *ssh.Session) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Wait() }()
@@ -313,11 +311,11 @@ func (h *Host) bootCommand(data bool, size int) string {
 	if h.target.User != "root" {
 		cmd = "sudo -n " + cmd
 	}
-	return "exec " + cmd // so that no trap of the login shell outlives it
+	return "exec " + cmd // no trap of the login shell runs after it
 }
 
-// sessionResult turns the end of a session into this package's errors. What the closing mark says of the script's exit
-// counts, whatever the login shell made of it.
+// sessionResult converts the end of a session into an error of this package. The exit status in the closing mark
+// counts, whatever the login shell returns.
 func (h *Host) sessionResult(r *runningCall, err error) error {
 	select {
 	case <-r.frames.out.closed:
@@ -339,12 +337,12 @@ func (h *Host) sessionResult(r *runningCall, err error) error {
 		return h.notStartedError(r, status, nil)
 	}
 	if status == 0 || exit.Signal() != "" {
-		status = -1 // something ended the script's own shell
+		status = -1 // the shell of the script was killed
 	}
 	return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lastLines()}
 }
 
-// sessionHandle lets a caller end a session that may not be open yet.
+// sessionHandle lets a caller close a session that may not be open yet.
 type sessionHandle struct {
 	mu    sync.Mutex
 	s     *ssh.Session
@@ -367,5 +365,5 @@ func (l *sessionHandle) endSession() {
 	}
 }
 
-// QuoteShell makes a word of s that a shell takes literally.
+// QuoteShell quotes s as one literal word for a shell.
 func QuoteShell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -33,7 +33,7 @@ func dial(t *testing.T, s *sshserver.Server) *remote.Host {
 	return h
 }
 
-func TestAScriptReturnsItsOutput(t *testing.T) {
+func TestScriptReturnsItsOutput(t *testing.T) {
 	_, h := start(t)
 	out, err := h.RunScript(t.Context(), "greeting",
 		"for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
@@ -42,18 +42,18 @@ func TestAScriptReturnsItsOutput(t *testing.T) {
 	}
 }
 
-func TestACommandTakesItsInput(t *testing.T) {
+func TestCommandReadsItsInput(t *testing.T) {
 	_, h := start(t)
 	out, err := h.RunCommand(t.Context(), "tr a-z A-Z", strings.NewReader("héllo"))
 	if err != nil || string(out) != "HéLLO" {
 		t.Fatalf("got %q, %v", out, err)
 	}
 	if _, err := h.RunCommand(t.Context(), "exit 0", strings.NewReader(strings.Repeat("x", 8<<20))); err != nil {
-		t.Fatalf("a command that leaves its input alone: %v", err)
+		t.Fatalf("a command that does not read its input: %v", err)
 	}
 }
 
-func TestAFailedScriptSaysWhatWhereAndItsLastLines(t *testing.T) {
+func TestFailedScriptReportsMachineNameAndLastLines(t *testing.T) {
 	_, h := start(t)
 	_, err := h.RunScript(t.Context(), "making tea", "echo secret; seq 100 >&2; echo 'no water' >&2; exit 7")
 	var run *remote.RunError
@@ -69,7 +69,7 @@ func TestAFailedScriptSaysWhatWhereAndItsLastLines(t *testing.T) {
 	}
 }
 
-func TestAScriptNeverStandsInAnArgument(t *testing.T) {
+func TestScriptIsNeverAnArgument(t *testing.T) {
 	_, h := start(t)
 	script := "# token-of-7741\nfor p in /proc/[0-9]*/cmdline; do grep -l 'token-of-774[1]' $p 2>/dev/null; done; true"
 	for name, run := range map[string]func() ([]byte, error){
@@ -82,14 +82,14 @@ func TestAScriptNeverStandsInAnArgument(t *testing.T) {
 	}
 }
 
-func TestLinesComeAsTheyAreWritten(t *testing.T) {
+func TestLinesArriveWhileTheScriptRuns(t *testing.T) {
 	_, h := start(t)
 	flag := filepath.Join(t.TempDir(), "flag")
 	var got []string
 	err := h.FollowScript(t.Context(), "counting",
 		fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
 			got = append(got, l)
-			if l == "one" { // the script goes on only if this line was seen while it ran
+			if l == "one" { // the script continues only if this line arrives while it runs
 				if err := os.WriteFile(flag, nil, 0o600); err != nil {
 					t.Error(err)
 				}
@@ -100,7 +100,7 @@ func TestLinesComeAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-func TestAnAnswerFollowsTheFirstLine(t *testing.T) {
+func TestScriptReadsTheAnswerToItsFirstLine(t *testing.T) {
 	_, h := start(t)
 	out, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'",
 		func(first string) ([]byte, error) {
@@ -116,11 +116,11 @@ func TestAnAnswerFollowsTheFirstLine(t *testing.T) {
 	}
 	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "exit 3",
 		func(string) ([]byte, error) { return nil, nil }); err == nil {
-		t.Error("a script that says nothing and fails gave no error")
+		t.Error("no error from a failed script without output")
 	}
 }
 
-// sleeper runs a script that never ends and has a child, and returns both their pids once they run.
+// sleeper runs a script that never exits and has a child, and returns the pids of both.
 func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, done <-chan error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pids")
@@ -158,7 +158,7 @@ func gone(pids []int) func() bool {
 	}
 }
 
-func TestCancellingEndsTheScriptOnTheMachine(t *testing.T) {
+func TestCancellingStopsTheScriptOnTheMachine(t *testing.T) {
 	_, h := start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	pids, done := sleeper(ctx, t, h)
@@ -168,11 +168,11 @@ func TestCancellingEndsTheScriptOnTheMachine(t *testing.T) {
 	}
 	eventually.Holds(t, "the script is gone", gone(pids))
 	if _, err := h.RunScript(t.Context(), "going on", "true"); err != nil {
-		t.Errorf("the connection did not outlive it: %v", err)
+		t.Errorf("the connection did not survive: %v", err)
 	}
 }
 
-func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
+func TestBrokenConnectionStopsTheScriptOnTheMachine(t *testing.T) {
 	s, h := start(t)
 	pids, done := sleeper(t.Context(), t, h)
 	s.HangUp()
@@ -181,14 +181,14 @@ func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
 	}
 	eventually.Holds(t, "the script is gone", gone(pids))
 	if h.IsAlive() {
-		t.Error("the host still counts as alive")
+		t.Error("the host still is alive")
 	}
 	if _, err := h.RunScript(t.Context(), "going on", "true"); !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
+func TestTruncatedScriptDoesNotRun(t *testing.T) {
 	s := sshserver.Start(t)
 	mark := filepath.Join(t.TempDir(), "mark")
 	script := "touch " + mark + "\n" + strings.Repeat("# filling up\n", 20<<10)
@@ -211,7 +211,7 @@ func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
 	}
 }
 
-// children counts this process's living children.
+// children counts the living children of this process.
 func children(t *testing.T, pid int) int {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -229,28 +229,29 @@ func children(t *testing.T, pid int) int {
 	return n
 }
 
-func TestADeadMachineIsNoticed(t *testing.T) {
+func TestUnresponsiveMachineIsDetected(t *testing.T) {
 	defer remote.SetKeepAlive(50*time.Millisecond, 300*time.Millisecond)()
 	s, h := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := h.RunScript(ctx, "idling", "sleep 1"); err != nil { // a quiet machine that answers is not dead
+	// a silent machine that answers keepalives is alive
+	if _, err := h.RunScript(ctx, "idling", "sleep 1"); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Freeze()()
-	_, err := h.RunScript(ctx, "asking the dead", "true")
-	if !remote.IsLost(err) || ctx.Err() != nil || !strings.Contains(err.Error(), "nothing was heard") {
+	_, err := h.RunScript(ctx, "probing", "true")
+	if !remote.IsLost(err) || ctx.Err() != nil || !strings.Contains(err.Error(), "no data received") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
+func TestBackgroundProcessesEndWithTheScript(t *testing.T) {
 	_, h := start(t)
 	for name, run := range map[string]func(string) ([]byte, error){
 		"Script": func(s string) ([]byte, error) { return h.RunScript(t.Context(), "leaving", s) },
 		"Run":    func(s string) ([]byte, error) { return h.RunCommand(t.Context(), s, strings.NewReader("")) },
 	} {
-		out, err := run("(trap '' TERM; exec sleep 86400) & echo $!; exit 3") // it does not heed the polite signal
+		out, err := run("(trap '' TERM; exec sleep 86400) & echo $!; exit 3") // it ignores SIGTERM
 		var failed *remote.RunError
 		if !errors.As(err, &failed) || failed.Exit != 3 {
 			t.Errorf("%s: got %v", name, err)
@@ -259,6 +260,6 @@ func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually.Holds(t, "what was left is gone", gone([]int{pid}))
+		eventually.Holds(t, "the background process is gone", gone([]int{pid}))
 	}
 }

@@ -2,15 +2,14 @@ package remote
 
 import "time"
 
-// SetKeepAlive makes silence be noticed sooner, until the returned function is called.
-func SetKeepAlive(ask, dead time.Duration) (restore func()) {
-	oldAsk, oldDead := askAfter, deadAfter
-	askAfter, deadAfter = ask, dead
-	return func() { askAfter, deadAfter = oldAsk, oldDead }
+// SetKeepAlive sets the times after which a silent connection is probed and closed, until restore is called.
+func SetKeepAlive(probe, dead time.Duration) (restore func()) {
+	oldProbe, oldDead := keepAliveAfter, deadAfter
+	keepAliveAfter, deadAfter = probe, dead
+	return func() { keepAliveAfter, deadAfter = oldProbe, oldDead }
 }
 
-// SetStartTimeout makes a login shell that does not begin a command be given up sooner, until the returned function is
-// called.
+// SetStartTimeout sets the time in which a login shell must start a command, until restore is called.
 func SetStartTimeout(d time.Duration) (restore func()) {
 	old := startTimeout
 	startTimeout = d

@@ -20,12 +20,13 @@ const (
 	copyBuffer = 256 << 10
 	// progressInterval spaces the reports of an upload.
 	progressInterval = 250 * time.Millisecond
-	// The exit statuses by which our own scripts say what was wrong.
-	exitCut      = 65
-	exitNotThere = 66
+	// The exit statuses of our scripts.
+	exitTruncated = 65
+	exitNoFile    = 66
 )
 
-// WriteFile puts data into a file of root's with that mode, whole or not at all; missing directories are made.
+// WriteFile writes a file that root owns, with the given mode, completely or not at all; it creates missing
+// directories.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode os.FileMode) error {
 	script := fmt.Sprintf(writeScript, QuoteShell(path.Dir(name)), QuoteShell(name), len(data), mode.Perm())
 	err := h.runCall(ctx, call{name: "writing " + name, script: script, stdout: io.Discard,
@@ -36,7 +37,7 @@ func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode os.
 	return h.toLostIfCut(err, "writing "+name)
 }
 
-// writeScript is the far side of WriteFile; mktemp makes the file 0600 from the start.
+// writeScript runs on the machine for WriteFile; mktemp creates the file with mode 0600.
 const writeScript = `set -e; f=%[2]s
 mkdir -p %[1]s
 t=$(mktemp "$f.XXXXXX")
@@ -46,20 +47,20 @@ head -c %[3]d >"$t"
 chmod %04[4]o "$t"; chown 0:0 "$t"
 mv -f "$t" "$f"`
 
-// ReadFile returns the content of a file; one that isn't there is an fs.ErrNotExist.
+// ReadFile returns the content of a file; the error of a missing one is fs.ErrNotExist.
 func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	q := QuoteShell(name)
-	b, err := h.RunScript(ctx, "reading "+name, fmt.Sprintf("[ -e %s ] || exit %d; cat %s", q, exitNotThere, q))
-	if exitStatusOf(err) == exitNotThere {
+	b, err := h.RunScript(ctx, "reading "+name, fmt.Sprintf("[ -e %s ] || exit %d; cat %s", q, exitNoFile, q))
+	if exitStatusOf(err) == exitNoFile {
 		return nil, fmt.Errorf("machine %s: reading %s: %w", h.target.Name, name, fs.ErrNotExist)
 	}
 	return b, err
 }
 
-// UploadFile brings a local file to the machine under a name, 0644 and root's. A file of that name with the right
-// sha256 is left as it is. The content is hashed as it arrives, and only what matches gets the name: a cut upload
-// leaves nothing under it. Where the local file is not what was pinned, the error is a *ChecksumMismatch. progress may
-// be nil.
+// UploadFile copies a local file to the machine, owned by root with mode 0644. A file with the right sha256 is not
+// replaced. The content is hashed as it arrives and gets its name only if the hash matches: an interrupted upload
+// leaves no file with that name. If the local file does not match, the error is a *ChecksumMismatch. progress may be
+// nil.
 func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress func(done, total int64)) error {
 	f, err := regularfile.Open(local)
 	if err != nil {
@@ -87,7 +88,7 @@ func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress
 			return err
 		},
 	})
-	if exitStatusOf(err) != exitCut {
+	if exitStatusOf(err) != exitTruncated {
 		return err
 	}
 	got, herr := hashFile(ctx, local)
@@ -100,8 +101,8 @@ func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress
 	return h.toLostIfCut(err, doing)
 }
 
-// uploadScript is the far side of Upload. The lock on the directory makes a second upload wait for the first, whose
-// file it then finds, and lets the name of the unfinished file be a fixed one, which the next try takes over.
+// uploadScript runs on the machine for UploadFile. It locks the directory, so that a concurrent upload waits and then
+// finds the file, and the partial file can have a fixed name, which the next attempt overwrites.
 const uploadScript = `set -e; f=%[2]s; want=%[4]s
 mkdir -p %[1]s
 exec 9<%[1]s; flock -w 600 9
@@ -110,14 +111,14 @@ t="$f.part"; trap 'rm -f "$t"' EXIT; trap 'exit 1' TERM HUP
 rm -f "$t"
 echo send
 got=$(head -c %[3]d | tee "$t" | sha256sum | cut -c1-64)
-[ "$got" = "$want" ] || { echo "sha256 of what arrived: $got" >&2; exit 65; }
+[ "$got" = "$want" ] || { echo "sha256 of the received data: $got" >&2; exit 65; }
 chmod 0644 "$t"; chown 0:0 "$t"
 mv -f "$t" "$f"`
 
-// toLostIfCut turns our scripts' word for "not all of it arrived" into a lost connection.
+// toLostIfCut converts the exit status of a truncated transfer into a lost connection.
 func (h *Host) toLostIfCut(err error, doing string) error {
-	if exitStatusOf(err) == exitCut {
-		return &Lost{Machine: h.target.Name, Doing: doing, Cause: errors.New("not all of it arrived")}
+	if exitStatusOf(err) == exitTruncated {
+		return &Lost{Machine: h.target.Name, Doing: doing, Cause: errors.New("the transfer was interrupted")}
 	}
 	return err
 }
@@ -151,9 +152,9 @@ func hashFile(ctx context.Context, name string) (string, error) {
 	return "", fmt.Errorf("hashing %s: %w", name, context.Cause(ctx))
 }
 
-// progressReader reports how much was read.
+// progressReader reports the number of bytes read.
 type progressReader struct {
-	ctx         context.Context // reports end with it
+	ctx         context.Context // no reports after it ends
 	r           io.Reader
 	done, total int64
 	report      func(done, total int64)

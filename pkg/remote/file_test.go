@@ -16,7 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
-func TestAFileIsWrittenWithItsModeAndReadBack(t *testing.T) {
+func TestWriteFileSetsContentAndMode(t *testing.T) {
 	needs.Root(t)
 	_, h := start(t)
 	name := filepath.Join(t.TempDir(), "it's a dir", "file")
@@ -36,23 +36,23 @@ func TestAFileIsWrittenWithItsModeAndReadBack(t *testing.T) {
 	onlyFile(t, name)
 }
 
-// onlyFile fails where anything lies beside the file.
+// onlyFile fails if the directory contains anything else.
 func onlyFile(t *testing.T, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(name))
 	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(name) {
-		t.Errorf("beside %s: %v, %v", name, entries, err)
+		t.Errorf("next to %s: %v, %v", name, entries, err)
 	}
 }
 
-func TestAMissingFileIsSaidToBeMissing(t *testing.T) {
+func TestReadingAMissingFileIsErrNotExist(t *testing.T) {
 	_, h := start(t)
 	if _, err := h.ReadFile(t.Context(), "/nowhere/at/all"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestACutWriteLeavesTheOldFile(t *testing.T) {
+func TestInterruptedWriteKeepsTheOldFile(t *testing.T) {
 	needs.Root(t)
 	s, h := start(t)
 	name := filepath.Join(t.TempDir(), "file")
@@ -63,14 +63,14 @@ func TestACutWriteLeavesTheOldFile(t *testing.T) {
 	if err := h.WriteFile(t.Context(), name, bytes.Repeat([]byte("new"), 1<<20), 0o600); !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
-	eventually.Holds(t, "the far side has cleaned up", func() bool { return children(t, os.Getpid()) == 0 })
+	eventually.Holds(t, "the machine has cleaned up", func() bool { return children(t, os.Getpid()) == 0 })
 	if got, err := os.ReadFile(name); err != nil || string(got) != "old" {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
 	onlyFile(t, name)
 }
 
-// artifact makes a local file of some size, and its sum.
+// artifact creates a local file of the given size and returns its sha256.
 func artifact(t *testing.T, size int) (local, sum string) {
 	t.Helper()
 	data := bytes.Repeat([]byte("0123456789abcdef"), size/16)
@@ -95,7 +95,7 @@ func same(t *testing.T, a, b string) bool {
 	return bytes.Equal(x, y)
 }
 
-func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
+func TestUploadDoesNotReplaceAnIdenticalFile(t *testing.T) {
 	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 5<<20)
@@ -122,7 +122,7 @@ func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
 	}
 }
 
-func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
+func TestUploadReplacesADamagedFile(t *testing.T) {
 	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 1<<20)
@@ -135,7 +135,7 @@ func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
 	}
 }
 
-func TestACutUploadLeavesNothingUnderTheName(t *testing.T) {
+func TestInterruptedUploadLeavesNoFile(t *testing.T) {
 	needs.Root(t)
 	s, h := start(t)
 	local, sum := artifact(t, 5<<20)
@@ -145,16 +145,16 @@ func TestACutUploadLeavesNothingUnderTheName(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(name); err == nil {
-		t.Error("half a file has the name")
+		t.Error("a partial file has the name")
 	}
 	s.CutAfter.Store(0)
 	if err := dial(t, s).UploadFile(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
-		t.Errorf("the next try: %v", err)
+		t.Errorf("the next attempt: %v", err)
 	}
 	onlyFile(t, name)
 }
 
-func TestAFileThatIsNotWhatWasPinnedDoesNotAppear(t *testing.T) {
+func TestUploadWithAWrongChecksumLeavesNoFile(t *testing.T) {
 	_, h := start(t)
 	local, _ := artifact(t, 1<<20)
 	name := filepath.Join(t.TempDir(), "dir", "file")
@@ -168,7 +168,7 @@ func TestAFileThatIsNotWhatWasPinnedDoesNotAppear(t *testing.T) {
 	}
 }
 
-func TestTwoUploadsOfOneFileBothSucceed(t *testing.T) {
+func TestConcurrentUploadsOfOneFileSucceed(t *testing.T) {
 	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 5<<20)
@@ -183,6 +183,6 @@ func TestTwoUploadsOfOneFileBothSucceed(t *testing.T) {
 		}
 	}
 	if !same(t, local, name) {
-		t.Error("the file is another")
+		t.Error("the file differs")
 	}
 }

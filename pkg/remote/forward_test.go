@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// echo answers every connection with what it says, once it has said all.
+// echo returns the data of every connection once its sender has closed it.
 func echo(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,15 +28,15 @@ func echo(t *testing.T) string {
 			}
 			go func() {
 				defer c.Close()
-				said, _ := io.ReadAll(c)
-				_, _ = c.Write(said)
+				data, _ := io.ReadAll(c)
+				_, _ = c.Write(data)
 			}()
 		}
 	}()
 	return l.Addr().String()
 }
 
-func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing.T) {
+func TestForwardedConnectionClosesEachDirectionSeparately(t *testing.T) {
 	s := sshserver.Start(t)
 	pool := remote.NewPool(50 * time.Millisecond)
 	defer pool.Close()
@@ -52,26 +52,26 @@ func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing
 	if _, err := io.WriteString(c, "hello"); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(300 * time.Millisecond) // far longer than the pool keeps what is idle
+	<-time.After(300 * time.Millisecond) // far longer than the pool's idle time
 	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := io.ReadAll(c); err != nil || string(said) != "hello" {
-		t.Errorf("the echo was %q, %v", said, err)
+	if data, err := io.ReadAll(c); err != nil || string(data) != "hello" {
+		t.Errorf("the echo was %q, %v", data, err)
 	}
 	if !h.IsAlive() {
-		t.Error("the pool took a machine's connection for idle over which another one ran")
+		t.Error("the pool closed a connection that was in use")
 	}
 	c.Close()
 	for deadline := time.Now().Add(10 * time.Second); h.IsAlive(); {
 		if time.Now().After(deadline) {
-			t.Fatal("the connection was kept although nothing runs over it any more")
+			t.Fatal("the unused connection was not closed")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-func TestAConnectionThroughAMachineBreaksWithThatMachinesOwn(t *testing.T) {
+func TestForwardedConnectionBreaksWithItsHost(t *testing.T) {
 	s := sshserver.Start(t)
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)
 	if err != nil {
@@ -99,7 +99,7 @@ func TestAConnectionThroughAMachineBreaksWithThatMachinesOwn(t *testing.T) {
 	}
 }
 
-func TestAMachineThatPassesNothingOnIsToldByItsSetting(t *testing.T) {
+func TestRefusedForwardingNamesTheSSHSetting(t *testing.T) {
 	s := sshserver.Start(t)
 	s.RefuseForwards.Store(true)
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// askAfter and deadAfter: a connection that was silent for askAfter is asked for a sign of life, and given up when
-// nothing at all has come for deadAfter. Only tests change them.
+// A connection that was silent for keepAliveAfter gets a keepalive request, and is closed after deadAfter without any
+// data. Only tests change them.
 var (
-	askAfter  = 5 * time.Second
-	deadAfter = 15 * time.Second
+	keepAliveAfter = 5 * time.Second
+	deadAfter      = 15 * time.Second
 )
 
-// breakGrace is how long a failure over a connection waits to hear that the connection itself broke, and why.
+// breakGrace is how long a failed operation waits to learn whether and why the connection broke.
 const breakGrace = 200 * time.Millisecond
 
-// maxSessions stays under OpenSSH's default of ten sessions per connection.
+// maxSessions is below the default limit of OpenSSH, ten sessions per connection.
 const maxSessions = 8
 
 // Host is a live connection to a machine. It is safe for concurrent use.
@@ -30,12 +30,12 @@ type Host struct {
 	target   Target
 	hostKey  string
 	client   *ssh.Client
-	line     *monitoredConn
+	link     *monitoredConn
 	sessions chan struct{}
 
-	askAfter, deadAfter time.Duration
+	keepAliveAfter, deadAfter time.Duration
 
-	// broken is closed once the connection is of no use; why says the reason.
+	// broken is closed when the connection is unusable; why is the reason.
 	broken chan struct{}
 	why    error
 	closed atomic.Bool
@@ -44,21 +44,21 @@ type Host struct {
 
 func newHost(t Target, client *ssh.Client, l *monitoredConn, hostKey string) *Host {
 	h := &Host{
-		target: t, hostKey: hostKey, client: client, line: l,
-		sessions: make(chan struct{}, maxSessions),
-		broken:   make(chan struct{}),
-		askAfter: askAfter, deadAfter: deadAfter,
+		target: t, hostKey: hostKey, client: client, link: l,
+		sessions:       make(chan struct{}, maxSessions),
+		broken:         make(chan struct{}),
+		keepAliveAfter: keepAliveAfter, deadAfter: deadAfter,
 	}
 	h.uses.markUsed()
 	go func() {
 		err := client.Wait()
 		switch {
 		case l.silent.Load():
-			err = fmt.Errorf("nothing was heard of it for %s", h.deadAfter)
+			err = fmt.Errorf("no data received for %s", h.deadAfter)
 		case h.closed.Load():
 			err = net.ErrClosed
 		case err == nil:
-			err = errors.New("the machine hung up")
+			err = errors.New("the machine closed the connection")
 		}
 		h.why = err
 		close(h.broken)
@@ -67,13 +67,13 @@ func newHost(t Target, client *ssh.Client, l *monitoredConn, hostKey string) *Ho
 	return h
 }
 
-// HostKey is the host key that the machine showed, in authorized_keys form: what to pin from now on.
+// HostKey returns the host key that the machine presented, in authorized_keys form: the key to pin.
 func (h *Host) HostKey() string { return h.hostKey }
 
-// Name is how errors call the machine.
+// Name returns the name of the machine in errors.
 func (h *Host) Name() string { return h.target.Name }
 
-// IsAlive says that the connection is not known to be broken.
+// IsAlive reports that the connection is not known to be broken.
 func (h *Host) IsAlive() bool {
 	select {
 	case <-h.broken:
@@ -83,31 +83,31 @@ func (h *Host) IsAlive() bool {
 	}
 }
 
-// Close ends the connection, and with it whatever still runs over it.
+// Close closes the connection, which ends everything that runs over it.
 func (h *Host) Close() error {
 	h.closed.Store(true)
 	return h.client.Close()
 }
 
-// DialContext connects from the machine to an address that it can reach. What is dialled so is a use of this connection
-// until it is closed, and breaks with it. It does not heed deadlines of its own: close it instead.
+// DialContext connects from the machine to an address that it can reach. The new connection counts as a use of this one
+// until it is closed, and breaks with it. It ignores deadlines: close it instead.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := h.client.DialContext(ctx, network, address)
 	var refused *ssh.OpenChannelError
 	switch {
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-		return nil, fmt.Errorf("machine %s: its SSH server does not pass connections on (AllowTcpForwarding): %w",
+		return nil, fmt.Errorf("machine %s: its SSH server does not allow forwarding (AllowTcpForwarding): %w",
 			h.target.Name, err)
 	case err != nil && !h.IsAlive():
-		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from there", Cause: err}
+		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from the machine", Cause: err}
 	case err != nil:
-		return nil, fmt.Errorf("machine %s: connecting to %s from there: %w", h.target.Name, address, err)
+		return nil, fmt.Errorf("machine %s: connecting to %s from the machine: %w", h.target.Name, address, err)
 	}
 	h.uses.beginUse()
 	return &forwardedConn{Conn: c, end: sync.OnceFunc(h.uses.endUse)}, nil
 }
 
-// forwardedConn is a connection that runs over a machine's own.
+// forwardedConn is a connection that is forwarded by a machine.
 type forwardedConn struct {
 	net.Conn
 	end func()
@@ -118,7 +118,7 @@ func (c *forwardedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what this side has to say, and leaves the other to finish.
+// CloseWrite ends the outgoing direction; the other side can still send.
 func (c *forwardedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -126,37 +126,37 @@ func (c *forwardedConn) CloseWrite() error {
 	return nil
 }
 
-// keepAlive gives up a connection whose other end has gone. Any byte that comes in counts as a sign of life, so that a
-// slow upload, behind which an answer may queue for long, is not taken for a dead machine.
+// keepAlive closes a connection whose other end is gone. Any incoming byte counts as a sign of life, because replies
+// can queue behind a slow upload for a long time.
 func (h *Host) keepAlive() {
-	tick := time.NewTicker(h.askAfter / 5)
+	tick := time.NewTicker(h.keepAliveAfter / 5)
 	defer tick.Stop()
-	var asking atomic.Bool
+	var requesting atomic.Bool
 	for {
 		select {
 		case <-h.broken:
 			return
 		case <-tick.C:
 		}
-		silence := h.line.silentFor()
+		silence := h.link.silentFor()
 		if silence >= h.deadAfter {
-			h.line.silent.Store(true)
-			h.line.Close()
+			h.link.silent.Store(true)
+			h.link.Close()
 			return
 		}
-		if silence >= h.askAfter && asking.CompareAndSwap(false, true) {
+		if silence >= h.keepAliveAfter && requesting.CompareAndSwap(false, true) {
 			go func() {
 				_, _, _ = h.client.SendRequest("keepalive@openssh.com", true, nil)
-				asking.Store(false)
+				requesting.Store(false)
 			}()
 		}
 	}
 }
 
-// monitoredConn is the TCP connection; it remembers when the machine was last heard.
+// monitoredConn is a TCP connection that records when it last received data.
 type monitoredConn struct {
 	net.Conn
-	heard  atomic.Int64 // since start
+	heard  atomic.Int64 // time of the last data, since start
 	start  time.Time
 	silent atomic.Bool
 }
@@ -175,7 +175,7 @@ func (l *monitoredConn) silentFor() time.Duration {
 	return time.Since(l.start) - time.Duration(l.heard.Load())
 }
 
-// usageCounter counts what runs over a connection, so that a pool can tell an idle one.
+// usageCounter counts the uses of a connection, so that a pool can close idle ones.
 type usageCounter struct {
 	mu   sync.Mutex
 	n    int

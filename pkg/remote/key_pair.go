@@ -10,12 +10,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// NewKeyPair makes an ed25519 key: the private half in OpenSSH's PEM form, the public half in authorized_keys form. It
-// serves to log in with, and as a machine's host key.
+// NewKeyPair generates an ed25519 key: the private key in OpenSSH's PEM form, the public key in authorized_keys form.
+// It is used for logins, and as the host key of a machine.
 func NewKeyPair() (privatePEM []byte, public string, err error) {
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, "", fmt.Errorf("making an SSH key: %w", err)
+		return nil, "", fmt.Errorf("generating an SSH key: %w", err)
 	}
 	block, err := ssh.MarshalPrivateKey(priv, "skyctl")
 	if err != nil {
@@ -32,7 +32,7 @@ func toAuthorizedKey(k ssh.PublicKey) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))
 }
 
-// PublicKeyOf is the public half, in authorized_keys form, of a private key in OpenSSH's PEM form.
+// PublicKeyOf returns the public key, in authorized_keys form, of a private key in OpenSSH's PEM form.
 func PublicKeyOf(privatePEM []byte) (string, error) {
 	signer, err := ssh.ParsePrivateKey(privatePEM)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// noisy are startup files of login shells that let commands run.
+// noisy are startup files of login shells that still run commands.
 var noisy = map[string]string{
 	"a greeting":                "echo hi; echo hi >&2",
 	"one without a line break":  "printf 'hi there'; printf 'hi there' >&2",
@@ -45,7 +45,7 @@ func noisyServer(t *testing.T, startup string) (*sshserver.Server, *remote.Host)
 	return s, dial(t, s)
 }
 
-func TestWhatALoginShellPrintsIsNoOutput(t *testing.T) {
+func TestLoginShellTextIsNotOutput(t *testing.T) {
 	needs.Root(t)
 	for name, startup := range noisy {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
@@ -100,14 +100,14 @@ func upload(t *testing.T, h *remote.Host) {
 		t.Errorf("ReadFile: %q, %v", b, err)
 	}
 	if _, err := h.ReadFile(t.Context(), filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("ReadFile of what is not there: %v", err)
+		t.Errorf("ReadFile of a missing file: %v", err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
-		t.Errorf("the login shell's umask holds: %v, %v", info, err)
+		t.Errorf("the login shell's umask applies: %v, %v", info, err)
 	}
 }
 
-// endAll ends what login shells left running.
+// endAll kills the processes that login shells left running.
 func endAll(t *testing.T, file string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
@@ -124,7 +124,7 @@ func endAll(t *testing.T, file string) {
 	}
 }
 
-func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
+func TestLoginShellFailureIncludesItsOutput(t *testing.T) {
 	redact.LearnSecret("noise", []byte("s3same-open-up"))
 	defer redact.ForgetOwner("noise")
 	for name, tt := range map[string]struct {
@@ -151,7 +151,7 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\x1b") ||
 				strings.Contains(err.Error(), "s3same") {
-				t.Errorf("it says %q", err)
+				t.Errorf("the error is %q", err)
 			}
 			if _, err := os.Stat(mark); err == nil {
 				t.Error("the script was run by another shell")
@@ -160,7 +160,7 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 	}
 }
 
-func TestALoginShellThatNeverBeginsIsGivenUp(t *testing.T) {
+func TestLoginShellMustStartTheCommandInTime(t *testing.T) {
 	defer remote.SetStartTimeout(300 * time.Millisecond)()
 	_, h := noisyServer(t, "echo please wait; sleep 20")
 	_, err := h.RunScript(t.Context(), "making tea", "true")
@@ -171,7 +171,7 @@ func TestALoginShellThatNeverBeginsIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestADeadlineQuotesALoginShellThatHasNotBegun(t *testing.T) {
+func TestDeadlineErrorIncludesLoginShellOutput(t *testing.T) {
 	_, h := noisyServer(t, "echo please wait; sleep 20")
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -181,19 +181,19 @@ func TestADeadlineQuotesALoginShellThatHasNotBegun(t *testing.T) {
 	}
 }
 
-func TestALoginShellThatPrintsWithoutEndIsGivenUp(t *testing.T) {
+func TestLoginShellWithEndlessOutputFails(t *testing.T) {
 	for _, where := range []string{"", " >&2"} {
 		_, h := noisyServer(t, "yes hello"+where)
 		_, err := h.RunScript(t.Context(), "making tea", "true")
 		var failed *remote.ShellFailed
-		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "without end") ||
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "endless output") ||
 			!strings.Contains(err.Error(), "hello") {
 			t.Errorf("got %v", err)
 		}
 	}
 }
 
-func TestTheMarksAreNoArgumentOfAnyProgram(t *testing.T) {
+func TestMarksAreNeverAnArgument(t *testing.T) {
 	_, h := start(t)
 	out, err := h.RunScript(t.Context(), "looking", `tr '\0' ' ' </proc/$$/cmdline; echo; echo "$m"`)
 	command, mark, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
@@ -202,7 +202,7 @@ func TestTheMarksAreNoArgumentOfAnyProgram(t *testing.T) {
 	}
 }
 
-func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
+func TestExcessiveOutputTerminatesTheCommand(t *testing.T) {
 	for name, call := range map[string]func(*remote.Host, context.Context, string) error{
 		"Script": func(h *remote.Host, ctx context.Context, s string) error {
 			_, err := h.RunScript(ctx, "talking", s)
@@ -226,7 +226,7 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			_, h := start(t)
 			pidFile := filepath.Join(t.TempDir(), "pid")
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the step's own time
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the step's deadline
 			defer cancel()
 			err := call(h, ctx, fmt.Sprintf("echo $$ >%s; exec 2>/dev/null; yes", pidFile))
 			var long *remote.OutputTooLong
@@ -242,15 +242,15 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 			if _, err := fmt.Sscan(string(b), &pid); err != nil {
 				t.Fatal(err)
 			}
-			eventually.Holds(t, "the command is ended", gone([]int{pid}))
+			eventually.Holds(t, "the command is terminated", gone([]int{pid}))
 			if out, err := h.RunScript(t.Context(), "going on", "echo well"); err != nil || string(out) != "well\n" {
-				t.Errorf("the connection did not outlive it: %q, %v", out, err)
+				t.Errorf("the connection did not survive: %q, %v", out, err)
 			}
 		})
 	}
 }
 
-func TestAsMuchOutputAsIsAllowedComesWhole(t *testing.T) {
+func TestOutputUpToTheLimitIsComplete(t *testing.T) {
 	_, h := start(t)
 	out, err := h.RunScript(t.Context(), "talking", "head -c 8388608 /dev/zero; head -c 30000000 /dev/zero >&2")
 	if err != nil || len(out) != 8<<20 {

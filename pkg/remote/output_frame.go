@@ -11,14 +11,13 @@ import (
 	"sync"
 )
 
-// What runs a command on a machine is its user's login shell, and what that prints by itself (a greeting in .bashrc, a
-// warning about the locale, what sudo has to say) comes over the same two streams as the command's own output. So the
-// far side frames both streams with a mark that is random for each call: what stands before the opening mark and after
-// the closing one is not the command's. The closing mark also carries the exit status, which a trap of the login shell
-// could change.
+// A command on a machine is run by the user's login shell, whose own output (a greeting in .bashrc, a locale warning,
+// messages of sudo) arrives on the same two streams as the output of the command. So the machine frames both streams
+// with a mark that is random for each call: text before the opening mark and after the closing one is not output of the
+// command. The closing mark includes the exit status, which a trap of the login shell could change.
 //
-// The mark travels as the first line of the standard input, and not in the command, which a shell with set -x would
-// print. To a shell that takes the standard input for its own commands that line says to exit.
+// The mark is the first line of the standard input, not part of the command, which a shell with set -x would print. If
+// a shell reads its own commands from the standard input, that line makes it exit.
 const (
 	markLead   = "exit 79 "
 	markOpens  = "<"
@@ -28,36 +27,36 @@ const (
 func newMark() (string, error) {
 	b := make([]byte, 16)
 	if _, err := rand.Read(b); err != nil {
-		return "", fmt.Errorf("making a mark: %w", err)
+		return "", fmt.Errorf("generating an output mark: %w", err)
 	}
 	return "#" + hex.EncodeToString(b), nil
 }
 
-// markLength is the length of a mark; the far side checks it.
+// markLength is the length of a mark, which the machine checks.
 const markLength = 1 + 2*16
 
-// maxNoise bounds what a login shell may print before the command begins.
+// maxNoise bounds the output of a login shell before the command starts.
 const maxNoise = 1 << 20
 
-// errNoise says that a login shell printed more than maxNoise.
-var errNoise = errors.New("its login shell prints without end")
+// errNoise means that a login shell printed more than maxNoise.
+var errNoise = errors.New("it prints endless output")
 
-// frame passes on what is between the marks of a stream.
+// frame passes on the text between the marks of a stream.
 type frame struct {
 	opens, closes []byte
 	w             io.Writer
-	// fail is called, once, with what w refuses to take, or errNoise. What comes after that is dropped: a stream that
-	// nobody reads would hold up the connection.
+	// fail is called once, with the error of w or errNoise. Later data is dropped: a stream that is not read would
+	// block the connection.
 	fail func(error)
 
 	mu     sync.Mutex
 	phase  framePhase
-	held   []byte     // what may become a mark
-	noise  tailBuffer // what came before the opening mark
+	held   []byte     // a possible start of a mark
+	noise  tailBuffer // text before the opening mark
 	noisy  int
 	status int
-	opened chan struct{} // closed once the opening mark has come
-	closed chan struct{} // closed once the closing mark has come whole
+	opened chan struct{} // closed after the opening mark
+	closed chan struct{} // closed after the complete closing mark
 }
 
 type framePhase int
@@ -94,7 +93,7 @@ func (f *frame) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// seekOpening drops what is before the opening mark, and returns what follows it.
+// seekOpening drops the text before the opening mark, and returns the rest.
 func (f *frame) seekOpening(data []byte) []byte {
 	i := bytes.Index(data, f.opens)
 	if i < 0 {
@@ -118,7 +117,7 @@ func (f *frame) dropNoise(noise []byte) {
 	}
 }
 
-// passOutput passes on what is before the closing mark, and returns what follows that.
+// passOutput passes on the text before the closing mark, and returns the text after it.
 func (f *frame) passOutput(data []byte) []byte {
 	i := bytes.Index(data, f.closes)
 	rest := []byte(nil)
@@ -159,7 +158,7 @@ func (f *frame) failOnce(err error) {
 	}
 }
 
-// flushHeld passes on what was held back, once nothing more can come.
+// flushHeld passes on the held data once no more can arrive.
 func (f *frame) flushHeld() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,7 +168,7 @@ func (f *frame) flushHeld() {
 	f.held = nil
 }
 
-// shellOutput is what the login shell printed, the last lines.
+// shellOutput returns the last lines that the login shell printed.
 func (f *frame) shellOutput() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,7 +185,7 @@ func (f *frame) exitStatus() int {
 	return f.status
 }
 
-// partialMarkLength is how much of the end of some data may be the beginning of a mark.
+// partialMarkLength returns the length of the longest suffix of data that may start a mark.
 func partialMarkLength(data, mark []byte) int {
 	for n := min(len(data), len(mark)-1); n > 0; n-- {
 		if bytes.HasPrefix(mark, data[len(data)-n:]) {
@@ -196,10 +195,10 @@ func partialMarkLength(data, mark []byte) int {
 	return 0
 }
 
-// streamFrames are those of a call's two streams.
+// streamFrames are the frames of the two streams of a call.
 type streamFrames struct{ out, err *frame }
 
-// hasBegun says whether the command has begun.
+// hasBegun reports whether the command has started.
 func (f streamFrames) hasBegun() bool {
 	select {
 	case <-f.out.opened:
@@ -209,11 +208,11 @@ func (f streamFrames) hasBegun() bool {
 	}
 }
 
-// shellOutput is what the login shell printed on both streams.
+// shellOutput returns the last lines that the login shell printed on both streams.
 func (f streamFrames) shellOutput() []string {
-	said := append(f.out.shellOutput(), f.err.shellOutput()...)
-	return said[max(0, len(said)-maxNoiseLines):]
+	lines := append(f.out.shellOutput(), f.err.shellOutput()...)
+	return lines[max(0, len(lines)-maxNoiseLines):]
 }
 
-// maxNoiseLines bounds what is quoted of a login shell.
+// maxNoiseLines bounds the quoted output of a login shell.
 const maxNoiseLines = 5

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// limitExceeded says which bound an output went past.
+// limitExceeded is the limit that an output exceeded.
 type limitExceeded struct {
 	where string
 	limit int
@@ -27,7 +27,7 @@ func formatSize(bytes int) string {
 	return fmt.Sprintf("%d KiB", bytes>>10)
 }
 
-// limitedBuffer keeps all of an output, within maxOutput.
+// limitedBuffer stores an output of at most maxOutput bytes.
 type limitedBuffer struct{ b []byte }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
@@ -40,15 +40,15 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 
 // gate passes writes on until it is shut.
 type gate struct {
-	mu    sync.Mutex
-	w     io.Writer
-	isOut bool
+	mu     sync.Mutex
+	w      io.Writer
+	isShut bool
 }
 
 func (g *gate) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.isOut {
+	if g.isShut {
 		return len(p), nil
 	}
 	return g.w.Write(p)
@@ -57,13 +57,13 @@ func (g *gate) Write(p []byte) (int, error) {
 func (g *gate) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.isOut = true
+	g.isShut = true
 }
 
-// maxLine bounds a single line; what is longer is cut.
+// maxLine bounds a line; longer lines are cut.
 const maxLine = 64 << 10
 
-// lineWriter hands an output over line by line.
+// lineWriter passes an output on line by line.
 type lineWriter struct {
 	each func(string)
 	part []byte
@@ -87,7 +87,7 @@ func (l *lineWriter) appendPart(p []byte) {
 	l.part = append(l.part, p[:min(len(p), maxLine-len(l.part))]...)
 }
 
-// firstLineWriter sends an output's first line on a channel and passes the rest on.
+// firstLineWriter sends the first line of an output on a channel and passes the rest on.
 type firstLineWriter struct {
 	first chan<- string
 	rest  io.Writer
@@ -119,7 +119,7 @@ func (f *firstLineWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// closeFirst says that no first line will come any more.
+// closeFirst closes the channel if no first line arrived.
 func (f *firstLineWriter) closeFirst() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,11 +132,11 @@ func (f *firstLineWriter) closeFirst() {
 const (
 	tailLines = 20
 	tailBytes = 16 << 10
-	// maxQuoted bounds a line that is quoted.
+	// maxQuoted bounds a quoted line.
 	maxQuoted = 500
 )
 
-// tailBuffer keeps the end of an output, for people: it gives no secrets away.
+// tailBuffer keeps the end of an output for messages, without secrets.
 type tailBuffer struct {
 	b   []byte
 	cut bool
@@ -150,8 +150,8 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lastLines are the last lines. Where the beginning was cut off, the line that it was cut in is left out: the rest of a
-// secret could not be known in it.
+// lastLines returns the last lines. If the beginning was dropped, so is the line in which the rest starts: a secret
+// that was cut could not be recognized.
 func (t *tailBuffer) lastLines() []string {
 	text := string(t.b)
 	if _, rest, more := strings.Cut(text, "\n"); t.cut && more {

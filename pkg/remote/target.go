@@ -1,19 +1,19 @@
-// Package remote does things to machines over SSH: it runs scripts as root, writes, uploads and reads files, with host
-// keys pinned and one connection per machine.
+// Package remote works on machines over SSH: it runs scripts as root and writes, uploads and reads files, with pinned
+// host keys and one connection per machine.
 //
-// Everything in it may be called again after it was cut short at any instant. A script ends with its connection: when
-// the caller cancels, dies, or the network goes, the far side stops what it was doing. Files appear under their final
-// name whole or not at all.
+// All functions can be called again after an interruption at any point. A script ends with its connection: if the
+// caller cancels or crashes, or the network fails, the machine stops the script. A file appears under its final name
+// complete or not at all.
 package remote
 
 // Target is a machine to log in to.
 type Target struct {
-	// Name is how errors call the machine.
+	// Name is the name of the machine in errors.
 	Name    string
 	Address string
-	// Port is 22 where it is 0.
+	// Port defaults to 22.
 	Port int
-	// User may be root, or one who may run anything by sudo without a password.
+	// User is root, or a user with passwordless sudo.
 	User string
 	// HostKey is the pinned host key in authorized_keys form; "" pins the key of the first contact (see Host.HostKey).
 	HostKey string

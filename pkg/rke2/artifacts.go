@@ -21,25 +21,25 @@ import (
 )
 
 const (
-	// Release as a source stands for the official release.
+	// Release is the source that stands for the official release.
 	Release    = "release"
 	releaseURL = "https://github.com/rancher/rke2/releases/download"
 
 	fetchTimeout = 30 * time.Second
-	// maxChecksumsSize bounds a checksums file, which is a few kilobytes.
+	// maxChecksumsSize bounds a checksums file; real ones are a few kilobytes.
 	maxChecksumsSize = 1 << 20
 )
 
-// releaseArchitectures are those that RKE2 is released for and we install.
+// releaseArchitectures are the architectures that RKE2 is released for and skyctl supports.
 var releaseArchitectures = []string{"amd64", "arm64"}
 
 func tarballName(arch string) string   { return "rke2.linux-" + arch + ".tar.gz" }
 func checksumsName(arch string) string { return "sha256sum-" + arch + ".txt" }
 
-// ResolveArtifacts pins what all machines of a cluster install: version, source, and the sha256 of the release's
-// tarball by architecture. source is "release", a URL under which <version>/<file> are found, or an absolute directory
-// that holds the files. Where sum is set, it is the tarball's sha256 and no checksums file is asked for. A tarball in a
-// directory is checked at once.
+// ResolveArtifacts pins what all machines of a cluster install: the version, the source, and the sha256 of the tarball
+// per architecture. source is "release", a URL with the files at <version>/<file>, or an absolute directory with the
+// files. If sum is set, it is the sha256 of the tarball and no checksums file is read. Tarballs in a directory are
+// verified at once.
 func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Artifacts, error) {
 	a := api.Artifacts{Version: version, Source: source, SHA256: map[string]string{}}
 	if source == Release {
@@ -48,7 +48,7 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 	isDir := filepath.IsAbs(a.Source)
 	if !isDir && !strings.HasPrefix(a.Source, "https://") && (sum == "" || !strings.HasPrefix(a.Source, "http://")) {
 		return a, &Error{Kind: BadArtifacts, Permanent: true,
-			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address",
+			Message: fmt.Sprintf("the RKE2 source %q is neither %q, an absolute directory, nor an https:// address",
 				source, Release)}
 	}
 	var missing []error
@@ -64,7 +64,8 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 		switch {
 		case err == nil:
 			a.SHA256[arch] = pinned
-		case errors.Is(err, fs.ErrNotExist), sum != "" && kindOf(err) == ChecksumMismatch: // it may be the other's
+		case errors.Is(err, fs.ErrNotExist), sum != "" && kindOf(err) == ChecksumMismatch:
+			// The sum may belong to the other architecture.
 			missing = append(missing, err)
 		default:
 			return a, err
@@ -77,13 +78,13 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 			}
 		}
 		return a, &Error{Kind: BadArtifacts, Permanent: true, Cause: errors.Join(missing...),
-			Message: fmt.Sprintf("RKE2 %s is not to be had from %s; see that version and source go together", version,
+			Message: fmt.Sprintf("RKE2 %s is not available from %s; check rke2.version and rke2.source", version,
 				a.Source)}
 	}
 	return a, nil
 }
 
-// readChecksum reads the sha256 of an architecture's tarball from the source's checksums file.
+// readChecksum reads the sha256 of an architecture's tarball from the checksums file of the source.
 func readChecksum(ctx context.Context, a api.Artifacts, arch string, isDir bool) (string, error) {
 	from := artifactURL(a, checksumsName(arch))
 	var r io.ReadCloser
@@ -105,13 +106,14 @@ func readChecksum(ctx context.Context, a api.Artifacts, arch string, isDir bool)
 	return sum, nil
 }
 
-// artifactURL is where a release's file lies. A plus sign in a path means itself, but not to every server.
+// artifactURL returns the URL of a release file. It escapes plus signs, which some servers misread in a path.
 func artifactURL(a api.Artifacts, file string) string {
 	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" +
 		file
 }
 
-// fetchURL gets a URL, by way of the environment's proxy where it names one; what is not there is an fs.ErrNotExist.
+// fetchURL downloads a URL, through the environment's proxy if one is set; the error of a missing file is
+// fs.ErrNotExist.
 func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	doing := "fetching " + from
@@ -139,10 +141,10 @@ func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 		res.StatusCode != http.StatusRequestTimeout:
 		return nil, &Error{Kind: BadArtifacts, Message: doing + ": " + res.Status, Permanent: true}
 	}
-	return nil, &Error{Kind: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
+	return nil, &Error{Kind: SourceUnreachable, Message: doing + ": " + res.Status} // it may be the proxy's answer
 }
 
-// cancelingBody ends its request's context when it is closed.
+// cancelingBody cancels the context of its request when it is closed.
 type cancelingBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
@@ -155,7 +157,8 @@ func (b cancelingBody) Close() error {
 
 var sha256Form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// findChecksum finds a file's line in what sha256sum prints: the sum, two blanks or a blank and a star, the name.
+// findChecksum finds the line of a file in the output of sha256sum: the sum, two blanks or a blank and a star, the
+// name.
 func findChecksum(r io.Reader, file string) (string, error) {
 	found := ""
 	lines := bufio.NewScanner(r)
@@ -166,10 +169,10 @@ func findChecksum(r io.Reader, file string) (string, error) {
 		}
 		sum := strings.ToLower(f[0])
 		if !sha256Form.MatchString(sum) {
-			return "", fmt.Errorf("the line of %s holds no sha256: %.100q", file, lines.Text())
+			return "", fmt.Errorf("the line of %s has no sha256: %.100q", file, lines.Text())
 		}
 		if found != "" && found != sum {
-			return "", fmt.Errorf("there are two different lines of %s", file)
+			return "", fmt.Errorf("%s has two different checksums", file)
 		}
 		found = sum
 	}
@@ -177,12 +180,12 @@ func findChecksum(r io.Reader, file string) (string, error) {
 		return "", err
 	}
 	if found == "" {
-		return "", fmt.Errorf("there is no line of %s", file)
+		return "", fmt.Errorf("%s has no checksum", file)
 	}
 	return found, nil
 }
 
-// checkTarball compares a local tarball with its pinned sum, so that a damaged one is found before any machine is.
+// checkTarball verifies a local tarball, so that a damaged one is found before a machine is used.
 func checkTarball(ctx context.Context, name, want string) error {
 	f, err := regularfile.Open(name)
 	if err != nil {
@@ -195,8 +198,8 @@ func checkTarball(ctx context.Context, name, want string) error {
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
 		return &Error{Kind: ChecksumMismatch, Permanent: true,
-			Message: fmt.Sprintf("%s has the sha256 %s, but %s is pinned; the file is damaged, or not of this "+
-				"release: fetch it again", name, got, want)}
+			Message: fmt.Sprintf("%s has the sha256 %s, expected %s; the file is damaged or from another "+
+				"release: download it again", name, got, want)}
 	}
 	return nil
 }

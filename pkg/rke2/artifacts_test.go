@@ -19,7 +19,7 @@ func sumOf(s string) string {
 	return hex.EncodeToString(b[:])
 }
 
-func TestAChecksumIsFoundByItsFile(t *testing.T) {
+func TestChecksumIsFoundByFileName(t *testing.T) {
 	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	for name, tt := range map[string]struct{ text, want string }{
 		"among others":   {b + "  rke2.linux-amd64\n" + a + "  rke2.linux-amd64.tar.gz\n" + b + "  x\n", a},
@@ -39,7 +39,7 @@ func TestAChecksumIsFoundByItsFile(t *testing.T) {
 	}
 }
 
-// dir makes a release directory: a tarball and its sums for each architecture.
+// dir creates a release directory: a tarball and its checksum for each architecture.
 func dir(t *testing.T, archs ...string) string {
 	t.Helper()
 	d := t.TempDir()
@@ -57,7 +57,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
+func TestDirectoryIsPinnedPerArchitecture(t *testing.T) {
 	d := dir(t, "amd64", "arm64")
 	a, err := ResolveArtifacts(t.Context(), version, d, "")
 	if err != nil || a.Version != version || a.Source != d || len(a.SHA256) != 2 ||
@@ -70,11 +70,11 @@ func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 	}
 	a, err = ResolveArtifacts(t.Context(), version, d, strings.ToUpper(sumOf("tarball of arm64")))
 	if err != nil || len(a.SHA256) != 1 || a.SHA256["arm64"] == "" {
-		t.Errorf("one that a sum was given for: got %+v, %v", a, err)
+		t.Errorf("with a configured checksum: got %+v, %v", a, err)
 	}
 }
 
-func TestADamagedDirectoryIsRefused(t *testing.T) {
+func TestDamagedDirectoryIsRejected(t *testing.T) {
 	d := dir(t, "amd64")
 	write(t, filepath.Join(d, tarballName("amd64")), "tarball of amd6")
 	if _, err := ResolveArtifacts(t.Context(), version, d, ""); kindOf(err) != ChecksumMismatch || !IsFinal(err) ||
@@ -83,7 +83,7 @@ func TestADamagedDirectoryIsRefused(t *testing.T) {
 	}
 	if _, err := ResolveArtifacts(t.Context(), version, dir(t, "amd64"),
 		strings.Repeat("0", 64)); kindOf(err) != ChecksumMismatch {
-		t.Errorf("another sum was given: got %v", err)
+		t.Errorf("another configured checksum: got %v", err)
 	}
 	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); kindOf(err) != BadArtifacts ||
 		!IsFinal(err) {
@@ -96,7 +96,7 @@ func TestADamagedDirectoryIsRefused(t *testing.T) {
 	}
 }
 
-// mirror serves amd64's sums over TLS, which the default client is made to trust.
+// mirror starts a TLS server that the default client trusts.
 func mirror(t *testing.T, handle http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewTLSServer(handle)
@@ -107,7 +107,7 @@ func mirror(t *testing.T, handle http.HandlerFunc) string {
 	return s.URL
 }
 
-func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
+func TestChecksumsAreReadFromTheMirror(t *testing.T) {
 	url := mirror(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.RequestURI != "/rke2/v1.35.7%2Brke2r1/sha256sum-amd64.txt" {
 			http.NotFound(w, r)
@@ -125,7 +125,7 @@ func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
 	}
 }
 
-func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
+func TestMirrorFailureDiffersFromMissingFiles(t *testing.T) {
 	for status, want := range map[int]string{500: SourceUnreachable, 503: SourceUnreachable, 429: SourceUnreachable,
 		403: BadArtifacts, 404: BadArtifacts} {
 		url := mirror(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
@@ -136,11 +136,11 @@ func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
 	}
 	if _, err := ResolveArtifacts(t.Context(), version, "https://127.0.0.1:1",
 		""); kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
-		t.Errorf("nobody listens: got %v", err)
+		t.Errorf("no listener: got %v", err)
 	}
 }
 
-func TestASumThatIsGivenWinsAndNobodyIsAsked(t *testing.T) {
+func TestConfiguredChecksumNeedsNoRequest(t *testing.T) {
 	url := mirror(t, func(http.ResponseWriter, *http.Request) { t.Error("the mirror was asked") })
 	for _, source := range []string{url, strings.Replace(url, "https:", "http:", 1), Release} {
 		if a, err := ResolveArtifacts(t.Context(), version, source, sumOf("x")); err != nil ||
@@ -155,7 +155,7 @@ func TestASumThatIsGivenWinsAndNobodyIsAsked(t *testing.T) {
 	}
 }
 
-func TestTheReleaseIsNamedByItsURL(t *testing.T) {
+func TestArtifactURLOfTheOfficialRelease(t *testing.T) {
 	a, err := ResolveArtifacts(t.Context(), version, Release, sumOf("x"))
 	if err != nil {
 		t.Fatal(err)
@@ -166,9 +166,9 @@ func TestTheReleaseIsNamedByItsURL(t *testing.T) {
 	}
 }
 
-func TestOnlyAWholeInstallationOfTheSameReleaseCounts(t *testing.T) {
+func TestIsInstalledRequiresStampAndProgramVersion(t *testing.T) {
 	sum := sumOf("x")
-	for look, want := range map[string]bool{
+	for output, want := range map[string]bool{
 		version + " " + sum + "\nrke2 version " + version + " (abc)\n":          true,
 		"\nrke2 version " + version + " (abc)\n":                                false,
 		version + " " + sum + "\n":                                              false,
@@ -178,8 +178,8 @@ func TestOnlyAWholeInstallationOfTheSameReleaseCounts(t *testing.T) {
 		version + " " + sum + "\nrke2 version " + version + "-other (abc)\n":    false,
 		"v1.35.6+rke2r1 " + sum + "\nrke2 version v1.35.6+rke2r1 (abc)\ngo x\n": false,
 	} {
-		if got := isInstalled(look, version, sum); got != want {
-			t.Errorf("%q: got %v", look, got)
+		if got := isInstalled(output, version, sum); got != want {
+			t.Errorf("%q: got %v", output, got)
 		}
 	}
 }

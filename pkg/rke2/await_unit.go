@@ -14,21 +14,22 @@ import (
 )
 
 const (
-	// logLines is how much of a journal an Error carries.
+	// logLines is the number of journal lines in an Error.
 	logLines = 20
-	// journalTimeout bounds the asking for the journal once the time is up.
+	// journalTimeout bounds reading the journal after the deadline.
 	journalTimeout = 10 * time.Second
-	// maxCrashes is how often a unit may fall over before it is taken for one that will not come up.
+	// maxCrashes is the number of restarts after which a unit counts as failed.
 	maxCrashes = 2
-	// idleLimit is how many reports in a row, seconds apart, may find a unit that neither runs nor is about to.
+	// idleLimit is the number of reports in a row, seconds apart, after which a unit that neither runs nor has a start
+	// job counts as failed.
 	idleLimit = 3
-	// stateMark begins a line about a unit. A watch puts a random word in its place, which no journal can have.
+	// stateMark starts a line about a unit. A watch replaces it with a random word, which cannot occur in a journal.
 	stateMark = "@state "
 )
 
-// stateScript sets $state to the unit's state on one line of KEY=VALUE, and $invocation.
+// stateScript sets $state to the unit's state as one line of KEY=VALUE, and $invocation.
 const stateScript = `
-look() {
+read_state() {
   set -f
   set -- $(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit")
   set +f
@@ -37,57 +38,58 @@ look() {
 }
 `
 
-// askScript has ask, which puts an HTTPS question to a port of the machine itself and leaves in $why what came of it
-// where that is not 200; and admin, which asks the API server as its administrator whether it is ready. The
-// administrator's certificate, without which the API server says nothing, comes out of the kubeconfig into a directory
-// that only root reads.
-const askScript = `
+// requestScript defines two shell functions. request sends an HTTPS request to a port of the machine itself, and sets
+// $why to the answer if it is not 200. request_readyz asks the API server as administrator whether it is ready, because
+// it does not answer anyone else; the administrator's certificate is extracted from the kubeconfig into a directory
+// that only root can read.
+const requestScript = `
 umask 077
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT; trap 'exit 1' TERM HUP
 kc=` + kubeconfig + `
-ask() {
-  why=$(` + curlHere + ` -sS -m 3 -o "$tmp/body" -w %{http_code} "$@" 2>&1) || return 1
+request() {
+  why=$(` + localCurl + ` -sS -m 3 -o "$tmp/body" -w %{http_code} "$@" 2>&1) || return 1
   [ "$why" = 200 ] && return 0
   why="$why $(grep -v '^\[+\]' "$tmp/body" | tr -s '\n\r\t ' ' ' | cut -c1-200)"; return 1
 }
-field() { sed -n "s/^ *$1: *//p" $kc | head -n1 | base64 -d >"$tmp/$1" 2>/dev/null && [ -s "$tmp/$1" ]; }
-admin() {
+extract_field() { sed -n "s/^ *$1: *//p" $kc | head -n1 | base64 -d >"$tmp/$1" 2>/dev/null && [ -s "$tmp/$1" ]; }
+request_readyz() {
   [ -s "$tmp/client-key-data" ] ||
-    { field certificate-authority-data && field client-certificate-data && field client-key-data; } || return 1
-  ask --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" --key "$tmp/client-key-data" \
-    https://127.0.0.1:6443/readyz
+    { extract_field certificate-authority-data && extract_field client-certificate-data &&
+      extract_field client-key-data; } || return 1
+  request --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" \
+    --key "$tmp/client-key-data" https://127.0.0.1:6443/readyz
 }
 `
 
-// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change:
-// the unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as
-// $until says. Looking takes from what the server has to start with, which shows where several hosts share a machine.
+// serverScript checks the progress of the server ten times a second, and its unit once a second, and prints each
+// change: the unit's state, the number of serverStages that are met, and the answer for the next one. It exits when
+// $until stages are met. More frequent checks would slow the server down on shared machines.
 const serverScript = `
-unit=rke2-server; stage=0; why=; last=; looks=0
+unit=rke2-server; stage=0; why=; last=; polls=0
 command -v curl >/dev/null || exit 72
-` + askScript + `
-met() {
+` + requestScript + `
+is_met() {
   why=
   case $stage in
-  0) ask -k https://127.0.0.1:9345/ping;;
-  1) ask -kf https://127.0.0.1:9345/cacerts;;
+  0) request -k https://127.0.0.1:9345/ping;;
+  1) request -kf https://127.0.0.1:9345/cacerts;;
   2) [ -s ` + serverDir + `/token ] && [ -s ` + serverDir + `/agent-token ];;
   3) [ -s $kc ];;
-  4) admin;;
+  4) request_readyz;;
   esac
 }
 while :; do
-  [ $((looks % 10)) -ne 0 ] || look
-  while [ $stage -lt $until ] && met; do stage=$((stage+1)); done
-  looks=$((looks+1))
+  [ $((polls % 10)) -ne 0 ] || read_state
+  while [ $stage -lt $until ] && is_met; do stage=$((stage+1)); done
+  polls=$((polls+1))
   line="$state stage=$stage why=$why"
-  [ "$line" = "$last" ] && [ $((looks % 50)) -ne 0 ] || echo "$mark$line"
+  [ "$line" = "$last" ] && [ $((polls % 50)) -ne 0 ] || echo "$mark$line"
   last=$line
   [ $stage -lt $until ] || exit 0
   sleep 0.1
 done`
 
-// serverStages are the conditions of serverScript, in the order in which they come true.
+// serverStages are the conditions of serverScript, in the order in which they become true.
 var serverStages = []string{
 	"the supervisor to answer on port 9345",
 	"the supervisor to show its CA",
@@ -96,17 +98,17 @@ var serverStages = []string{
 	"the API server to be ready",
 }
 
-// joinStages are those of them that let agents join.
+// joinStages is the number of stages after which agents can join.
 const joinStages = 4
 
-// agentScript prints each change of the unit's state and what its journal says from now on; what was said of an earlier
-// token, or before somebody set things right, is past. Of a run that begins meanwhile it prints all. It ends when the
-// agent is up.
+// agentScript prints each change of the unit's state and new lines of its journal; earlier lines may be about an old
+// token or a problem that was fixed. If the unit starts a new run meanwhile, it prints that run's whole journal. It
+// exits when the agent is active.
 const agentScript = `
-unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
+unit=rke2-agent; last=; polls=0; seen=; follower=; from=--since=-3s
 trap '[ -z "$follower" ] || kill -9 $follower' EXIT
 while :; do
-  look
+  read_state
   case "$state" in
     *ActiveState=active*) echo "$mark$state"; exit 0;;
     *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;;
@@ -117,48 +119,48 @@ while :; do
     journalctl -q -f $from -o cat _SYSTEMD_INVOCATION_ID=$seen + INVOCATION_ID=$seen 2>/dev/null &
     follower=$!
   fi
-  looks=$((looks+1))
-  [ "$state" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "$mark$state"
+  polls=$((polls+1))
+  [ "$state" = "$last" ] && [ $((polls % 25)) -ne 0 ] || echo "$mark$state"
   last=$state
   sleep 0.2
 done`
 
-// AwaitServer returns once a head's server is up: supervisor, tokens, kubeconfig and API server. A unit that failed, or
-// falls over again and again, ends the waiting with its last lines (UnitFailed); when ctx's deadline passes, the error
-// (Deadline) says which condition was not met. progress may be nil.
+// AwaitServer returns once the head's server is up: supervisor, tokens, kubeconfig and API server. If the unit fails or
+// keeps crashing, it returns UnitFailed with the last lines of the journal; if ctx's deadline passes, it returns
+// Deadline with the unmet condition. progress may be nil.
 func AwaitServer(ctx context.Context, h *remote.Host, progress func(string)) error {
 	return awaitStages(ctx, h, len(serverStages), progress)
 }
 
-// AwaitSupervisor is AwaitServer without the API server: it returns once the credentials are there and agents may join,
-// which then wait for the rest by themselves.
+// AwaitSupervisor is AwaitServer without the API server: it returns once the credentials exist and agents can join. The
+// agents then wait for the API server.
 func AwaitSupervisor(ctx context.Context, h *remote.Host, progress func(string)) error {
 	return awaitStages(ctx, h, joinStages, progress)
 }
 
 func awaitStages(ctx context.Context, h *remote.Host, stages int, progress func(string)) error {
-	w := &unitWatch{role: api.RoleHead, say: progress}
+	w := &unitWatch{role: api.RoleHead, report: progress}
 	w.waitingFor = "the unit to start"
 	return w.followUnit(ctx, h, "waiting for the RKE2 server",
 		fmt.Sprintf("until=%d\n", stages)+stateScript+serverScript)
 }
 
-// AwaitAgent returns once a worker's agent is up, which is before its Node is Ready. It ends early, and finally, where
-// the journal says that the head will never let the worker in: WrongToken, WrongCA, DuplicateNode. progress may be nil.
+// AwaitAgent returns once a worker's agent is up, which is before its Node is Ready. It fails early if the journal
+// shows that the head will never accept the worker: WrongToken, WrongCA, DuplicateNode. progress may be nil.
 func AwaitAgent(ctx context.Context, h *remote.Host, progress func(string)) error {
-	w := &unitWatch{role: api.RoleWorker, say: progress, seen: map[string]int{}}
+	w := &unitWatch{role: api.RoleWorker, report: progress, matches: map[string]int{}}
 	w.waitingFor = "the agent to join"
 	return w.followUnit(ctx, h, "waiting for the RKE2 agent", stateScript+agentScript)
 }
 
-// unitWatch follows a unit on its way up.
+// unitWatch follows a unit while it starts.
 type unitWatch struct {
 	role       api.Role
-	say        func(string)
+	report     func(string)
 	waitingFor string
 	why        string
-	said       string
-	seen       map[string]int
+	reported   string
+	matches    map[string]int
 	idle       int
 	verdict    *Error
 	mark       string
@@ -176,7 +178,7 @@ func (w *unitWatch) followUnit(ctx context.Context, h *remote.Host, name, script
 	var run *remote.RunError
 	switch {
 	case w.verdict != nil:
-		// fall through to the journal
+		// the journal completes it below
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -184,14 +186,14 @@ func (w *unitWatch) followUnit(ctx context.Context, h *remote.Host, name, script
 			Permanent: true}
 	case errors.As(err, &run) && run.Exit == exitNoCurl:
 		return &Error{Kind: Unsupported, Machine: h.Name(), Permanent: true,
-			Message: "it has no curl, with which its own ports are asked; use an image with curl"}
+			Message: "curl is missing and skyctl needs it to probe local ports; use an image with curl"}
 	default:
 		return err
 	}
 	return w.completeVerdict(ctx, h)
 }
 
-// completeVerdict completes a verdict with the machine's last words.
+// completeVerdict adds the last lines of the journal to a verdict.
 func (w *unitWatch) completeVerdict(ctx context.Context, h *remote.Host) error {
 	e := w.verdict
 	e.Machine = h.Name()
@@ -208,14 +210,14 @@ func (w *unitWatch) completeVerdict(ctx context.Context, h *remote.Host) error {
 }
 
 func (w *unitWatch) overdueMessage() string {
-	s := "the time is up; still waiting for " + w.waitingFor
+	s := "deadline exceeded while waiting for " + w.waitingFor
 	if w.why != "" {
 		s += " (last answer: " + w.why + ")"
 	}
 	return s
 }
 
-// readLine reads a line; it returns the verdict where that line was one too many.
+// readLine reads a line, and returns the verdict once there is one.
 func (w *unitWatch) readLine(line string) *Error {
 	if state, ok := strings.CutPrefix(line, cmp.Or(w.mark, stateMark)); ok {
 		w.readStateLine(state)
@@ -240,7 +242,7 @@ func (w *unitWatch) readStateLine(line string) {
 	if job := kv["Job"]; kv["ActiveState"] != "inactive" || job != "" && job != "0" {
 		w.idle = 0
 	} else if w.idle++; w.idle >= idleLimit && w.verdict == nil {
-		w.verdict = &Error{Kind: UnitFailed, Message: unitName(w.role) + " is stopped, and nothing starts it"}
+		w.verdict = &Error{Kind: UnitFailed, Message: unitName(w.role) + " is stopped and has no start job"}
 	}
 	w.reportProgress("waiting for " + w.waitingFor)
 }
@@ -256,19 +258,19 @@ func (w *unitWatch) readLogLine(line string) {
 		w.reportProgress("waiting for " + w.waitingFor)
 		return
 	}
-	if w.seen[f.reason]++; w.seen[f.reason] >= f.after {
+	if w.matches[f.reason]++; w.matches[f.reason] >= f.after {
 		w.verdict = &Error{Kind: f.reason, Message: f.message, Permanent: true}
 	}
 }
 
 func (w *unitWatch) reportProgress(s string) {
-	if w.say != nil && s != w.said {
-		w.said = s
-		w.say(s)
+	if w.report != nil && s != w.reported {
+		w.reported = s
+		w.report(s)
 	}
 }
 
-// findUnitFault says what is wrong with a unit in that state; nil: nothing yet.
+// findUnitFault returns the failure of a unit in the given state, or nil.
 func findUnitFault(unit string, state map[string]string) *Error {
 	failed := func(format string, args ...any) *Error {
 		return &Error{Kind: UnitFailed, Permanent: true, Message: unit + " " + fmt.Sprintf(format, args...)}
@@ -277,11 +279,11 @@ func findUnitFault(unit string, state map[string]string) *Error {
 	_, _ = fmt.Sscan(state["NRestarts"], &restarts)
 	switch {
 	case state["LoadState"] != "" && state["LoadState"] != "loaded":
-		return failed("is not a unit of this machine (%s); RKE2 is not installed there", state["LoadState"])
+		return failed("is not installed on the machine (%s)", state["LoadState"])
 	case state["ActiveState"] == "failed":
 		return failed("failed (%s)", state["Result"])
 	case state["SubState"] == "auto-restart" && restarts >= maxCrashes:
-		return failed("falls over again and again (%d restarts)", restarts)
+		return failed("keeps crashing (%d restarts)", restarts)
 	}
 	return nil
 }

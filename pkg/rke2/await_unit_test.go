@@ -10,16 +10,16 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
+func TestAwaitAgentReturnsOnceTheAgentIsActive(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+
 		"\n", 0o644)
-	said := make(chan string, 10)
+	reports := make(chan string, 10)
 	result := make(chan error, 1)
-	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
-	for s := range said {
-		if s == "waiting for the head to let the worker in" {
+	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { reports <- s }) }()
+	for s := range reports {
+		if s == "waiting for the head to accept the worker" {
 			break
 		}
 	}
@@ -29,16 +29,16 @@ func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
 	}
 }
 
-func TestAJournalDoesNotSpeakForSystemd(t *testing.T) {
+func TestJournalLinesCannotImitateUnitState(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
 		`msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
-	said := make(chan string, 10)
+	reports := make(chan string, 10)
 	result := make(chan error, 1)
-	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
-	for s := range said {
-		if s == "waiting for the head to let the worker in" {
+	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { reports <- s }) }()
+	for s := range reports {
+		if s == "waiting for the head to accept the worker" {
 			break
 		}
 	}
@@ -48,7 +48,7 @@ func TestAJournalDoesNotSpeakForSystemd(t *testing.T) {
 	}
 }
 
-func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
+func TestAwaitAgentFailsIfTheHeadWillNeverAcceptIt(t *testing.T) {
 	refused := `msg="server is not ready: https://10.0.0.1:9345/v1-rke2/client-kubelet.crt: 401 Unauthorized"` + "\n"
 	for want, journal := range map[string]string{
 		WrongToken:    refused + refused,
@@ -68,7 +68,7 @@ func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
+func TestCrashingServerReportsItsLastError(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=auto-restart NRestarts=4 InvocationID=1")
 	m.Write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: "+
@@ -80,7 +80,7 @@ func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
 	}
 }
 
-func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
+func TestServerDeadlineNamesTheUnmetCondition(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -92,7 +92,7 @@ func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
+func TestAwaitSupervisorDoesNotNeedTheAPIServer(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/opt/fake/curl", "#!/bin/sh\ncase \"$*\" in *:9345/*) printf 200;; *) printf 500; exit 22;; esac\n", 0o755)
@@ -113,25 +113,25 @@ func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
 	defer cancel()
 	if err := AwaitServer(ctx, m.Host, nil); kindOf(err) != Deadline ||
 		!strings.Contains(err.Error(), "the API server to be ready") {
-		t.Errorf("the API server does not answer, and yet: %v", err)
+		t.Errorf("without an API server: %v", err)
 	}
 }
 
-func TestACancelledWaitIsNoFailure(t *testing.T) {
+func TestCancelledWaitIsNotAUnitFailure(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/run/systemd/system/journal", `msg="server is not ready: 503"`+"\n", 0o644)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := AwaitAgent(ctx, m.Host, func(s string) {
-		if strings.Contains(s, "let the worker in") { // the journal is followed
+		if strings.Contains(s, "accept the worker") { // the journal is followed
 			cancel()
 		}
 	})
 	if !errors.Is(err, context.Canceled) || kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
-	eventually.Holds(t, "nobody follows the journal any more", func() bool {
+	eventually.Holds(t, "the journal is no longer followed", func() bool {
 		return m.RunShell("p=$(cat /run/systemd/system/follower); "+
 			"grep -s ^State: /proc/$p/status | grep -v Z || true") == ""
 	})

@@ -15,14 +15,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// sourceTimeout bounds the question to a mirror: somebody waits for the answer.
+// sourceTimeout bounds a request to a mirror, because a user waits for the answer.
 const sourceTimeout = 5 * time.Second
 
-// versionFile is where a release's directory may say of which version it is, as that of the offline kit does.
+// versionFile is an optional file with the version of a release's directory; the offline kit has one.
 const versionFile = "version"
 
-// CheckSource looks whether a source has a release, with Resolve's arguments, before anybody relies on it. It is quick
-// and reads no tarball. A source that does not answer now is no error: Resolve will ask it again.
+// CheckSource checks early whether a source has a release; its arguments are those of ResolveArtifacts. It is fast and
+// reads no tarball. A source that does not answer is not an error: ResolveArtifacts asks it again.
 func CheckSource(ctx context.Context, version, source, sum string) error {
 	a := api.Artifacts{Version: version, Source: source}
 	if source == Release {
@@ -32,10 +32,10 @@ func CheckSource(ctx context.Context, version, source, sum string) error {
 		return checkSourceDirectory(a)
 	}
 	if !strings.HasPrefix(a.Source, "https://") && sum == "" {
-		return newNotOfferedError(a, errors.New("an http:// address needs the tarball's sha256 too"))
+		return newUnavailableError(a, errors.New("an http:// address needs the tarball's sha256 too"))
 	}
 	if sum != "" {
-		return nil // there may be no checksums file to ask for
+		return nil // a checksums file may not exist
 	}
 	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
 	defer cancel()
@@ -47,16 +47,16 @@ func CheckSource(ctx context.Context, version, source, sum string) error {
 		}
 		missing = append(missing, err)
 	}
-	return newNotOfferedError(a, errors.Join(missing...))
+	return newUnavailableError(a, errors.Join(missing...))
 }
 
 func checkSourceDirectory(a api.Artifacts) error {
 	info, err := os.Stat(a.Source)
 	if err != nil {
-		return newNotOfferedError(a, fmt.Errorf("on the machine of the worker: %w", err))
+		return newUnavailableError(a, fmt.Errorf("on skyd's machine: %w", err))
 	}
 	if !info.IsDir() {
-		return newNotOfferedError(a, errors.New("it is no directory on the machine of the worker"))
+		return newUnavailableError(a, errors.New("it is not a directory on skyd's machine"))
 	}
 	var missing []error
 	for _, arch := range releaseArchitectures {
@@ -65,14 +65,14 @@ func checkSourceDirectory(a api.Artifacts) error {
 			missing = append(missing, err)
 			continue
 		}
-		_ = f.Close() // only looked at
+		_ = f.Close() // nothing was written
 	}
 	if len(missing) == len(releaseArchitectures) {
-		return newNotOfferedError(a, errors.Join(missing...))
+		return newUnavailableError(a, errors.Join(missing...))
 	}
-	says, err := readVersionFile(filepath.Join(a.Source, versionFile))
-	if err == nil && says != a.Version {
-		return newNotOfferedError(a, fmt.Errorf("that directory holds %s", says))
+	found, err := readVersionFile(filepath.Join(a.Source, versionFile))
+	if err == nil && found != a.Version {
+		return newUnavailableError(a, fmt.Errorf("the directory contains %s", found))
 	}
 	return nil
 }
@@ -82,12 +82,12 @@ func readVersionFile(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }() // only read from
+	defer func() { _ = f.Close() }() // nothing was written
 	text, err := io.ReadAll(io.LimitReader(f, 100))
 	return strings.TrimSpace(string(text)), err
 }
 
-func newNotOfferedError(a api.Artifacts, cause error) error {
+func newUnavailableError(a api.Artifacts, cause error) error {
 	return &Error{Kind: BadArtifacts, Permanent: true, Cause: cause,
-		Message: fmt.Sprintf("RKE2 %s is not to be had from %s", a.Version, a.Source)}
+		Message: fmt.Sprintf("RKE2 %s is not available from %s", a.Version, a.Source)}
 }

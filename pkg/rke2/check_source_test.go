@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestWhetherASourceHasAReleaseIsKnownBeforehand(t *testing.T) {
+func TestCheckSourceOfDirectories(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, content string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -25,11 +25,11 @@ func TestWhetherASourceHasAReleaseIsKnownBeforehand(t *testing.T) {
 		t.Errorf("a directory of that version: %v", err)
 	}
 	for what, of := range map[string][]string{
-		"a directory of another version": {"v1.34.1+rke2r1", dir, "holds v1.36.3+rke2r1-kit"},
-		"a directory that is not there":  {"v1.34.1+rke2r1", dir + "/none", "on the machine of the worker"},
+		"a directory of another version": {"v1.34.1+rke2r1", dir, "contains v1.36.3+rke2r1-kit"},
+		"a directory that is not there":  {"v1.34.1+rke2r1", dir + "/none", "on skyd's machine"},
 		"a directory without a release":  {"v1.34.1+rke2r1", t.TempDir(), "rke2.linux-amd64.tar.gz"},
-		"a file":                         {"v1.34.1+rke2r1", dir + "/version", "no directory"},
-		"what anybody may change":        {"v1.34.1+rke2r1", "http://mirror.example", "sha256"},
+		"a file":                         {"v1.34.1+rke2r1", dir + "/version", "not a directory"},
+		"an unverified http source":      {"v1.34.1+rke2r1", "http://mirror.example", "sha256"},
 	} {
 		if err := CheckSource(t.Context(), of[0], of[1], ""); !IsFinal(err) || !strings.Contains(err.Error(), of[2]) {
 			t.Errorf("%s: %v", what, err)
@@ -37,7 +37,7 @@ func TestWhetherASourceHasAReleaseIsKnownBeforehand(t *testing.T) {
 	}
 }
 
-func TestAMirrorIsAskedForTheRelease(t *testing.T) {
+func TestCheckSourceOfMirrors(t *testing.T) {
 	status := http.StatusNotFound
 	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -47,11 +47,11 @@ func TestAMirrorIsAskedForTheRelease(t *testing.T) {
 	http.DefaultClient = mirror.Client()
 	defer func() { http.DefaultClient = own }()
 	if err := CheckSource(t.Context(), "v1.99.9+rke2r1", mirror.URL, ""); !IsFinal(err) ||
-		!strings.Contains(err.Error(), "v1.99.9+rke2r1 is not to be had") {
+		!strings.Contains(err.Error(), "v1.99.9+rke2r1 is not available") {
 		t.Errorf("a mirror without it: %v", err)
 	}
 	status = http.StatusServiceUnavailable
 	if err := CheckSource(t.Context(), "v1.99.9+rke2r1", mirror.URL, ""); err != nil {
-		t.Errorf("a mirror in trouble: %v", err)
+		t.Errorf("a failing mirror: %v", err)
 	}
 }

@@ -13,22 +13,22 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// evictionMemory is the memory below which the kubelet evicts pods; it counts as taken from what can be allocated. The
-// other thresholds are RKE2's own, which have to be named again once one is.
+// evictionMemory is the kubelet's eviction threshold for memory, which reduces the allocatable memory. The other
+// thresholds are RKE2's own; setting one requires setting them all.
 const (
 	evictionMemory = 100 << 20
 	evictionHard   = "eviction-hard=memory.available<100Mi,nodefs.available<5%,imagefs.available<5%"
 )
 
-// RenderConfig renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from
-// the kubelet, so that its allocatable is what was asked for.
+// RenderConfig renders RKE2's config.yaml for a node. It reserves the machine's resources beyond the allotted ones, so
+// that the node's allocatable resources equal the request.
 func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if n.NodeName == "" || n.NodeIP == "" {
-		return nil, errors.New("rendering RKE2's configuration: the node's name and address are needed")
+		return nil, errors.New("rendering the RKE2 configuration: the node has no name or no address")
 	}
 	labels, err := renderNodeLabels(n.Labels)
 	if err != nil {
-		return nil, fmt.Errorf("rendering RKE2's configuration of %s: %w", n.NodeName, err)
+		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: %w", n.NodeName, err)
 	}
 	c := map[string]any{
 		"node-name":   n.NodeName,
@@ -44,26 +44,26 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 	switch n.Role {
 	case api.RoleHead:
 		if n.AgentToken == "" {
-			return nil, fmt.Errorf("rendering RKE2's configuration of %s: a head needs an agent token", n.NodeName)
+			return nil, fmt.Errorf("rendering the RKE2 configuration of %s: the head has no agent token", n.NodeName)
 		}
 		c["agent-token"] = n.AgentToken
-		// Without it the external address is advertised, and the cluster's own traffic leaves the private network.
+		// Without it RKE2 advertises the external address, and internal traffic leaves the private network.
 		c["advertise-address"] = n.NodeIP
 		c["tls-san"] = collectTLSSANs(n)
 		c["write-kubeconfig-mode"] = "0600"
 	case api.RoleWorker:
 		if !strings.HasPrefix(n.Server, "https://") {
-			return nil, fmt.Errorf("rendering RKE2's configuration of %s: the server is %q, and should be "+
+			return nil, fmt.Errorf("rendering the RKE2 configuration of %s: the server is %q, not "+
 				"https://<head>:%d", n.NodeName, n.Server, SupervisorPort)
 		}
 		c["server"] = n.Server
 		c["token-file"] = joinTokenFile
 	default:
-		return nil, fmt.Errorf("rendering RKE2's configuration of %s: its role is %q", n.NodeName, n.Role)
+		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: invalid role %q", n.NodeName, n.Role)
 	}
 	b, err := yaml.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("rendering RKE2's configuration of %s: %w", n.NodeName, err)
+		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: %w", n.NodeName, err)
 	}
 	return append([]byte("# Written by skyctl, which writes it again when the machine is prepared again.\n"), b...), nil
 }
@@ -78,15 +78,16 @@ func collectTLSSANs(n Node) []string {
 	return sans
 }
 
-// renderNodeLabels renders labels in order. The kubelet refuses to start with one of Kubernetes' own, such as a role
-// (rancher/rke2#3730).
+// renderNodeLabels renders labels in sorted order. The kubelet does not start with labels of Kubernetes domains, such
+// as a role (rancher/rke2#3730).
 func renderNodeLabels(labels map[string]string) ([]string, error) {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		domain, _, _ := strings.Cut(k, "/")
 		for _, own := range []string{"kubernetes.io", "k8s.io"} {
 			if domain == own || strings.HasSuffix(domain, "."+own) {
-				return nil, fmt.Errorf("label %q belongs to Kubernetes and can't be set by the node; use another "+
+				return nil, fmt.Errorf("label %q has a reserved Kubernetes domain and nodes cannot set it; use "+
+					"another "+
 					"domain", k)
 			}
 		}
@@ -95,7 +96,7 @@ func renderNodeLabels(labels map[string]string) ([]string, error) {
 	return out, nil
 }
 
-// renderKubeletArgs reserves what the machine shows but was not given.
+// renderKubeletArgs reserves the resources that the machine has beyond the allotted ones.
 func renderKubeletArgs(n Node, f Facts) []string {
 	args := []string{evictionHard}
 	var reserved []string
@@ -115,7 +116,7 @@ func renderKubeletArgs(n Node, f Facts) []string {
 	return args
 }
 
-// renderConfigFromFacts renders a node's configuration with the machine's own facts, as factsScript printed them.
+// renderConfigFromFacts renders a node's configuration with the facts that factsScript printed.
 func renderConfigFromFacts(h *remote.Host, n Node, facts string) ([]byte, error) {
 	f, err := parseFacts(h.Name(), facts)
 	if err != nil {
@@ -124,15 +125,15 @@ func renderConfigFromFacts(h *remote.Host, n Node, facts string) ([]byte, error)
 	return RenderConfig(n, f)
 }
 
-// receiveConfigScript takes a length and that many bytes, and makes them the configuration, readable by root only,
-// unless it is that already.
+// receiveConfigScript reads a length and that many bytes, and stores them as the configuration, readable by root only,
+// if it differs. It sets $changed.
 const receiveConfigScript = `
 read -r size
 mkdir -p /etc/rancher/rke2
 new=$(mktemp ` + configFile + `.XXXXXX)
 trap 'rm -f "$new"' EXIT; trap 'exit 1' TERM HUP
 head -c "$size" >"$new"
-[ "$(wc -c <"$new")" -eq "$size" ] || { echo "the configuration arrived cut" >&2; exit 65; }
+[ "$(wc -c <"$new")" -eq "$size" ] || { echo "the configuration arrived truncated" >&2; exit 65; }
 changed=0
 if ! cmp -s "$new" ` + configFile + `; then mv -f "$new" ` + configFile + `; changed=1; fi
 `

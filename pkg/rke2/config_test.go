@@ -11,11 +11,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var twoCores = Facts{Arch: "amd64", Systemd: true, Prefix: "/usr/local", CPUs: 2, MemoryBytes: 8 << 30}
 
-func TestConfigIsAsTheGoldenFilesHaveIt(t *testing.T) {
+func TestConfigMatchesTheGoldenFiles(t *testing.T) {
 	for name, tt := range map[string]struct {
 		node  Node
 		facts Facts
@@ -59,7 +59,7 @@ func TestConfigIsAsTheGoldenFilesHaveIt(t *testing.T) {
 	}
 }
 
-func TestWhatAMachineWasNotGivenIsReserved(t *testing.T) {
+func TestResourcesBeyondTheRequestAreReserved(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		cpus, mem   float64
@@ -81,7 +81,7 @@ func TestWhatAMachineWasNotGivenIsReserved(t *testing.T) {
 	}
 }
 
-func TestConfigRefusesWhatWouldNotStart(t *testing.T) {
+func TestInvalidConfigIsRejected(t *testing.T) {
 	head := Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "t"}
 	for name, change := range map[string]func(*Node){
 		"no name":              func(n *Node) { n.NodeName = "" },
@@ -104,7 +104,7 @@ func TestConfigRefusesWhatWouldNotStart(t *testing.T) {
 	}
 }
 
-func TestFactsAreRead(t *testing.T) {
+func TestParseFacts(t *testing.T) {
 	f, err := parseFacts("m", "arch=aarch64 systemd=1 prefix=/opt/rke2 cpus=8 memory_kib=16384\n")
 	if want := (Facts{"arm64", true, "/opt/rke2", 8, 16 << 20}); err != nil || f != want {
 		t.Errorf("got %+v, %v", f, err)

@@ -14,18 +14,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// credentialsScript prints each secret as NAME BASE64. /cacerts is asked for on the machine itself, over a connection
-// that is authenticated already.
+// credentialsScript prints each secret as NAME BASE64. It requests /cacerts on the machine itself, over the
+// authenticated SSH connection.
 const credentialsScript = `
 set -e
-show() { echo "$1 $(base64 -w0)"; }
-show server-token <` + serverDir + `/token
-show agent-token <` + serverDir + `/agent-token
-show kubeconfig <` + kubeconfig + `
-` + curlHere + ` -skf -m 5 https://127.0.0.1:9345/cacerts | show cacerts`
+print_secret() { echo "$1 $(base64 -w0)"; }
+print_secret server-token <` + serverDir + `/token
+print_secret agent-token <` + serverDir + `/agent-token
+print_secret kubeconfig <` + kubeconfig + `
+` + localCurl + ` -skf -m 5 https://127.0.0.1:9345/cacerts | print_secret cacerts`
 
-// ReadCredentials reads the tokens and the kubeconfig of a head whose server is up. Tokens come back in their full
-// form; one that is kept in the short form is completed with the hash of the head's CA.
+// ReadCredentials reads the tokens and the kubeconfig of a head whose server is up. It returns tokens in the full form,
+// and completes short ones with the hash of the head's CA.
 func ReadCredentials(ctx context.Context, h *remote.Host) (Credentials, error) {
 	out, err := h.RunScript(ctx, "reading the cluster's credentials", credentialsScript)
 	if err != nil {
@@ -50,7 +50,7 @@ func parseCredentials(out string) (Credentials, error) {
 	}
 	for _, name := range []string{"server-token", "agent-token", "kubeconfig"} {
 		if len(got[name]) == 0 {
-			return Credentials{}, fmt.Errorf("there is no %s yet", name)
+			return Credentials{}, fmt.Errorf("%s does not exist yet", name)
 		}
 	}
 	c := Credentials{Kubeconfig: got["kubeconfig"]}
@@ -76,8 +76,8 @@ func toFullToken(token, user string, caCerts []byte) (string, error) {
 	return "K10" + hash + "::" + user + ":" + token, nil
 }
 
-// hashCA is the hash by which a token pins what /cacerts gives: of the text where that is one certificate, else of the
-// root's DER.
+// hashCA returns the hash by which a token pins the output of /cacerts: of the text for a single certificate, otherwise
+// of the DER of the root.
 func hashCA(text []byte) (string, error) {
 	var certs []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -89,7 +89,7 @@ func hashCA(text []byte) (string, error) {
 	}
 	switch len(certs) {
 	case 0:
-		return "", errors.New("the head shows no CA")
+		return "", errors.New("the head returned no CA")
 	case 1:
 		sum := sha256.Sum256(text)
 		return hex.EncodeToString(sum[:]), nil

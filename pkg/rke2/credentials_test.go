@@ -46,7 +46,7 @@ func hexSum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-func TestTheCAHashIsOfThePEMOrOfTheRoot(t *testing.T) {
+func TestCAHashIsOfThePEMOrTheRoot(t *testing.T) {
 	root, key, rootPEM := issue(t, "root", nil, nil)
 	_, _, middlePEM := issue(t, "middle", root, key)
 	for name, tt := range map[string]struct {
@@ -73,7 +73,7 @@ func credentialLines(kv ...string) string {
 	return b.String()
 }
 
-func TestCredentialsComeInTheirFullForm(t *testing.T) {
+func TestTokensAreReturnedInFullForm(t *testing.T) {
 	_, _, ca := issue(t, "root", nil, nil)
 	full := "K10" + hash + "::node:x"
 	c, err := parseCredentials(credentialLines("server-token", "K10"+hash+"::server:s\n", "agent-token", full+"\n",
@@ -88,7 +88,7 @@ func TestCredentialsComeInTheirFullForm(t *testing.T) {
 	}
 }
 
-func TestHalfOfTheCredentialsIsAnError(t *testing.T) {
+func TestIncompleteCredentialsAreAnError(t *testing.T) {
 	for name, out := range map[string]string{
 		"no kubeconfig": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
 			"K10"+hash+"::node:x", "kubeconfig", ""),
@@ -96,7 +96,7 @@ func TestHalfOfTheCredentialsIsAnError(t *testing.T) {
 		"short, and no CA": credentialLines("server-token", "s", "agent-token", "a", "kubeconfig", "k"),
 		"the server's for agents'": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
 			"K10"+hash+"::server:s", "kubeconfig", "k"),
-		"what is no base64 at all ": "agent-token !!!\n",
+		"invalid base64": "agent-token !!!\n",
 	} {
 		if c, err := parseCredentials(out); err == nil {
 			t.Errorf("%s: got %+v", name, c)

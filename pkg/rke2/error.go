@@ -5,49 +5,49 @@ import (
 	"fmt"
 )
 
-// The kinds of errors: what an Error gives as its reason.
+// The kinds of errors, which are also their reasons.
 const (
-	// BadArtifacts: the source lacks the release's files or their checksums.
+	// BadArtifacts: the source lacks the files of the release or their checksums.
 	BadArtifacts = "BadArtifacts"
-	// SourceUnreachable: the source did not answer; worth trying again.
+	// SourceUnreachable: the source did not answer; a retry may succeed.
 	SourceUnreachable = "SourceUnreachable"
-	// ChecksumMismatch: a tarball is not what was pinned; nothing of it was unpacked.
+	// ChecksumMismatch: a tarball has another checksum than the pinned one; it was not unpacked.
 	ChecksumMismatch = "ChecksumMismatch"
-	// WrongVersion: the installed program is of another version than was asked for.
+	// WrongVersion: the installed program has another version than requested.
 	WrongVersion = "WrongVersion"
-	// Unsupported: the machine can't run RKE2 as we install it (no systemd, another architecture, no curl).
+	// Unsupported: RKE2 cannot run on the machine (no systemd, another architecture, no curl).
 	Unsupported = "Unsupported"
-	// NoFacts: the machine does not say what it is.
+	// NoFacts: the machine did not report its properties.
 	NoFacts = "NoFacts"
-	// ClockSkew: the machine's clock is far from ours.
+	// ClockSkew: the machine's clock differs too much from skyd's.
 	ClockSkew = "ClockSkew"
-	// DiskTooFull: the kubelet would evict pods for want of room on the machine's disk.
+	// DiskTooFull: the kubelet would evict pods because the disk is too full.
 	DiskTooFull = "DiskTooFull"
 	// InstallFailed: unpacking failed on the machine.
 	InstallFailed = "InstallFailed"
-	// UnitFailed: the unit failed or falls over again and again.
+	// UnitFailed: the unit failed or keeps crashing.
 	UnitFailed = "UnitFailed"
-	// WrongToken: the head refuses the token that the worker shows.
+	// WrongToken: the head rejects the worker's token.
 	WrongToken = "WrongToken"
-	// WrongCA: the head has another CA than the token pins.
+	// WrongCA: the head has another CA than the one that the token pins.
 	WrongCA = "WrongCA"
-	// DuplicateNode: the cluster knows a node of that name with another password.
+	// DuplicateNode: the cluster has a node with the same name and another password.
 	DuplicateNode = "DuplicateNode"
-	// PortClosed: a machine can't reach a port of another one that listens there.
+	// PortClosed: a machine cannot reach a port on which another machine listens.
 	PortClosed = "PortClosed"
-	// Deadline: the time ran out while a condition was not met.
+	// Deadline: a condition was not met in time.
 	Deadline = "Deadline"
 )
 
-// Error says why RKE2 could not be brought on its way on a machine.
+// Error is a failure to install or start RKE2 on a machine.
 type Error struct {
 	// Kind is one of the constants above.
 	Kind    string
 	Machine string
 	Message string
-	// Lines holds the last lines of the unit's journal, free of secrets.
+	// Lines holds the last lines of the unit's journal, without secrets.
 	Lines []string
-	// Permanent says that trying the same again is of no use.
+	// Permanent means that a retry is useless.
 	Permanent bool
 	Cause     error
 }
@@ -57,7 +57,7 @@ func (e *Error) Error() string {
 	if e.Machine != "" {
 		s = fmt.Sprintf("machine %s: %s", e.Machine, e.Message)
 	}
-	if e.Cause != nil && e.Kind != Deadline { // whose message says more than "deadline exceeded"
+	if e.Cause != nil && e.Kind != Deadline { // the message already says "deadline exceeded"
 		s += ": " + e.Cause.Error()
 	}
 	return s
@@ -65,23 +65,23 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Reason is the error's kind.
+// Reason returns the kind of the error.
 func (e *Error) Reason() string { return e.Kind }
 
 // Log returns the last lines of the unit's journal.
 func (e *Error) Log() []string { return e.Lines }
 
-// Final reports whether the step must not run again. Only a source that does not answer is worth another run: callers
-// have repeated everything else often enough.
+// Final reports whether the step must not run again. Only an unreachable source is worth another run: callers have
+// already retried everything else.
 func (e *Error) Final() bool { return e.Permanent || e.Kind != SourceUnreachable }
 
-// IsFinal says that trying the same again is of no use.
+// IsFinal reports whether a retry is useless.
 func IsFinal(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Permanent
 }
 
-// kindOf is an error's kind; "" where it is none of ours.
+// kindOf returns the kind of an *Error, or "" for other errors.
 func kindOf(err error) string {
 	var e *Error
 	if errors.As(err, &e) {

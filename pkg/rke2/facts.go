@@ -9,21 +9,21 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// Facts is what a machine shows of itself.
+// Facts are the properties of a machine.
 type Facts struct {
-	// Arch is as Go and RKE2 name it: amd64, arm64.
+	// Arch is the name in Go and RKE2: amd64, arm64.
 	Arch string
-	// Systemd says that systemd runs the machine.
+	// Systemd reports whether systemd is the machine's init.
 	Systemd bool
-	// Prefix is where RKE2 goes: /usr/local, or /opt/rke2 where that is read-only or a mount point.
+	// Prefix is the installation prefix of RKE2: /usr/local, or /opt/rke2 if that is read-only or a mount point.
 	Prefix string
-	// CPUs and MemoryBytes are what the kubelet will report as capacity.
+	// CPUs and MemoryBytes are the capacity that the kubelet will report.
 	CPUs        int
 	MemoryBytes int64
 }
 
 // factsScript sets and prints facts as one line of KEY=VALUE. The kubelet's capacity is all online processors and
-// /proc/meminfo's MemTotal, whatever limits the machine's own cgroup has.
+// MemTotal of /proc/meminfo, whatever the limits of the machine's cgroup.
 const factsScript = `
 prefix=/usr/local
 if mountpoint -q /usr/local ||
@@ -34,7 +34,7 @@ echo "arch=$(uname -m) systemd=$systemd prefix=$prefix cpus=$(getconf _NPROCESSO
   "memory_kib=$(awk '$1 == "MemTotal:" {print $2}' /proc/meminfo)"
 `
 
-// GatherFacts asks a machine for its facts.
+// GatherFacts reads the facts of a machine.
 func GatherFacts(ctx context.Context, h *remote.Host) (Facts, error) {
 	out, err := h.RunScript(ctx, "gathering facts", factsScript)
 	if err != nil {
@@ -43,7 +43,7 @@ func GatherFacts(ctx context.Context, h *remote.Host) (Facts, error) {
 	return parseFacts(h.Name(), string(out))
 }
 
-// architectures maps the kernel's names to RKE2's.
+// architectures maps the kernel's architecture names to RKE2's.
 var architectures = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "amd64": "amd64", "arm64": "arm64"}
 
 func parseFacts(machine, line string) (Facts, error) {
@@ -61,22 +61,22 @@ func parseFacts(machine, line string) (Facts, error) {
 	switch {
 	case f.Arch == "":
 		return f, &Error{Kind: Unsupported, Machine: machine, Permanent: true,
-			Message: fmt.Sprintf("its architecture is %s; RKE2 is made for x86_64 and aarch64", kv["arch"])}
+			Message: fmt.Sprintf("unsupported architecture %s; RKE2 supports x86_64 and aarch64", kv["arch"])}
 	case !f.Systemd:
 		return f, &Error{Kind: Unsupported, Machine: machine, Permanent: true,
-			Message: "systemd does not run it, and RKE2 is run by systemd; use an image with systemd"}
+			Message: "RKE2 needs systemd, which is not its init; use an image with systemd"}
 	}
 	return f, nil
 }
 
-// newNoFactsError is the error of a machine that did not say what it is.
+// newNoFactsError is the error for output of factsScript that cannot be parsed.
 func newNoFactsError(machine, what, line string) error {
 	return &Error{Kind: NoFacts, Machine: machine,
-		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work "+
-			"there", what, line)}
+		Message: fmt.Sprintf("failed to read its %s from %.200q; check that getconf, awk, uname and "+
+			"/proc/meminfo work on the machine", what, line)}
 }
 
-// ParseKeyValues reads a line of KEY=VALUE words.
+// ParseKeyValues parses a line of KEY=VALUE words.
 func ParseKeyValues(line string) map[string]string {
 	kv := map[string]string{}
 	for word := range strings.FieldsSeq(line) {

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// The exit statuses by which our own scripts say what was wrong.
+// The exit statuses of our scripts.
 const (
 	exitChecksum    = 70
 	exitVersion     = 71
@@ -21,15 +21,15 @@ const (
 	exitTarballGone = 74
 )
 
-// InstallRelease puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that
-// has it is left alone. The tarball is verified before it is unpacked; a stamp, written last, says that the unpacking
-// was whole. progress may be nil.
+// InstallRelease installs the pinned release on a machine, as RKE2's install script does with a tarball. It does not
+// change a machine that already has the release. It verifies the tarball before unpacking; a stamp, written last, marks
+// a complete installation. progress may be nil.
 func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	progress("looking what is installed")
-	out, err := h.RunScript(ctx, "looking what is installed", factsScript+installedScript)
+	progress("checking the installed release")
+	out, err := h.RunScript(ctx, "checking the installed release", factsScript+installedScript)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 	sum := a.SHA256[f.Arch]
 	if sum == "" {
 		return &Error{Kind: Unsupported, Machine: h.Name(), Permanent: true,
-			Message: fmt.Sprintf("its architecture is %s, for which %s has no RKE2 %s", f.Arch, a.Source, a.Version)}
+			Message: fmt.Sprintf("%[2]s has no RKE2 %[3]s for its architecture %[1]s", f.Arch, a.Source, a.Version)}
 	}
 	if isInstalled(installed, a.Version, sum) {
 		return nil
@@ -60,18 +60,18 @@ func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 	return job.explainFailure(err)
 }
 
-// installedScript prints the stamp and the installed program's own version, each on a line that may be empty.
+// installedScript prints the stamp and the installed program's version, each on a line that may be empty.
 const installedScript = `
 head -n1 "$prefix/share/rke2/.skyctl" 2>/dev/null || echo
 "$prefix/bin/rke2" --version 2>/dev/null | head -n1
 true`
 
-func isInstalled(look, version, sum string) bool {
-	stamp, program, _ := strings.Cut(look, "\n")
+func isInstalled(output, version, sum string) bool {
+	stamp, program, _ := strings.Cut(output, "\n")
 	return strings.TrimSpace(stamp) == version+" "+sum && strings.HasPrefix(program, "rke2 version "+version+" ")
 }
 
-// installJob is one machine's installation.
+// installJob is the installation of one machine.
 type installJob struct {
 	h        *remote.Host
 	a        api.Artifacts
@@ -104,7 +104,7 @@ func (j installJob) downloadTarball(ctx context.Context) error {
 	return j.explainFailure(err)
 }
 
-// withVariables puts the job's values before a script.
+// withVariables prepends the job's variables to a script.
 func (j installJob) withVariables(s string) string {
 	protocols := "=https"
 	if strings.HasPrefix(j.a.Source, "http://") {
@@ -120,14 +120,14 @@ func (j installJob) withVariables(s string) string {
 	return vars + s
 }
 
-// downloadScript fetches the tarball, going on from where an earlier try was cut, and gives it its name only once its
-// sum is right. A part that leads to a wrong sum is thrown away and fetched once more as a whole.
+// downloadScript downloads the tarball, resuming an interrupted download, and renames it once its checksum is right. If
+// a resumed download has a wrong checksum, it is downloaded once more from the start.
 const downloadScript = `
 umask 077
 mkdir -p "$dir"
 exec 9<"$dir"; flock -w 600 9 || exit 1
-right() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -c1-64)" = "$sum" ]; }
-if right "$file"; then exit 0; fi
+is_pinned() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -c1-64)" = "$sum" ]; }
+if is_pinned "$file"; then exit 0; fi
 command -v curl >/dev/null || exit 72
 part="$file.part"; fresh=0; [ -s "$part" ] || fresh=1
 trap 'kill $watch 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
@@ -136,7 +136,7 @@ watch=$!
 proxy=${https_proxy:-${HTTPS_PROXY:-}}
 case "$url" in http:*) proxy=${http_proxy:-};; esac
 proxy=${proxy:-${all_proxy:-${ALL_PROXY:-}}}
-get() {
+download() {
   curl --fail --location --silent --show-error --proto "$protocols" --proto-redir "$protocols" --connect-timeout 15 \
     --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - \
     -o "$part" "$url" 2>"$part.err"
@@ -144,30 +144,30 @@ get() {
   sed 's|//[^/@]*@|//|g' "$part.err" >&2; rm -f "$part.err"
 }
 while :; do
-  get
-  if right "$part"; then mv -f "$part" "$file"; exit 0; fi
+  download
+  if is_pinned "$part"; then mv -f "$part" "$file"; exit 0; fi
   if [ $fresh = 1 ]; then break; fi
   case $status in 0|22|33|36) rm -f "$part"; fresh=1;; *) break;; esac
 done
 if [ $status -ne 0 ]; then
   [ -z "$proxy" ] ||
-    echo "the machine's environment names the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
+    echo "the machine's environment sets the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
   exit 73
 fi
-echo "sha256 of what arrived: $(sha256sum <"$part" | cut -c1-64)" >&2
+echo "sha256 of the received data: $(sha256sum <"$part" | cut -c1-64)" >&2
 rm -f "$part"
 exit 70`
 
-// unpackScript does what RKE2's install script does with a tarball, and keeps the stamp.
+// unpackScript does what RKE2's install script does with a tarball, and writes the stamp.
 const unpackScript = `
 set -e
 exec 9<"$dir"; flock -w 600 9
 stamp="$prefix/share/rke2/.skyctl"
-says() {
+has_version() {
   got=$("$prefix/bin/rke2" --version 2>&1 | head -n1)
   case "$got" in "rke2 version $version "*) ;; *) return 1;; esac
 }
-if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && says; then rm -f "$file"; exit 0; fi
+if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && has_version; then rm -f "$file"; exit 0; fi
 [ -f "$file" ] || exit 74
 rm -f "$stamp"
 mkdir -p "$prefix"
@@ -183,16 +183,16 @@ if command -v restorecon >/dev/null; then
   restorecon -R "$prefix/bin" "$prefix/lib/systemd" "$prefix/share/rke2" || true
 fi
 systemctl daemon-reload
-says || { echo "$got" >&2; exit 71; }
+has_version || { echo "$got" >&2; exit 71; }
 mkdir -p "$prefix/share/rke2"
 echo "$version $sum" >"$stamp.new"
 mv -f "$stamp.new" "$stamp"
 rm -f "$file"`
 
-// notFoundForm is how curl says that a server has no such file.
+// notFoundForm matches the error of curl for a missing file.
 var notFoundForm = regexp.MustCompile(`returned error: (404|410)\b`)
 
-// explainFailure gives a failed step its reason.
+// explainFailure converts a failed script into an Error.
 func (j installJob) explainFailure(err error) error {
 	var run *remote.RunError
 	if !errors.As(err, &run) {
@@ -204,20 +204,21 @@ func (j installJob) explainFailure(err error) error {
 	switch run.Exit {
 	case exitChecksum:
 		e.Kind, e.Permanent, e.Cause = ChecksumMismatch, true, nil
-		e.Message = fmt.Sprintf("%s is not what was pinned (%s) and was not unpacked; %s", url, j.sum, tail)
+		e.Message = fmt.Sprintf("%s does not have the pinned checksum %s and was not unpacked; %s", url, j.sum, tail)
 	case exitVersion:
 		e.Kind, e.Permanent, e.Cause = WrongVersion, true, nil
-		e.Message = fmt.Sprintf("the release from %s should be %s but says: %s", j.a.Source, j.a.Version, tail)
+		e.Message = fmt.Sprintf("the release from %s is not %s but reports: %s", j.a.Source, j.a.Version, tail)
 	case exitNoCurl:
 		e.Kind, e.Permanent, e.Cause = Unsupported, true, nil
-		e.Message = "it has no curl to download RKE2 with; use an image with curl, or a directory as rke2.source"
+		e.Message = "curl is missing and RKE2 cannot be downloaded; use an image with curl, or a directory as " +
+			"rke2.source"
 	case exitDownload:
 		e.Kind, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
 		if notFoundForm.MatchString(tail) {
 			e.Kind, e.Permanent = BadArtifacts, true
 		}
 	case exitTarballGone:
-		e.Kind, e.Message, e.Cause = InstallFailed, "the tarball vanished before it was unpacked", nil
+		e.Kind, e.Message, e.Cause = InstallFailed, "the tarball was deleted before it was unpacked", nil
 	default:
 		e.Kind, e.Message = InstallFailed, "installing RKE2"
 		e.Permanent = strings.Contains(tail, "No space left")

@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// installed fails unless the machine has the whole release and nothing left over.
+// installed fails unless the machine has the complete release and no leftovers.
 func (m *machine) installed() {
 	m.t.Helper()
 	for name, want := range map[string]string{
@@ -33,11 +33,11 @@ func (m *machine) installed() {
 		}
 	}
 	if got := m.RunShell("stat -c %u:%a /opt/rke2/bin/rke2; ls " + stagingDir); got != "0:755" {
-		m.t.Errorf("owner, mode and what is left: %s", got)
+		m.t.Errorf("owner, mode and leftovers: %s", got)
 	}
 }
 
-func TestAReleaseIsInstalledOnce(t *testing.T) {
+func TestReleaseIsInstalledOnce(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
@@ -45,7 +45,7 @@ func TestAReleaseIsInstalledOnce(t *testing.T) {
 	}
 	m.installed()
 	if err := InstallRelease(t.Context(), m.Host, a, func(s string) {
-		if !strings.HasPrefix(s, "looking") {
+		if !strings.HasPrefix(s, "checking") {
 			t.Errorf("the second time: %s", s)
 		}
 	}); err != nil {
@@ -58,10 +58,10 @@ func TestAReleaseIsInstalledOnce(t *testing.T) {
 	m.installed()
 }
 
-func TestAnUnpackingThatWasCutIsDoneAgain(t *testing.T) {
+func TestInterruptedUnpackingIsRepeated(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	// What tar leaves looks right: the program is there, and only what should have followed it is not.
+	// The leftovers of tar look right: the program is there, and only later files are missing.
 	m.Write("/opt/fake/tar", `#!/bin/sh
 mkdir -p /opt/rke2/bin /opt/rke2/share/rke2
 echo "echo 'rke2 version `+version+` (0123)'" >/opt/rke2/bin/rke2; chmod 755 /opt/rke2/bin/rke2
@@ -82,7 +82,7 @@ touch /opt/hanging; sleep 86400
 	m.installed()
 }
 
-func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
+func TestReleaseWithAnotherVersionIsRejected(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, "v1.0.0+rke2r1")
 	for range 2 {
@@ -93,7 +93,7 @@ func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
+func TestUploadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
 	d, a := release(t, version)
 	for _, arch := range releaseArchitectures {
@@ -107,7 +107,7 @@ func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
+func TestFullDiskIsAFinalError(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	m.RunShell("mount -o remount,size=64k /opt")
@@ -117,7 +117,7 @@ func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
 	}
 }
 
-// shop serves a release over TLS that the machine trusts, through handle.
+// shop serves a release through handle over TLS, which the machine trusts.
 func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Request, http.Handler)) string {
 	m.t.Helper()
 	files := http.FileServer(http.Dir(dir))
@@ -135,7 +135,7 @@ func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Reques
 	return s.URL
 }
 
-func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
+func TestInterruptedDownloadIsResumed(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
 	whole, err := os.ReadFile(filepath.Join(dir, tarballName("amd64")))
@@ -165,7 +165,7 @@ func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
 	m.installed()
 }
 
-func TestADamagedPartIsFetchedAnew(t *testing.T) {
+func TestDamagedPartialDownloadIsRepeated(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, files http.Handler) { files.ServeHTTP(w, r) })
@@ -179,7 +179,7 @@ func TestADamagedPartIsFetchedAnew(t *testing.T) {
 	}
 }
 
-func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
+func TestDownloadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
@@ -200,7 +200,7 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 
 var aHead = Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}
 
-func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
+func TestConfigurationIsPrivateAndWrittenOnce(t *testing.T) {
 	m := newMachine(t)
 	n := aHead
 	stat := func() string {
@@ -232,7 +232,7 @@ func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 	}
 }
 
-func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
+func TestAgentRestartsOnlyForANewToken(t *testing.T) {
 	m := newMachine(t)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
 	calls := func() string { return strings.ReplaceAll(m.RunShell("cat /run/systemd/system/calls"), "\n", "; ") }
@@ -262,7 +262,7 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 	}
 }
 
-func TestAServerIsStartedOnce(t *testing.T) {
+func TestServerIsStartedOnce(t *testing.T) {
 	m := newMachine(t)
 	for range 2 {
 		if err := StartServer(t.Context(), m.Host, aHead); err != nil {
@@ -276,9 +276,9 @@ func TestAServerIsStartedOnce(t *testing.T) {
 	}
 }
 
-func TestNoTokenIsEverAnArgument(t *testing.T) {
+func TestTokenIsNeverAnArgument(t *testing.T) {
 	m := newMachine(t)
-	// The stand-in looks at every process while the join is under way, and the token lies in the script's memory.
+	// The stand-in checks every process during the join, while the script has the token in memory.
 	m.Write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+
 		strings.TrimPrefix(systemctl, "#!/bin/sh\n"), 0o755)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
@@ -290,11 +290,11 @@ func TestNoTokenIsEverAnArgument(t *testing.T) {
 	}
 }
 
-func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
+func TestUninstallingRemovesAllAndIsRepeatable(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	if err := UninstallRelease(t.Context(), m.Host); err != nil {
-		t.Errorf("nothing there: %v", err)
+		t.Errorf("not installed: %v", err)
 	}
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
@@ -312,11 +312,11 @@ func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 		t.Errorf("left: %s", got)
 	}
 	if err := StopUnit(t.Context(), m.Host, api.RoleHead); err != nil {
-		t.Errorf("stopping what isn't there: %v", err)
+		t.Errorf("stopping a missing unit: %v", err)
 	}
 }
 
-func TestALostConnectionIsToldFromAFailure(t *testing.T) {
+func TestLostConnectionIsNotAnInstallFailure(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	m.Server.CutAfter.Store(16 << 10)

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// ReadJournal returns the last lines of a role's unit, free of secrets.
+// ReadJournal returns the last lines of a role's unit, without secrets.
 func ReadJournal(ctx context.Context, h *remote.Host, role api.Role, lines int) ([]string, error) {
 	out, err := h.RunScript(ctx, "reading the journal of "+unitName(role),
 		fmt.Sprintf("journalctl -q --no-pager -o cat -n %d -u %s", lines, unitName(role)))
@@ -22,7 +22,7 @@ func ReadJournal(ctx context.Context, h *remote.Host, role api.Role, lines int) 
 }
 
 const (
-	// longestJournal bounds what is read of a journal, from its end.
+	// longestJournal bounds the part of a journal that is read, from its end.
 	longestJournal = 256 << 10
 	longestLine    = 500
 )
@@ -30,7 +30,7 @@ const (
 // toRedactedLines splits a log into lines and hides its secrets.
 func toRedactedLines(log string) []string {
 	if over := len(log) - longestJournal; over > 0 {
-		_, log, _ = strings.Cut(log[over:], "\n") // of a line that is cut, a secret might not be known
+		_, log, _ = strings.Cut(log[over:], "\n") // a secret in a truncated line could not be recognized
 	}
 	out := redact.Lines(log)
 	for i, l := range out {
@@ -46,7 +46,7 @@ func truncateLine(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
-// extractLogMessage is the part of a log line that a person wants to read: its msg, if it has one.
+// extractLogMessage returns the msg of a log line, or the whole line if it has none.
 func extractLogMessage(line string) string {
 	if m := messageForm.FindStringSubmatch(line); m != nil {
 		return strings.ReplaceAll(m[1], `\"`, `"`)
@@ -56,7 +56,7 @@ func extractLogMessage(line string) string {
 
 var messageForm = regexp.MustCompile(`\bmsg="((?:[^"\\]|\\.)*)"`)
 
-// lastErrorMessage picks the line of a log that tells best why the unit ended.
+// lastErrorMessage returns the line of a log that explains best why the unit failed.
 func lastErrorMessage(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
 		if l := log[i]; strings.Contains(l, "level=fatal") || strings.HasPrefix(l, "Error:") ||
@@ -75,27 +75,27 @@ func lastErrorMessage(log []string) string {
 	return "its journal is empty"
 }
 
-// logFinding is what a line of an agent's journal means.
+// logFinding is the meaning of a line of an agent's journal.
 type logFinding struct {
 	reason  string
 	message string
-	// after is how many such lines it takes to be sure.
+	// after is the number of such lines that make it certain.
 	after int
 }
 
-// classifyLogLine says what a line of an agent's journal means; no reason: nothing in particular.
+// classifyLogLine returns the meaning of a line of an agent's journal; reason is empty if the line is not a failure.
 func classifyLogLine(line string) logFinding {
 	switch {
 	case strings.Contains(line, "Node password rejected"), strings.Contains(line, "duplicate hostname"):
-		return logFinding{DuplicateNode, "the cluster knows a node of that name with another password; delete that " +
-			"Node and its node-password secret", 2}
+		return logFinding{DuplicateNode, "the cluster has a node with the same name and another password; delete " +
+			"that Node and its node-password secret", 2}
 	case strings.Contains(line, "token CA hash does not match"):
-		return logFinding{WrongCA, "the head that answers has another CA than the token was made for", 1}
+		return logFinding{WrongCA, "the head has another CA than the one that the token pins", 1}
 	case strings.Contains(line, "401 Unauthorized"):
-		return logFinding{WrongToken, "the head refuses the worker's token", 2}
+		return logFinding{WrongToken, "the head rejects the worker's token", 2}
 	case strings.Contains(line, "server is not ready"), strings.Contains(line, "failed to get CA certs"),
 		strings.Contains(line, "connection refused"):
-		return logFinding{"", "the head to let the worker in", 0}
+		return logFinding{"", "the head to accept the worker", 0}
 	}
 	return logFinding{}
 }

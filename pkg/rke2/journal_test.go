@@ -9,7 +9,7 @@ import (
 
 var hash = strings.Repeat("0af1", 16)
 
-func TestNoSecretIsLeftInALog(t *testing.T) {
+func TestSecretsAreRemovedFromLogs(t *testing.T) {
 	for name, tt := range map[string]struct{ log, secret, keeps string }{
 		"full token":      {`msg="token K10` + hash + `::node:sesame123 given"`, "sesame123", "given"},
 		"token's hash":    {`using K10` + hash + ` now`, hash, "now"},
@@ -34,7 +34,7 @@ func TestNoSecretIsLeftInALog(t *testing.T) {
 	}
 }
 
-func TestALogWithoutSecretsStaysAsItIs(t *testing.T) {
+func TestLogWithoutSecretsIsUnchanged(t *testing.T) {
 	for _, l := range []string{
 		`time="2026-11-24T06:00:00Z" level=info msg="Running kube-apiserver --bind-address=127.0.0.1 ` +
 			`--etcd-servers=https://127.0.0.1:2379"`,
@@ -50,7 +50,7 @@ func TestALogWithoutSecretsStaysAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnAgentsJournalIsUnderstood(t *testing.T) {
+func TestAgentJournalLinesAreClassified(t *testing.T) {
 	for line, want := range map[string]string{
 		`level=error msg="Waiting to retrieve agent configuration; server is not ready: Node password rejected,` +
 			` duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd ` +
@@ -69,8 +69,8 @@ func TestAnAgentsJournalIsUnderstood(t *testing.T) {
 	}
 }
 
-func TestOneRefusalIsNotYetAWrongToken(t *testing.T) {
-	w := &unitWatch{role: api.RoleWorker, seen: map[string]int{}}
+func TestWrongTokenNeedsTwoRejections(t *testing.T) {
+	w := &unitWatch{role: api.RoleWorker, matches: map[string]int{}}
 	line := `server is not ready: https://10.0.0.2:9345/x: 401 Unauthorized`
 	if e := w.readLine(line); e != nil {
 		t.Fatalf("at once: %v", e)
@@ -80,7 +80,7 @@ func TestOneRefusalIsNotYetAWrongToken(t *testing.T) {
 	}
 }
 
-func TestTheLastWordsSayWhyAUnitEnded(t *testing.T) {
+func TestLastErrorMessageExplainsTheFailure(t *testing.T) {
 	for _, tt := range []struct {
 		log  []string
 		want string
@@ -99,7 +99,7 @@ func TestTheLastWordsSayWhyAUnitEnded(t *testing.T) {
 	}
 }
 
-func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
+func TestUnitFaultIsFoundByState(t *testing.T) {
 	for state, want := range map[string]string{
 		"LoadState=loaded ActiveState=activating SubState=start NRestarts=0":        "",
 		"LoadState=loaded ActiveState=active SubState=running NRestarts=9":          "",
@@ -118,7 +118,7 @@ func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
 	}
 }
 
-func TestAUnitThatNobodyStartsIsNotWaitedForForEver(t *testing.T) {
+func TestStoppedUnitWithoutAStartJobFails(t *testing.T) {
 	stopped := stateMark + "LoadState=loaded ActiveState=inactive SubState=dead NRestarts=0"
 	w := &unitWatch{role: api.RoleHead}
 	for i, line := range []string{stopped, stopped, stopped + " Job=17", stopped, stopped} {
@@ -131,9 +131,9 @@ func TestAUnitThatNobodyStartsIsNotWaitedForForEver(t *testing.T) {
 	}
 }
 
-func TestADeadlineNamesTheUnmetConditionAndTheLastAnswer(t *testing.T) {
-	var said []string
-	w := &unitWatch{role: api.RoleHead, say: func(s string) { said = append(said, s) }}
+func TestDeadlineNamesConditionAndLastAnswer(t *testing.T) {
+	var reports []string
+	w := &unitWatch{role: api.RoleHead, report: func(s string) { reports = append(reports, s) }}
 	for _, l := range []string{"stage=0 why=", "stage=0 why=", "stage=4 why=500 [-]etcd failed: reason withheld"} {
 		if e := w.readLine(stateMark + "LoadState=loaded ActiveState=activating SubState=start " + l); e != nil {
 			t.Fatal(e)
@@ -143,12 +143,12 @@ func TestADeadlineNamesTheUnmetConditionAndTheLastAnswer(t *testing.T) {
 		!strings.Contains(got, "[-]etcd failed") {
 		t.Errorf("got %s", got)
 	}
-	if len(said) != 2 || !strings.Contains(said[0], "9345") {
-		t.Errorf("said %q", said)
+	if len(reports) != 2 || !strings.Contains(reports[0], "9345") {
+		t.Errorf("reported %q", reports)
 	}
 }
 
-func TestOnlyAPinningAgentTokenIsJoinedWith(t *testing.T) {
+func TestJoinTokenMustPinTheCA(t *testing.T) {
 	for token, good := range map[string]bool{
 		"K10" + hash + "::node:x":                  true,
 		"K10" + hash + "::abc123.0123456789abcdef": true,

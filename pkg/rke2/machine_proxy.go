@@ -9,15 +9,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// Where RKE2 is told of the machine's proxy: a file of variables, which may hold a password, and the units' drop-ins.
+// The proxy settings of RKE2: a file of variables, which may contain a password, and the drop-ins of the units.
 const (
 	proxyEnvFile = "/etc/rancher/rke2/skyctl-proxy.env"
 	proxyDropIn  = "50-skyctl-proxy.conf"
 )
 
-// neverProxied is what a cluster's machines, pods and Services reach directly. RKE2 adds the ranges of pods and
-// Services by itself, but not the nodes' own, and its documentation asks for these (docs.rke2.io/advanced,
-// "Configuring an HTTP proxy").
+// neverProxied are the addresses that machines, pods and Services reach directly. RKE2 adds the ranges of pods and
+// Services itself, but not the nodes'; its documentation asks for these (docs.rke2.io/advanced, "Configuring an HTTP
+// proxy").
 var neverProxied = []string{
 	"localhost", "127.0.0.0/8", "::1/128", // the machine itself
 	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", // private networks
@@ -25,7 +25,7 @@ var neverProxied = []string{
 	"10.42.0.0/16", "10.43.0.0/16", ".svc", ".cluster.local", // pods and Services
 }
 
-// noProxyHosts is neverProxied and the addresses of a node and of its head, which may be public ones.
+// noProxyHosts returns neverProxied and the addresses of a node and its head, which may be public.
 func noProxyHosts(n Node) string {
 	hosts := slices.Clone(neverProxied)
 	server, _ := url.Parse(n.Server)
@@ -37,10 +37,9 @@ func noProxyHosts(n Node) string {
 	return strings.Join(hosts, ",")
 }
 
-// renderProxyScript hands the proxy that a machine's environment names to $unit, so that images are pulled through it,
-// with what is never to go through it: RKE2's supervisor, API server and kubelets heed these variables for each
-// other's addresses, too. A proxy that is not there any more is taken away. It sets changed=1 where the unit has to
-// start anew for that.
+// renderProxyScript passes the proxy of the machine's environment to $unit, so that images are pulled through it, with
+// the addresses that must not use it: RKE2's supervisor, API server and kubelets also use these variables for each
+// other's addresses. It removes a proxy that is no longer set. It sets changed=1 if the unit must restart.
 func renderProxyScript(n Node) string {
 	return "near=" + remote.QuoteShell(noProxyHosts(n)) + "\nunit=" + unitName(n.Role) + `
 dropin=/etc/systemd/system/$unit.service.d/` + proxyDropIn + `

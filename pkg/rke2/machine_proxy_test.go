@@ -14,21 +14,20 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// envProxied makes TestADownloadNamesItsProxyWithoutThePassword the process that has a proxy: Go reads its variables
-// once in the life of a process.
+// envProxied is set in the process that has a proxy: Go reads the proxy variables once per process.
 const envProxied = "SKYCTL_TEST_RKE2_PROXIED"
 
-func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
+func TestDownloadErrorNamesTheProxyWithoutPassword(t *testing.T) {
 	if proxy := os.Getenv(envProxied); proxy != "" {
 		_, err := ResolveArtifacts(t.Context(), version, "https://releases.example.com", "")
 		if err == nil || !strings.Contains(err.Error(), proxy) || !strings.Contains(err.Error(), "HTTPS_PROXY") {
 			t.Errorf("the error does not name the proxy: %v", err)
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error tells the proxy's password: %v", err)
+			t.Errorf("the error contains the proxy's password: %v", err)
 		}
 		if kindOf(err) != SourceUnreachable || IsFinal(err) {
-			t.Errorf("what the proxy said counts as the word of the source: %v", err)
+			t.Errorf("the proxy's answer counts as the source's: %v", err)
 		}
 		return
 	}
@@ -42,8 +41,8 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 	defer proxy.Close()
 	address := strings.TrimPrefix(proxy.URL, "http://")
 	for name, tt := range map[string]struct{ proxy, named string }{
-		"one that refuses":           {"http://ann:hunter2@" + address, address},
-		"one that nobody answers at": {"http://ann:hunter2@127.0.0.1:1", "http://127.0.0.1:1"},
+		"one that rejects":         {"http://ann:hunter2@" + address, address},
+		"one that does not answer": {"http://ann:hunter2@127.0.0.1:1", "http://127.0.0.1:1"},
 	} {
 		if err := process.RunTestAgain(t.Context(), t.Name(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy,
 			"https_proxy="+tt.proxy, "NO_PROXY=", "no_proxy="); err != nil {
@@ -55,8 +54,8 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 	}
 }
 
-// proxied gives a machine a proxy in its environment, at which nobody answers, and a curl of its own ports that uses it
-// as the real one does. answers is what the ports answer, by shell patterns of the questions.
+// proxied sets an unreachable proxy in the machine's environment, and installs a curl that fails through the proxy like
+// the real one. answers is what the ports answer, by shell patterns of the requests.
 func (m *machine) proxied(answers string) {
 	m.t.Helper()
 	m.Server.Env = append(m.Server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1",
@@ -79,7 +78,7 @@ users:
     client-key-data: a2V5
 `
 
-func TestAMachineAsksItsOwnPortsWithoutItsProxy(t *testing.T) {
+func TestLocalPortsAreProbedWithoutTheProxy(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=active SubState=running NRestarts=0 InvocationID=1")
 	m.proxied(`*" -o "*) printf 200;; *cacerts*) echo authority;;`)
@@ -97,11 +96,11 @@ func TestAMachineAsksItsOwnPortsWithoutItsProxy(t *testing.T) {
 	}
 	if u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead); err != nil || u.Ready != Ready ||
 		u.Active != "active" {
-		t.Errorf("looking at the server: %+v, %v", u, err)
+		t.Errorf("the state of the server: %+v, %v", u, err)
 	}
 }
 
-func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
+func TestReadinessOfTheHeadsAPI(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=active SubState=running")
 	for name, tt := range map[string]struct {
@@ -113,9 +112,9 @@ func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
 		"nothing listens": {``, aKubeconfig, Unready, "Failed to connect"},
 		"no answer in time": {`*6443*) echo "curl: (28) Operation timed out" >&2; printf 000; exit 28;;`,
 			aKubeconfig, Unready, "timed out"},
-		"it knows no kubeconfig": {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
-		"it rejects itself":      {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
-		"ready":                  {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
+		"no kubeconfig exists": {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
+		"it rejects itself":    {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
+		"ready":                {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
 	} {
 		m.proxied(tt.answer)
 		m.Write(kubeconfig, tt.kubeconfig, 0o600)
@@ -130,7 +129,7 @@ func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
 	}
 }
 
-func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
+func TestMachineDownloadsThroughItsProxy(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
 	var asked atomic.Int64
@@ -151,13 +150,13 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 	proxy.Close()
 	m.RunShell("rm -r /opt/rke2 " + stagingDir)
 	err := InstallRelease(t.Context(), m.Host, a, nil)
-	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) ||
+	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "sets the proxy "+proxy.URL) ||
 		strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("nobody answers at the proxy: %v", err)
+		t.Errorf("the proxy does not answer: %v", err)
 	}
 }
 
-func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
+func TestRKE2GetsTheMachinesProxyAndExceptions(t *testing.T) {
 	m := newMachine(t)
 	head := Node{Role: api.RoleHead, NodeName: "h", NodeIP: "203.0.113.7", AgentToken: "x"}
 	start := func() string {
@@ -180,7 +179,7 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 	for _, host := range []string{".corp", "127.0.0.0/8", "10.0.0.0/8", "10.42.0.0/16", "10.43.0.0/16", ".svc",
 		".cluster.local", "203.0.113.7"} {
 		if strings.Count(spared, ","+host+",") != 1 {
-			t.Errorf("NO_PROXY is %s, and should have %s once", spared, host)
+			t.Errorf("NO_PROXY is %s, want %s once", spared, host)
 		}
 	}
 	if mode := m.RunShell("stat -c %a " + proxyEnvFile); mode != "600" {
@@ -200,7 +199,7 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		t.Errorf("a worker: %q", got)
 	}
 	if got := join(); !strings.HasPrefix(got, "0\n") {
-		t.Errorf("an agent that knows its proxy was restarted: %q", got)
+		t.Errorf("an agent with an unchanged proxy was restarted: %q", got)
 	}
 	m.Server.Env = append(m.Server.Env, "https_proxy=http://other:3128")
 	if got := join(); !strings.HasPrefix(got, "1\n") {
@@ -210,6 +209,6 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 	join()
 	left := m.RunShell("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true")
 	if left != "/etc/systemd/system/rke2-agent.service.d:" {
-		t.Errorf("the proxy is not there any more, and yet: %s", left)
+		t.Errorf("after the proxy was unset: %s", left)
 	}
 }

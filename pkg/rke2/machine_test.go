@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// machine is a machine for RKE2. Its /usr/local is a mount point, so that RKE2 goes to /opt/rke2. A script stands in
-// for systemd: it keeps each unit's state in a file and records its calls.
+// machine is a machine for RKE2. Its /usr/local is a mount point, so RKE2 uses /opt/rke2. A script replaces systemctl:
+// it stores the state of each unit in files and records its calls.
 type machine struct {
 	*nsmachine.Machine
 	t *testing.T
@@ -39,13 +39,13 @@ show)
 esac
 `
 
-// journalctl prints what stands in the journal file; following, it ends only with whoever reads.
+// journalctl prints the journal file; with -f it runs until its reader ends.
 const journalctl = `#!/bin/sh
 cat /run/systemd/system/journal 2>/dev/null
 for a; do [ "$a" != -f ] || { echo $$ >/run/systemd/system/follower; exec sleep infinity; }; done
 `
 
-// unit sets a unit's state as systemctl shows it.
+// unit sets the state of a unit that systemctl shows.
 func (m *machine) unit(name, state string) {
 	m.t.Helper()
 	for k, v := range ParseKeyValues(state) {
@@ -53,7 +53,7 @@ func (m *machine) unit(name, state string) {
 	}
 }
 
-// machineDirs are the directories that a machine has for itself.
+// machineDirs are the private directories of a machine.
 var machineDirs = []string{"/usr/local", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher",
 	"/run/systemd/system"}
 
@@ -65,7 +65,7 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// release makes a directory with a small release whose program says version v.
+// release creates a directory with a small release whose program reports version v.
 func release(t *testing.T, v string) (string, api.Artifacts) {
 	t.Helper()
 	var b bytes.Buffer

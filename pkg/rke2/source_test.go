@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestASpecsReleaseGoesBeforeTheWorkersSettings(t *testing.T) {
+func TestSpecOverridesTheWorkersRelease(t *testing.T) {
 	own := Source{Version: "v1.35.7+rke2r1", Source: "release", SHA256: "aa"}
 	for _, tt := range []struct {
 		name string
@@ -29,7 +29,7 @@ func TestASpecsReleaseGoesBeforeTheWorkersSettings(t *testing.T) {
 	}
 }
 
-func TestAnUnavailableReleaseIsBadInput(t *testing.T) {
+func TestUnavailableReleaseIsAFieldError(t *testing.T) {
 	own := Source{Version: "v1.35.7+rke2r1", Source: t.TempDir()}
 	spec := api.ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1"}
 	got := own.CheckRelease(t.Context(), spec)

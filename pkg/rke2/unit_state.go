@@ -10,51 +10,51 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// curlHere asks the machine's own ports. The proxy of its environment is for what lies outside.
-const curlHere = `curl --noproxy '*'`
+// localCurl sends requests to the machine's own ports, which must not go through the proxy of its environment.
+const localCurl = `curl --noproxy '*'`
 
-// UnitState is how a role's unit stands.
+// UnitState is the state of a role's unit.
 type UnitState struct {
 	// Active is systemd's ActiveState: active, activating, failed, inactive.
 	Active string
-	// For is how long it has been in that state. The machine itself says so, since its clock need not be ours; 0
-	// where it doesn't.
+	// For is how long the unit has been in that state, by the clock of the machine, which can differ from ours; 0 if it
+	// is unknown.
 	For time.Duration
-	// Ready is what a head's API server says of itself when it is asked on the machine; Why is what it answered.
-	// Both are empty for a worker, which has none.
+	// Ready is the readiness of a head's API server, requested on the machine itself; Why is the answer if it is not
+	// ready. Both are empty for a worker.
 	Ready Readiness
 	Why   string
 }
 
-// Readiness is what a server says of itself.
+// Readiness is the readiness that a server reports.
 type Readiness string
 
-// The answers of a server. Undecided: it was not asked, or its answer says nothing about it.
+// The values of Readiness. Undecided: the server was not asked, or its answer does not tell.
 const (
 	Undecided Readiness = ""
 	Ready     Readiness = "ready"
 	Unready   Readiness = "unready"
 )
 
-// unitScript prints how $unit stands, and of a server whether its API is ready. An API that rejects its own
-// administrator answers, which is all that can be said of it.
+// unitScript prints the state of $unit and, for a server, whether its API is ready. If the API rejects its own
+// administrator, its readiness stays undecided.
 const unitScript = `
 at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
 [ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true
 state="active=$(systemctl show -p ActiveState --value "$unit") for=${since:+$(($(date +%s) - since))}"
 ready=; why=
 if [ "$unit" = rke2-server ]; then
-  if ! command -v curl >/dev/null; then why="it has no curl to ask with"
-  elif admin; then ready=ready; why=
+  if ! command -v curl >/dev/null; then why="curl is missing"
+  elif request_readyz; then ready=ready; why=
   else
-    case "$why" in 401*|403*) ;; *) ready=unready; [ -n "$why" ] || why="there is no kubeconfig";; esac
+    case "$why" in 401*|403*) ;; *) ready=unready; [ -n "$why" ] || why="no kubeconfig exists";; esac
   fi
 fi
 echo "$state ready=$ready why=$(printf %s "$why" | tr -s '\n\r\t ' ' ')"`
 
-// ReadUnitState asks a machine how a role's unit stands, and a head whether its API server is ready.
+// ReadUnitState reads the state of a role's unit and, for a head, whether its API server is ready.
 func ReadUnitState(ctx context.Context, h *remote.Host, role api.Role) (UnitState, error) {
-	out, err := h.RunScript(ctx, "looking at RKE2", "unit="+unitName(role)+"\n"+askScript+unitScript)
+	out, err := h.RunScript(ctx, "reading the state of RKE2", "unit="+unitName(role)+"\n"+requestScript+unitScript)
 	if err != nil {
 		return UnitState{}, err
 	}

@@ -2,8 +2,8 @@ package rke2
 
 import "net/http"
 
-// describeProxy names the proxy of this process's environment by which a request leaves, without the name and password
-// that it may be used with; "" where the request leaves directly.
+// describeProxy describes the proxy that this process uses for a request, without its credentials; "" if the request
+// goes out directly.
 func describeProxy(req *http.Request) string {
 	proxy, err := http.ProxyFromEnvironment(req)
 	if err != nil || proxy == nil {

@@ -29,7 +29,7 @@ func TestRejectedWorkerPortEndsTheCreateEarly(t *testing.T) {
 	c := i.await("closed", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
 	f := c.Status.Failure
 	if f == nil || f.Machine != "sky-closed-1" || f.Reason != "PortClosed" ||
-		!strings.Contains(f.Message, "can't reach port 9345/tcp of sky-closed-0") {
+		!strings.Contains(f.Message, "cannot reach port 9345/tcp of sky-closed-0") {
 		t.Fatalf("failure: %+v", f)
 	}
 	if n := len(i.hosts("closed")); n != 0 {

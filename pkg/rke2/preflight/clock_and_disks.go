@@ -15,54 +15,54 @@ import (
 )
 
 const (
-	// evictionShare is the share of a disk below which the kubelet evicts pods and takes no new ones; see evictionHard.
+	// evictionShare is the share of free disk space below which the kubelet evicts pods; see evictionHard in pkg/rke2.
 	evictionShare = 0.05
-	// roomForRKE2 is what RKE2 and the images of its own pods take on a machine that has none of them yet.
-	roomForRKE2 = 2 << 30
-	// maxClockSkew is how far a machine's clock may be from ours. A certificate counts from the moment at which it was
-	// made, by the clock of the machine that made it: others refuse it for as long as they are behind that.
+	// spaceForRKE2 is the disk space for RKE2 and the images of its pods on a new machine.
+	spaceForRKE2 = 2 << 30
+	// maxClockSkew is the largest accepted difference between a machine's clock and ours. A certificate is valid from
+	// the time of the machine that issued it; machines whose clocks are behind reject it until then.
 	maxClockSkew = 2 * time.Minute
 )
 
-// clockPatience is how long a machine that has just booted may take to set its clock, clockPollInterval how often it is
-// asked. Only tests change them.
+// clockTimeout is how long a machine that has just booted may take to set its clock, clockPollInterval the pause
+// between checks. Only tests change them.
 var (
-	clockPatience     = 2 * time.Minute
+	clockTimeout      = 2 * time.Minute
 	clockPollInterval = 3 * time.Second
 )
 
-// fitnessScript prints the machine's clock, and size and free space in KiB of the disks on which the kubelet and
-// containerd keep their data, as the kubelet itself measures them. images=1 says that RKE2's images are there
-// already.
+// fitnessScript prints the machine's clock, and the size and free space in KiB of the disks of kubelet and containerd,
+// as the kubelet measures them. images=1 means that RKE2's images are already there.
 const fitnessScript = `
-room() {
+measure_disk() {
   p=$2; while [ ! -d "$p" ]; do p=${p%/*}; [ -n "$p" ] || p=/; done
   df -Pk "$p" | awk -v name="$1" 'NR == 2 {print name "_kib=" $2 " " name "_free_kib=" $4}'
 }
 images=0; [ ! -d /var/lib/rancher/rke2/agent/containerd ] || images=1
-echo "clock=$(date +%s) images=$images $(room kubelet /var/lib/kubelet) $(room rancher /var/lib/rancher)"
+echo "clock=$(date +%s) images=$images" \
+  "$(measure_disk kubelet /var/lib/kubelet) $(measure_disk rancher /var/lib/rancher)"
 `
 
-// fitness is what a machine says of its clock and its disks.
+// fitness is the state of the clock and the disks of a machine.
 type fitness struct {
 	clock  time.Time
 	images bool
 	disks  []disk
 }
 
-// disk is a file system on which the kubelet watches over free space, in bytes.
+// disk is a file system whose free space the kubelet monitors, in bytes.
 type disk struct {
 	path       string
 	size, free int64
 }
 
-// CheckFitness finds what would keep a machine from being a node for long: a clock that is far from ours, which is
-// waited for, since a machine may set it soon after it has booted; and a disk so full that the kubelet would evict
-// pods from it. progress may be nil.
+// CheckFitness finds problems that would keep a machine from being a node: a clock that differs too much from ours, and
+// a disk so full that the kubelet would evict pods. It first waits for the clock, which a machine may set soon after
+// boot. progress may be nil.
 func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, progress func(string)) error {
-	for begun := now(); ; {
+	for start := now(); ; {
 		asked := now()
-		out, err := h.RunScript(ctx, "looking at its clock and disks", fitnessScript)
+		out, err := h.RunScript(ctx, "checking its clock and disks", fitnessScript)
 		if err != nil {
 			return err
 		}
@@ -74,9 +74,9 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 		if skew.Abs() <= maxClockSkew {
 			return checkDisks(h.Name(), f)
 		}
-		if now().Sub(begun) >= clockPatience {
+		if now().Sub(start) >= clockTimeout {
 			return &rke2.Error{Kind: rke2.ClockSkew, Machine: h.Name(), Permanent: true, Message: fmt.Sprintf(
-				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
+				"its clock is %s, so certificates would not be valid; correct the wrong clock "+
 					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again",
 				formatSkew(skew))}
 		}
@@ -89,8 +89,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 	}
 }
 
-// measureClockSkew is by how much a clock is ahead that was read to the second between two moments of ours; what may be
-// due to the time that the reading took is no skew.
+// measureClockSkew returns how far a clock is ahead. The clock was read, in whole seconds, between from and to; a
+// difference that the duration of the reading can explain counts as 0.
 func measureClockSkew(read, from, to time.Time) time.Duration {
 	switch {
 	case read.Add(time.Second).Before(from):
@@ -104,42 +104,41 @@ func measureClockSkew(read, from, to time.Time) time.Duration {
 func formatSkew(skew time.Duration) string {
 	about := skew.Abs().Round(time.Minute)
 	if skew < 0 {
-		return fmt.Sprintf("%s behind that of skyd's machine", about)
+		return fmt.Sprintf("%s behind the clock of skyd's machine", about)
 	}
-	return fmt.Sprintf("%s ahead of that of skyd's machine", about)
+	return fmt.Sprintf("%s ahead of the clock of skyd's machine", about)
 }
 
 func parseFitness(machine, line string) (fitness, error) {
 	kv := rke2.ParseKeyValues(line)
 	seconds, err := strconv.ParseInt(kv["clock"], 10, 64)
 	if err != nil {
-		return fitness{}, fmt.Errorf("machine %s: its clock can't be read from %q", machine, strings.TrimSpace(line))
+		return fitness{}, fmt.Errorf("machine %s: failed to read its clock from %q", machine, strings.TrimSpace(line))
 	}
 	f := fitness{clock: time.Unix(seconds, 0), images: kv["images"] == "1"}
 	for _, d := range []struct{ name, path string }{{"kubelet", "/var/lib/kubelet"}, {"rancher", "/var/lib/rancher"}} {
 		size, err := strconv.ParseInt(kv[d.name+"_kib"], 10, 64)
 		free, freeErr := strconv.ParseInt(kv[d.name+"_free_kib"], 10, 64)
-		if err == nil && freeErr == nil && size > 0 { // a file system that does not tell its size is not watched either
+		if err == nil && freeErr == nil && size > 0 { // the kubelet does not monitor one without a size either
 			f.disks = append(f.disks, disk{path: d.path, size: size << 10, free: free << 10})
 		}
 	}
 	return f, nil
 }
 
-// checkDisks says which disk is too full for a node; nil where none is.
+// checkDisks returns an error for the first disk that is too full for a node.
 func checkDisks(machine string, f fitness) error {
 	for _, d := range f.disks {
-		reserve, takes := int64(evictionShare*float64(d.size)), int64(0)
+		reserve, needed := int64(evictionShare*float64(d.size)), int64(0)
 		if !f.images && d.path == "/var/lib/rancher" {
-			takes = roomForRKE2
+			needed = spaceForRKE2
 		}
-		if missing := reserve + takes - d.free; missing > 0 {
+		if missing := reserve + needed - d.free; missing > 0 {
 			return &rke2.Error{Kind: rke2.DiskTooFull, Machine: machine, Permanent: true, Message: fmt.Sprintf(
-				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and "+
-					"RKE2 with its images takes %s: "+
-					"make room for %s more, or ask for a larger --disk_size",
-				formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare, formatGiB(reserve), formatGiB(
-					takes), formatGiB(missing))}
+				"%s of %s are free on the disk of %s; the kubelet evicts pods below %.0f%% (%s), and RKE2 with its "+
+					"images needs %s: free another %s, or request a larger --disk_size",
+				formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare, formatGiB(reserve),
+				formatGiB(needed), formatGiB(missing))}
 		}
 	}
 	return nil

@@ -10,20 +10,20 @@ import (
 	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// setClock sets a machine's clock off by so many seconds.
+// setClock shifts a machine's clock by the given seconds.
 func setClock(m *nsmachine.Machine, off string) {
 	m.InstallProgram("date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+
 		"))\n")
 }
 
-func impatient(t *testing.T) {
-	patience, every := clockPatience, clockPollInterval
-	t.Cleanup(func() { clockPatience, clockPollInterval = patience, every })
-	clockPatience, clockPollInterval = 200*time.Millisecond, 10*time.Millisecond
+func shortenClockTimeout(t *testing.T) {
+	timeout, interval := clockTimeout, clockPollInterval
+	t.Cleanup(func() { clockTimeout, clockPollInterval = timeout, interval })
+	clockTimeout, clockPollInterval = 200*time.Millisecond, 10*time.Millisecond
 }
 
-func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
-	impatient(t)
+func TestWrongClockIsAnErrorOfItsOwn(t *testing.T) {
+	shortenClockTimeout(t)
 	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
 	for off, says := range map[string]string{"-3600": "1h0m0s behind", "3600": "1h0m0s ahead", "-600": "10m0s behind"} {
 		setClock(m, off)
@@ -38,22 +38,22 @@ func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
 	}
 }
 
-func TestAClockIsWaitedForThatIsSetSoonAfterBooting(t *testing.T) {
-	impatient(t)
-	clockPatience = time.Minute
+func TestClockMayBeSetSoonAfterBoot(t *testing.T) {
+	shortenClockTimeout(t)
+	clockTimeout = time.Minute
 	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
 	setClock(m, "-3600")
-	var said []string
+	var reports []string
 	err := CheckFitness(t.Context(), m.Host, time.Now, func(s string) {
-		said = append(said, s)
+		reports = append(reports, s)
 		setClock(m, "0")
 	})
-	if err != nil || len(said) == 0 || !strings.Contains(said[0], "1h0m0s behind") {
-		t.Errorf("said %q, %v", said, err)
+	if err != nil || len(reports) == 0 || !strings.Contains(reports[0], "1h0m0s behind") {
+		t.Errorf("reported %q, %v", reports, err)
 	}
 }
 
-func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
+func TestDiskBelowTheEvictionThresholdIsRejected(t *testing.T) {
 	const g = 1 << 30
 	for _, c := range []struct {
 		name       string
@@ -64,10 +64,10 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 		{"roomy", 100 * g, 50 * g, false, ""},
 		{"5% and RKE2 fit", 100 * g, 7*g + 1, false, ""},
 		{"above the kubelet's limit, and RKE2 does not fit", 100 * g, 6 * g, false, "6.0 GiB of 100.0 GiB are free " +
-			"on the disk of /var/lib/rancher; the kubelet evicts pods while less than 5% (5.0 GiB) are, and RKE2 " +
-			"with its images takes 2.0 GiB: make room for 1.0 GiB more"},
+			"on the disk of /var/lib/rancher; the kubelet evicts pods below 5% (5.0 GiB), and RKE2 with its images " +
+			"needs 2.0 GiB: free another 1.0 GiB"},
 		{"its images are there", 100 * g, 6 * g, true, ""},
-		{"below the kubelet's limit", 100 * g, 4 * g, true, "make room for 1.0 GiB more"},
+		{"below the kubelet's limit", 100 * g, 4 * g, true, "free another 1.0 GiB"},
 		{"gigabytes free of a large disk", 1000 * g, 40 * g, true, "5% (50.0 GiB)"},
 	} {
 		err := checkDisks("m", fitness{images: c.images, disks: []disk{{"/var/lib/rancher", c.size, c.free}}})
@@ -81,7 +81,7 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 	}
 }
 
-func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
+func TestFitnessIsReadFromTheMachine(t *testing.T) {
 	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
 	m.RunShell("mount -o remount,size=1g /var/lib/rancher")
 	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); errorKind(err) != rke2.DiskTooFull ||
@@ -94,7 +94,7 @@ func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
 		t.Errorf("got %+v, %v", f, err)
 	}
 	if _, err := parseFitness("m", "sh: date: not found"); err == nil {
-		t.Error("no clock is no error")
+		t.Error("no error without a clock")
 	}
 }
 

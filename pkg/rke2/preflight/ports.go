@@ -13,23 +13,22 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// Port is one that the machines of a cluster need of each other (docs.rke2.io/install/requirements, "Inbound
-// Network Rules"). Those of etcd are not among them: a cluster has one server, which reaches its own etcd on
-// loopback.
+// Port is a port that machines of a cluster must reach on each other (docs.rke2.io/install/requirements, "Inbound
+// Network Rules"). The ports of etcd are not included: a cluster has one server, which reaches its etcd on loopback.
 type Port struct {
 	Number int
-	// UDP: it is no TCP port.
+	// UDP is true for UDP ports, false for TCP ports.
 	UDP bool
-	// Server is who listens there.
+	// Server describes the process that listens on the port.
 	Server string
 }
 
-// The ports of a head, of every machine's kubelet, and of the pods' network.
+// The ports of the head, of every kubelet, and of the pod network.
 var (
-	HeadSupervisorPort = Port{Number: rke2.SupervisorPort, Server: "RKE2's supervisor"}
+	HeadSupervisorPort = Port{Number: rke2.SupervisorPort, Server: "the RKE2 supervisor"}
 	HeadAPIPort        = Port{Number: rke2.APIPort, Server: "the Kubernetes API server"}
 	KubeletPort        = Port{Number: 10250, Server: "the kubelet"}
-	OverlayPort        = Port{Number: 8472, UDP: true, Server: "the pods' network (VXLAN)"}
+	OverlayPort        = Port{Number: 8472, UDP: true, Server: "the pod network (VXLAN)"}
 )
 
 func (p Port) String() string {
@@ -39,11 +38,10 @@ func (p Port) String() string {
 	return fmt.Sprintf("%d/tcp", p.Number)
 }
 
-// PortContact is what came of a try to reach a port.
+// PortContact is the result of an attempt to reach a port.
 type PortContact string
 
-// The outcomes of a try. PortUnknown: nothing can be said; UDP ports answer nobody, so that only their rejection
-// shows.
+// The results of an attempt. PortUnknown: undetermined; UDP ports do not answer, so only a rejection is visible.
 const (
 	PortUnknown  PortContact = ""
 	PortOpen     PortContact = "open"
@@ -59,10 +57,10 @@ status=$?
 case $status in
 7) echo rejected;;
 28) case "$connected" in *[1-9]*) echo open;; *) echo silent;; esac;;
-0|1|8|18|52|55|56) echo open;; # what a server of TLS makes of HTTP
+0|1|8|18|52|55|56) echo open;; # the reaction of a TLS server to HTTP
 esac
 true`
-	// A rejection comes back as an error of a later write.
+	// A rejection is reported as an error of a later write.
 	udpProbe = `
 command -v bash >/dev/null || exit 0
 bash -c 'exec 3>"/dev/udp/$0/$1" && for i in 1 2 3; do printf x >&3 || exit 1; sleep 0.2; done' "$address" "$port" \
@@ -91,7 +89,7 @@ func ProbePort(ctx context.Context, from *remote.Host, address string, p Port) (
 	return PortUnknown, nil
 }
 
-// IsListening says whether something on the machine listens on a port of one of its addresses.
+// IsListening reports whether a process on the machine listens on a port of one of its addresses.
 func IsListening(ctx context.Context, on *remote.Host, address string, p Port) (bool, error) {
 	table, state := "tcp", "0A"
 	if p.UDP {
@@ -99,7 +97,7 @@ func IsListening(ctx context.Context, on *remote.Host, address string, p Port) (
 	}
 	sockets := fmt.Sprintf("cat /proc/net/%s /proc/net/%[1]s6 2>/dev/null", table)
 	bound := fmt.Sprintf(`awk '$4 == "%s" && $2 ~ /:%04X$/ {sub(/:.*/, "", $2); print $2}'`, state, p.Number)
-	out, err := on.RunScript(ctx, "looking who listens", sockets+" | "+bound)
+	out, err := on.RunScript(ctx, "checking for a listener", sockets+" | "+bound)
 	if err != nil {
 		return false, err
 	}
@@ -107,7 +105,7 @@ func IsListening(ctx context.Context, on *remote.Host, address string, p Port) (
 		func(local string) bool { return socketAccepts(local, address) }), nil
 }
 
-// socketAccepts says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an
+// socketAccepts reports whether a socket with the given local address, in the form of /proc/net, receives data for an
 // address.
 func socketAccepts(local, address string) bool {
 	if strings.Trim(local, "0") == "" {
@@ -121,7 +119,7 @@ func socketAccepts(local, address string) bool {
 	if err != nil || len(b) != len(ip) {
 		return false
 	}
-	for i := range b { // words of four bytes, each with the lowest one first
+	for i := range b { // words of four bytes in little-endian order
 		if b[i] != ip[i/4*4+3-i%4] {
 			return false
 		}
@@ -130,23 +128,24 @@ func socketAccepts(local, address string) bool {
 }
 
 const (
-	// maxRejections is how many rejections in a row are final, maxSilence how long no answer may come.
+	// maxRejections is the number of rejections in a row that are final, maxSilence the longest accepted time without
+	// an answer.
 	maxRejections = 3
 	maxSilence    = 30 * time.Second
 )
 
-// PortTrial judges a way from one machine to a port of another by what was seen of it.
+// PortTrial decides from repeated attempts whether a machine can reach a port of another one.
 type PortTrial struct {
 	Port Port
-	// From and To name the machines, with their addresses.
+	// From and To are the names of the machines, with their addresses.
 	From, To string
 
 	rejected int
 	silent   time.Time
 }
 
-// AddContact takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the
-// verdict.
+// AddContact adds the result of an attempt that was made while the other machine listened on the port. It returns a
+// final *rke2.Error once the port is certainly closed.
 func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 	if c != PortRejected {
 		t.rejected = 0
@@ -172,11 +171,9 @@ func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 
 func (t *PortTrial) newClosedError(how string) error {
 	return &rke2.Error{Kind: rke2.PortClosed, Permanent: true, Message: fmt.Sprintf(
-		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s "+
-			"to %s in "+
-			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then "+
-			"try again. "+
-			"Machines of a cluster need of each other: 9345/tcp and 6443/tcp of the head, 10250/tcp and "+
-			"8472/udp of all",
+		"%s cannot reach port %s of %s, on which %s listens: %s. Something between them blocks it: open %s from %s to "+
+			"%s in the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), "+
+			"then try again. Machines of a cluster need these ports of each other: 9345/tcp and 6443/tcp of the head, "+
+			"10250/tcp and 8472/udp of all machines",
 		t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
 }

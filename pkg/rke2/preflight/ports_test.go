@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
+func TestClosedPortIsFinalOnceCertain(t *testing.T) {
 	second := time.Second
 	for name, tt := range map[string]struct {
 		seen []PortContact
@@ -25,9 +25,9 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 		"silent": {[]PortContact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second,
 			"no answer for 30s"},
 		"silent for a while": {[]PortContact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
-		"silent now and then": {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second,
+		"silent twice": {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second,
 			""},
-		"nothing can be said": {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
+		"undetermined": {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
 		"silent, then refused": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected},
 			second, "connections are rejected"},
 	} {
@@ -50,8 +50,8 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, says := range []string{tt.want, "sky-x-1 (10.0.0.2) can't reach port 9345/tcp of sky-x-0 (10.0.0.1)",
-			"open 9345/tcp from sky-x-1", "RKE2's supervisor"} {
+		for _, says := range []string{tt.want, "sky-x-1 (10.0.0.2) cannot reach port 9345/tcp of sky-x-0 (10.0.0.1)",
+			"open 9345/tcp from sky-x-1", "the RKE2 supervisor"} {
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %q does not say %q", name, err, says)
 			}
@@ -59,7 +59,7 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 	}
 }
 
-func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
+func TestSocketAcceptsDataForItsAddress(t *testing.T) {
 	for _, tt := range []struct {
 		local, address string
 		want           bool
@@ -81,9 +81,9 @@ func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
 	}
 }
 
-func TestAPortIsTriedFromAMachine(t *testing.T) {
+func TestPortsAreProbedFromTheMachine(t *testing.T) {
 	m := nsmachine.Start(t, nil)
-	// which would answer for every port
+	// a proxy would answer for every port
 	m.Server.Env = append(m.Server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=")
 	listener, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
@@ -97,7 +97,7 @@ func TestAPortIsTriedFromAMachine(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_ = c.Close() // a port that is no TLS server's is open all the same
+			_ = c.Close() // a port without a TLS server is open, too
 		}
 	}()
 	try := func(address string, p Port, contact PortContact, listens bool) {
