@@ -49,7 +49,7 @@ func TestArmedTimerSurvivesAReboot(t *testing.T) {
 	}
 	if m.RunShell("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") !=
 		"active\n/run/systemd/system/skyctl-power-off.timer.enabled" {
-		t.Errorf("the timer does not run, or not after a reboot: %s", m.RunShell("ls /run/systemd/system"))
+		t.Errorf("the timer is not active or not enabled: %s", m.RunShell("ls /run/systemd/system"))
 	}
 }
 
@@ -80,13 +80,13 @@ func TestBootTimerIsReplacedAndRemoved(t *testing.T) {
 	calls := m.RunShell("cat /run/systemd/system/calls")
 	if m.RunShell("ls "+boot+" 2>/dev/null || :") != "" ||
 		strings.Index(calls, "stop skyctl-deadman.timer") < strings.Index(calls, "restart skyctl-power-off.timer") {
-		t.Errorf("it still runs, or there was a moment without a timer:\n%s", calls)
+		t.Errorf("the boot timer still runs, or was stopped before the new one started:\n%s", calls)
 	}
 	m = newMachine(t)
 	m.RunShell("echo active >" + boot)
 	if err := poweroff.DisarmTimer(t.Context(), m.Host); err != nil ||
 		m.RunShell("ls "+boot+" 2>/dev/null || :") != "" {
-		t.Errorf("%v; it still runs", err)
+		t.Errorf("the boot timer still runs, or an error: %v", err)
 	}
 }
 

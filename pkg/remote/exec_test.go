@@ -73,11 +73,11 @@ func TestScriptIsNeverAnArgument(t *testing.T) {
 	_, h := start(t)
 	script := "# token-of-7741\nfor p in /proc/[0-9]*/cmdline; do grep -l 'token-of-774[1]' $p 2>/dev/null; done; true"
 	for name, run := range map[string]func() ([]byte, error){
-		"Script": func() ([]byte, error) { return h.RunScript(t.Context(), "looking", script) },
-		"Run":    func() ([]byte, error) { return h.RunCommand(t.Context(), script, strings.NewReader("")) },
+		"RunScript":  func() ([]byte, error) { return h.RunScript(t.Context(), "searching", script) },
+		"RunCommand": func() ([]byte, error) { return h.RunCommand(t.Context(), script, strings.NewReader("")) },
 	} {
 		if out, err := run(); err != nil || len(out) != 0 {
-			t.Errorf("%s: seen in %s (%v)", name, out, err)
+			t.Errorf("%s: found in %s (%v)", name, out, err)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func TestCancellingStopsTheScriptOnTheMachine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	eventually.Holds(t, "the script is gone", gone(pids))
-	if _, err := h.RunScript(t.Context(), "going on", "true"); err != nil {
+	if _, err := h.RunScript(t.Context(), "continuing", "true"); err != nil {
 		t.Errorf("the connection did not survive: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestBrokenConnectionStopsTheScriptOnTheMachine(t *testing.T) {
 	if h.IsAlive() {
 		t.Error("the host still is alive")
 	}
-	if _, err := h.RunScript(t.Context(), "going on", "true"); !remote.IsLost(err) {
+	if _, err := h.RunScript(t.Context(), "continuing", "true"); !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -193,8 +193,8 @@ func TestTruncatedScriptDoesNotRun(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	script := "touch " + mark + "\n" + strings.Repeat("# filling up\n", 20<<10)
 	for name, run := range map[string]func(*remote.Host) ([]byte, error){
-		"Script": func(h *remote.Host) ([]byte, error) { return h.RunScript(t.Context(), "marking", script) },
-		"Run": func(h *remote.Host) ([]byte, error) {
+		"RunScript": func(h *remote.Host) ([]byte, error) { return h.RunScript(t.Context(), "marking", script) },
+		"RunCommand": func(h *remote.Host) ([]byte, error) {
 			return h.RunCommand(t.Context(), script, strings.NewReader(""))
 		},
 	} {
@@ -204,9 +204,10 @@ func TestTruncatedScriptDoesNotRun(t *testing.T) {
 		if _, err := run(h); !remote.IsLost(err) {
 			t.Fatalf("%s: got %v", name, err)
 		}
-		eventually.Holds(t, "the cut script's shell is gone", func() bool { return children(t, os.Getpid()) == 0 })
+		eventually.Holds(t, "the truncated script's shell is gone",
+			func() bool { return children(t, os.Getpid()) == 0 })
 		if _, err := os.Stat(mark); err == nil {
-			t.Errorf("%s: the first line of the cut script ran", name)
+			t.Errorf("%s: the first line of the truncated script ran", name)
 		}
 	}
 }
@@ -248,8 +249,8 @@ func TestUnresponsiveMachineIsDetected(t *testing.T) {
 func TestBackgroundProcessesEndWithTheScript(t *testing.T) {
 	_, h := start(t)
 	for name, run := range map[string]func(string) ([]byte, error){
-		"Script": func(s string) ([]byte, error) { return h.RunScript(t.Context(), "leaving", s) },
-		"Run":    func(s string) ([]byte, error) { return h.RunCommand(t.Context(), s, strings.NewReader("")) },
+		"RunScript":  func(s string) ([]byte, error) { return h.RunScript(t.Context(), "leaving", s) },
+		"RunCommand": func(s string) ([]byte, error) { return h.RunCommand(t.Context(), s, strings.NewReader("")) },
 	} {
 		out, err := run("(trap '' TERM; exec sleep 86400) & echo $!; exit 3") // it ignores SIGTERM
 		var failed *remote.RunError

@@ -25,7 +25,7 @@ var noisy = map[string]string{
 	"colours and a bell":        `printf '\033[31mWELCOME\033[0m\a\n'`,
 	"a long motd":               "seq 20000; seq 20000 >&2",
 	"tracing":                   "set -x",
-	"what it is given":          "set -v",
+	"echoing its input":         "set -v",
 	"a warning about the locale": "echo 'bash: warning: setlocale: LC_ALL: cannot change locale (xx_YY)' >&2; " +
 		"export LC_ALL=xx_YY LANG=xx_YY",
 	"no terminal":                 "stty sane; mesg n",
@@ -57,23 +57,23 @@ func TestLoginShellTextIsNotOutput(t *testing.T) {
 			t.Cleanup(func() { endAll(t, pids) })
 			out, err := h.RunScript(t.Context(), "greeting", "echo one; printf two; echo of no matter >&2")
 			if err != nil || string(out) != "one\ntwo" {
-				t.Errorf("Script: %q, %v", out, err)
+				t.Errorf("RunScript: %q, %v", out, err)
 			}
 			out, err = h.RunCommand(t.Context(), "tr a-z A-Z", strings.NewReader("text"))
 			if err != nil || string(out) != "TEXT" {
-				t.Errorf("Run: %q, %v", out, err)
+				t.Errorf("RunCommand: %q, %v", out, err)
 			}
 			var lines []string
 			err = h.FollowScript(t.Context(), "counting", "echo 1; echo 2", func(l string) { lines = append(lines, l) })
 			if err != nil || strings.Join(lines, ",") != "1,2" {
-				t.Errorf("Follow: %q, %v", lines, err)
+				t.Errorf("FollowScript: %q, %v", lines, err)
 			}
 			out, err = h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'",
 				func(first string) ([]byte, error) {
 					return []byte("so " + first), nil
 				})
 			if err != nil || string(out) != "so 4 cores end\n" {
-				t.Errorf("Converse: %q, %v", out, err)
+				t.Errorf("RunScriptWithAnswer: %q, %v", out, err)
 			}
 			var failed *remote.RunError
 			_, err = h.RunScript(t.Context(), "failing", "echo why >&2; exit 7")
@@ -91,7 +91,7 @@ func upload(t *testing.T, h *remote.Host) {
 	local, sum := artifact(t, 3<<20)
 	if err := h.UploadFile(t.Context(), local, filepath.Join(dir, "file"), sum, nil); err != nil ||
 		!same(t, local, filepath.Join(dir, "file")) {
-		t.Errorf("Upload: %v", err)
+		t.Errorf("UploadFile: %v", err)
 	}
 	if err := h.WriteFile(t.Context(), filepath.Join(dir, "small"), []byte("text\x00"), 0o640); err != nil {
 		t.Errorf("WriteFile: %v", err)
@@ -195,7 +195,7 @@ func TestLoginShellWithEndlessOutputFails(t *testing.T) {
 
 func TestMarksAreNeverAnArgument(t *testing.T) {
 	_, h := start(t)
-	out, err := h.RunScript(t.Context(), "looking", `tr '\0' ' ' </proc/$$/cmdline; echo; echo "$m"`)
+	out, err := h.RunScript(t.Context(), "searching", `tr '\0' ' ' </proc/$$/cmdline; echo; echo "$m"`)
 	command, mark, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil || len(mark) < 30 || strings.Contains(command, mark) || strings.ContainsAny(command, "\\!") {
 		t.Errorf("got %q, %v", out, err)
@@ -204,20 +204,20 @@ func TestMarksAreNeverAnArgument(t *testing.T) {
 
 func TestExcessiveOutputTerminatesTheCommand(t *testing.T) {
 	for name, call := range map[string]func(*remote.Host, context.Context, string) error{
-		"Script": func(h *remote.Host, ctx context.Context, s string) error {
+		"RunScript": func(h *remote.Host, ctx context.Context, s string) error {
 			_, err := h.RunScript(ctx, "talking", s)
 			return err
 		},
-		"Run": func(h *remote.Host, ctx context.Context, s string) error {
+		"RunCommand": func(h *remote.Host, ctx context.Context, s string) error {
 			_, err := h.RunCommand(ctx, s, strings.NewReader("x"))
 			return err
 		},
-		"Converse, after the first line": func(h *remote.Host, ctx context.Context, s string) error {
+		"RunScriptWithAnswer, after the first line": func(h *remote.Host, ctx context.Context, s string) error {
 			_, err := h.RunScriptWithAnswer(ctx, "talking", "echo first; "+s,
 				func(string) ([]byte, error) { return nil, nil })
 			return err
 		},
-		"Converse, in the first line": func(h *remote.Host, ctx context.Context, s string) error {
+		"RunScriptWithAnswer, in the first line": func(h *remote.Host, ctx context.Context, s string) error {
 			_, err := h.RunScriptWithAnswer(ctx, "talking", strings.ReplaceAll(s, "yes", "cat /dev/zero #"),
 				func(string) ([]byte, error) { return nil, nil })
 			return err
@@ -243,7 +243,7 @@ func TestExcessiveOutputTerminatesTheCommand(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually.Holds(t, "the command is terminated", gone([]int{pid}))
-			if out, err := h.RunScript(t.Context(), "going on", "echo well"); err != nil || string(out) != "well\n" {
+			if out, err := h.RunScript(t.Context(), "continuing", "echo well"); err != nil || string(out) != "well\n" {
 				t.Errorf("the connection did not survive: %q, %v", out, err)
 			}
 		})

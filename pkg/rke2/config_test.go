@@ -65,14 +65,14 @@ func TestResourcesBeyondTheRequestAreReserved(t *testing.T) {
 		cpus, mem   float64
 		wantReserve string
 	}{
-		{"nothing known", 0, 0, ""},
-		{"half of it", 1, 4, "system-reserved=cpu=1000m,memory=4091904Ki"},
+		{"no request", 0, 0, ""},
+		{"half", 1, 4, "system-reserved=cpu=1000m,memory=4091904Ki"},
 		{"a part of a core", 0.25, 0, "system-reserved=cpu=1750m"},
 		{"no whole milli", 1.0004, 0, "system-reserved=cpu=999m"},
 		{"only memory", 0, 1, "system-reserved=memory=7237632Ki"},
-		{"all of it", 2, 8, ""},
-		{"more than it has", 4, 16, ""},
-		{"all but what eviction takes", 2, 7.95, ""},
+		{"all", 2, 8, ""},
+		{"more than the machine has", 4, 16, ""},
+		{"all but the eviction threshold", 2, 7.95, ""},
 	} {
 		got := strings.Join(renderKubeletArgs(Node{CPUs: tt.cpus, MemoryGiB: tt.mem}, twoCores), " ")
 		if want := strings.TrimSpace(evictionHard + " " + tt.wantReserve); got != want {

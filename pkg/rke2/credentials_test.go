@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// issue makes a CA certificate, signed by parent or by itself.
+// issue creates a CA certificate, signed by parent or self-signed.
 func issue(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate,
 	*ecdsa.PrivateKey, []byte) {
 	t.Helper()
@@ -92,9 +92,9 @@ func TestIncompleteCredentialsAreAnError(t *testing.T) {
 	for name, out := range map[string]string{
 		"no kubeconfig": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
 			"K10"+hash+"::node:x", "kubeconfig", ""),
-		"no agent token":   credentialLines("server-token", "K10"+hash+"::server:s", "kubeconfig", "k"),
-		"short, and no CA": credentialLines("server-token", "s", "agent-token", "a", "kubeconfig", "k"),
-		"the server's for agents'": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
+		"no agent token":            credentialLines("server-token", "K10"+hash+"::server:s", "kubeconfig", "k"),
+		"short tokens without a CA": credentialLines("server-token", "s", "agent-token", "a", "kubeconfig", "k"),
+		"server token as agent token": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
 			"K10"+hash+"::server:s", "kubeconfig", "k"),
 		"invalid base64": "agent-token !!!\n",
 	} {

@@ -46,7 +46,7 @@ func TestReleaseIsInstalledOnce(t *testing.T) {
 	m.installed()
 	if err := InstallRelease(t.Context(), m.Host, a, func(s string) {
 		if !strings.HasPrefix(s, "checking") {
-			t.Errorf("the second time: %s", s)
+			t.Errorf("the second call reports %s", s)
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestInterruptedDownloadIsResumed(t *testing.T) {
 	})
 	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != SourceUnreachable || IsFinal(err) ||
 		!strings.Contains(err.Error(), a.Source) {
-		t.Fatalf("cut: got %v", err)
+		t.Fatalf("interrupted: got %v", err)
 	}
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestDownloadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	}
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
 	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != BadArtifacts || !IsFinal(err) {
-		t.Errorf("not there: got %v", err)
+		t.Errorf("a missing tarball: got %v", err)
 	}
 }
 
@@ -286,7 +286,7 @@ func TestTokenIsNeverAnArgument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := m.RunShell("cat /opt/seen"); got != "" {
-		t.Errorf("seen in %s", got)
+		t.Errorf("found in %s", got)
 	}
 }
 

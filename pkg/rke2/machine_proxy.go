@@ -41,20 +41,20 @@ func noProxyHosts(n Node) string {
 // the addresses that must not use it: RKE2's supervisor, API server and kubelets also use these variables for each
 // other's addresses. It removes a proxy that is no longer set. It sets changed=1 if the unit must restart.
 func renderProxyScript(n Node) string {
-	return "near=" + remote.QuoteShell(noProxyHosts(n)) + "\nunit=" + unitName(n.Role) + `
+	return "direct=" + remote.QuoteShell(noProxyHosts(n)) + "\nunit=" + unitName(n.Role) + `
 dropin=/etc/systemd/system/$unit.service.d/` + proxyDropIn + `
-near="$near,$(ip -o addr show scope global 2>/dev/null | awk '{printf "%s,", $4}')"
+direct="$direct,$(ip -o addr show scope global 2>/dev/null | awk '{printf "%s,", $4}')"
 files="/etc/environment /etc/default/$unit /etc/sysconfig/$unit"
 wanted=$({ systemctl show-environment; env; cat $files; } 2>/dev/null </dev/null |
-  awk -v near="$near" '
+  awk -v direct="$direct" '
     { sub(/^[ \t]*(export[ \t]+)?/, ""); at = index($0, "="); name = toupper(substr($0, 1, at - 1)) }
     name !~ /^(HTTP|HTTPS|NO)_PROXY$/ { next }
     { value = substr($0, at + 1); gsub(/[" \t\r\047\\]/, "", value) }
-    name == "NO_PROXY" { spared = spared "," value; next }
+    name == "NO_PROXY" { excluded = excluded "," value; next }
     value != "" { set[name] = value }
     END {
       if (!("HTTP_PROXY" in set) && !("HTTPS_PROXY" in set)) exit
-      n = split(spared "," near, host, ",")
+      n = split(excluded "," direct, host, ",")
       for (i = 1; i <= n; i++) if (host[i] != "" && !(host[i] in seen)) { seen[host[i]]; all = all "," host[i] }
       if ("HTTP_PROXY" in set) print "HTTP_PROXY=" set["HTTP_PROXY"]
       if ("HTTPS_PROXY" in set) print "HTTPS_PROXY=" set["HTTPS_PROXY"]

@@ -112,9 +112,9 @@ func TestReadinessOfTheHeadsAPI(t *testing.T) {
 		"nothing listens": {``, aKubeconfig, Unready, "Failed to connect"},
 		"no answer in time": {`*6443*) echo "curl: (28) Operation timed out" >&2; printf 000; exit 28;;`,
 			aKubeconfig, Unready, "timed out"},
-		"no kubeconfig exists": {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
-		"it rejects itself":    {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
-		"ready":                {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
+		"no kubeconfig exists":              {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
+		"the API rejects its administrator": {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
+		"ready":                             {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
 	} {
 		m.proxied(tt.answer)
 		m.Write(kubeconfig, tt.kubeconfig, 0o600)
@@ -175,11 +175,11 @@ func TestRKE2GetsTheMachinesProxyAndExceptions(t *testing.T) {
 	if len(got) != 3 || got[0] != "HTTPS_PROXY=http://ann:hunter2@proxy:3128" || got[2] != proxyDropIn {
 		t.Fatalf("with a proxy: %q", got)
 	}
-	spared := "," + strings.TrimPrefix(got[1], "NO_PROXY=") + ","
+	excluded := "," + strings.TrimPrefix(got[1], "NO_PROXY=") + ","
 	for _, host := range []string{".corp", "127.0.0.0/8", "10.0.0.0/8", "10.42.0.0/16", "10.43.0.0/16", ".svc",
 		".cluster.local", "203.0.113.7"} {
-		if strings.Count(spared, ","+host+",") != 1 {
-			t.Errorf("NO_PROXY is %s, want %s once", spared, host)
+		if strings.Count(excluded, ","+host+",") != 1 {
+			t.Errorf("NO_PROXY is %s, want %s once", excluded, host)
 		}
 	}
 	if mode := m.RunShell("stat -c %a " + proxyEnvFile); mode != "600" {

@@ -28,7 +28,7 @@ func TestClosedPortIsFinalOnceCertain(t *testing.T) {
 		"silent twice": {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second,
 			""},
 		"undetermined": {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
-		"silent, then refused": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected},
+		"silent, then rejected": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected},
 			second, "connections are rejected"},
 	} {
 		trial := PortTrial{Port: HeadSupervisorPort, From: "sky-x-1 (10.0.0.2)", To: "sky-x-0 (10.0.0.1)"}
@@ -76,7 +76,7 @@ func TestSocketAcceptsDataForItsAddress(t *testing.T) {
 		{"0700000A", "", false},
 	} {
 		if got := socketAccepts(tt.local, tt.address); got != tt.want {
-			t.Errorf("a socket at %s takes what is sent to %q: %v", tt.local, tt.address, got)
+			t.Errorf("a socket at %s accepts data for %q: %v", tt.local, tt.address, got)
 		}
 	}
 }
