@@ -16,11 +16,11 @@ var (
 	linkTarget = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	// heading matches a Markdown heading.
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	// notInAnchors matches what GitHub leaves out of the anchor of a heading.
+	// notInAnchors matches the characters that GitHub omits from a heading's anchor.
 	notInAnchors = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
-// anchors are the names under which the headings of a document can be linked.
+// anchors returns the link targets of a document's headings.
 func anchors(document string) map[string]bool {
 	found := map[string]bool{}
 	for _, match := range heading.FindAllStringSubmatch(document, -1) {

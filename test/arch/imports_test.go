@@ -17,7 +17,7 @@ const module = "github.com/sky-shift/skyctl/"
 // mayImport lists for each package which packages of the project it may import, except in tests. A package that is
 // missing here fails the test. A package without imports uses only libraries.
 var mayImport = map[string]string{
-	// What everybody may know.
+	// Packages that all others may import.
 	"pkg/api":         "pkg/release",
 	"pkg/operation":   "pkg/api",
 	"pkg/release":     "",
@@ -120,7 +120,7 @@ var mayImport = map[string]string{
 // forTests are packages that only tests import. No program links them.
 var forTests = []string{"test/", "test/sshserver", "test/skydstub"}
 
-// mayNotLink lists what must not be in a program, however it gets there: the command line stays light.
+// mayNotLink lists packages that a program must not link, even indirectly, to keep the command line small.
 var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
@@ -135,7 +135,7 @@ var mayNotLink = map[string][]string{
 	"pkg/store":      {"go.etcd.io/etcd/server"},
 }
 
-// goPackage is what go list says of a package.
+// goPackage is go list's description of a package.
 type goPackage struct {
 	ImportPath string
 	Imports    []string
@@ -171,7 +171,7 @@ func list(t *testing.T) []goPackage {
 		}
 	}
 	if len(all) < 5 {
-		t.Fatalf("go list found %d packages: this test looks at the wrong place", len(all))
+		t.Fatalf("go list found %d packages: this test reads the wrong directory", len(all))
 	}
 	return all
 }
@@ -185,7 +185,7 @@ func onlyForTests(name string) bool {
 	return slices.ContainsFunc(forTests, func(root string) bool { return under(name, root) })
 }
 
-// faults returns all violations of the tables by these packages, in words.
+// faults returns all violations of the tables by these packages, as text.
 func faults(all []goPackage) []string {
 	var found []string
 	for _, p := range all {
@@ -266,6 +266,6 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		{ImportPath: module + "test/e2e", Imports: []string{module + "pkg/store"}},
 	}
 	if got := faults(fine); len(got) > 0 {
-		t.Errorf("found fault with what is right: %q", got)
+		t.Errorf("reported a valid import: %q", got)
 	}
 }

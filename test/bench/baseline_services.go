@@ -24,7 +24,7 @@ const (
 	pollInterval  = 10 * time.Millisecond
 )
 
-// baselineServices are the servers of skyd dev as separate programs: etcd, Temporal with its four services on a SQLite
+// baselineServices are the servers of skyd dev as separate programs: etcd, Temporal with its four services and a SQLite
 // file, and its Web UI. They run without TLS and without a worker, so they do less than skyd dev.
 type baselineServices struct {
 	dir  string
@@ -73,7 +73,7 @@ func (s *baselineServices) startProgram(program string, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the program has its own descriptor
+	defer log.Close() // the program has its own copy of the descriptor
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -110,7 +110,7 @@ func (s *baselineServices) awaitHealthy(ctx context.Context) error {
 				break
 			}
 			if sleepFor(ctx, pollInterval) != nil {
-				return fmt.Errorf("waiting for the services of the baseline: %w", err)
+				return fmt.Errorf("wait for the baseline's services: %w", err)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func checkHTTPOK(ctx context.Context, url string) error {
 	return nil
 }
 
-// totalResidentMB is the memory of all of them.
+// totalResidentMB returns the memory of all services together.
 func (s *baselineServices) totalResidentMB() (sum float64, err error) {
 	for _, cmd := range s.running {
 		mb, err := readResidentMB(cmd.Process.Pid)
@@ -148,7 +148,7 @@ func (s *baselineServices) totalResidentMB() (sum float64, err error) {
 func (s *baselineServices) stop() error {
 	for _, cmd := range s.running {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it says that it was killed
+		_ = cmd.Wait() // the error says that it was killed
 	}
 	s.running = nil
 	return nil

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Three Docker hosts to a cluster of three Ready nodes, as fast as one can write it by hand: every machine goes its way in
-# a shell of its own, over a single SSH session; what is awaited is looked at 10 to 50 times a second, and nothing is kept
-# for a second try. It takes the same steps as a create of skyctl, with the same image, limits, tarball and configuration,
-# and is what that is measured against.
+# Creates a cluster of three Ready nodes on Docker hosts, as fast as a script written by hand can: each machine has its
+# own shell and a single SSH session; conditions are polled 10 to 50 times a second, and nothing is stored for a retry.
+# It takes the same steps as skyctl create, with the same image, limits, tarball and configuration, and is the baseline
+# for it.
 #
-# It wants in the environment: NAME (prefix of the hosts), NETWORK and LABEL (of what it makes), IMAGE, PRIVILEGED (true or
-# false), CPUS, MEMORY_GIB, TARBALL, SHA256, and WORK: an empty directory, where keys and kubeconfig are left.
+# Required environment variables: NAME (prefix of the hosts), NETWORK and LABEL (of all that it creates), IMAGE,
+# PRIVILEGED (true or false), CPUS, MEMORY_GIB, TARBALL, SHA256, and WORK: an empty directory for the keys and the
+# kubeconfig.
 set -euo pipefail
 umask 077
 
@@ -13,13 +14,13 @@ began=$(date +%s%N)
 say() { if [ -n "${TRACE:-}" ]; then echo "by hand: $((($(date +%s%N) - began) / 1000000)) ms: $*" >&2; fi; }
 
 size=$(stat -c %s "$TARBALL")
-# What the machine has beyond the host's limits is reserved from the kubelet.
+# The machine's resources beyond the host's limits are reserved from the kubelet.
 milli=$(($(getconf _NPROCESSORS_ONLN) * 1000 - CPUS * 1000))
 kib=$(($(awk '$1 == "MemTotal:" {print $2}' /proc/meminfo) - MEMORY_GIB * 1048576 - 102400))
 reserved=memory=${kib}Ki
 if [ $milli -gt 0 ]; then reserved=cpu=${milli}m,$reserved; fi
 
-# launch makes host $1 and starts it, and sets ip.
+# launch creates and starts host $1, and sets ip.
 launch() {
   local n=$1 keys=$WORK/$1 flags=() v
   if [ "$PRIVILEGED" = true ]; then
@@ -45,7 +46,7 @@ launch() {
   say "$n launched"
 }
 
-# await_ssh returns once host $1 at $ip says that it speaks SSH.
+# await_ssh returns once host $1 at $ip sends its SSH banner.
 await_ssh() {
   echo "$ip $(cut -d' ' -f1-2 "$WORK/$1/etc/ssh/ssh_host_key.pub")" >"$WORK/$1/known_hosts"
   until { exec 9<>"/dev/tcp/$ip/22" && read -r -t 2 -n 4 <&9; } 2>/dev/null; do sleep 0.02; done
@@ -59,7 +60,7 @@ on() {
     -o BatchMode=yes -o LogLevel=ERROR -c aes128-gcm@openssh.com "sky@$ip" "sudo -n bash -c '$2'"
 }
 
-# Scripts for the hosts. They hold no single quotes, and no secrets.
+# Scripts for the hosts. They contain no single quotes and no secrets.
 prepare="set -euo pipefail; umask 077
 mkdir -p /var/lib/skyctl /etc/rancher/rke2; t=/var/lib/skyctl/rke2.tar.gz
 got=\$(head -c $size | tee \$t | sha256sum | cut -c1-64)
@@ -149,7 +150,7 @@ worker 1 & jobs+=($!)
 worker 2 & jobs+=($!)
 trap 'kill "${jobs[@]}" 2>/dev/null || true' EXIT
 await_ready & ready=$!
-# A job that fails ends the whole; the last to end well is the wait for the Nodes.
+# A failed job ends the script; the last job to succeed is the wait for the Nodes.
 while [ ${#jobs[@]} -gt 0 ]; do
   wait -n -p done "${jobs[@]}"
   for i in "${!jobs[@]}"; do if [ "${jobs[$i]}" = "$done" ]; then unset "jobs[$i]"; fi; done

@@ -27,7 +27,7 @@ func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", nothing, "./test/bench/nothing")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building the baseline: %w\n%s", err, out)
+		return nil, fmt.Errorf("build the baseline: %w\n%s", err, out)
 	}
 	p, err := b.newInstallation("commands")
 	if err != nil {
@@ -43,7 +43,7 @@ func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	awaitQuietMachine(ctx)
 	var base, version, get sample
 	for i := range b.spawns + 3 {
-		if i == 3 { // the first ones find nothing in the caches
+		if i == 3 { // the first runs have cold caches
 			base, version, get = nil, nil, nil
 		}
 		began := time.Now()
@@ -77,7 +77,7 @@ func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	}, nil
 }
 
-// fillStore writes clusters with a full record, with three machines each.
+// fillStore writes clusters with complete records and three machines each.
 func fillStore(ctx context.Context, p *installation) error {
 	s, err := p.openStore(ctx)
 	if err != nil {

@@ -38,7 +38,7 @@ type createBench struct {
 	*bench
 	place   *installation
 	engine  *docker.Client
-	network string // of skyctl's hosts; the script's has a name beside it
+	network string // of skyctl's hosts; the script uses a similar name
 	script  string
 	env     []string // of the script
 	cpus    int
@@ -54,7 +54,7 @@ func measureCreate(ctx context.Context, b *bench) ([]resultRow, error) {
 	if _, err := c.place.startServer(ctx); err != nil {
 		return nil, err
 	}
-	// The first of each is not counted: it makes the host image where there is none, and fills the caches.
+	// The first of each is not counted: it builds the host image if necessary and fills the caches.
 	if _, err := c.createWithSkyctl(ctx, "warm"); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func newCreateBench(b *bench) (*createBench, error) {
 	return c, nil
 }
 
-// createWithSkyctl measures one create as a person sees it, and deletes the cluster.
+// createWithSkyctl measures one create as a user sees it, and deletes the cluster.
 func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.Duration, error) {
 	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
 	began := time.Now()
@@ -170,7 +170,7 @@ func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.
 	return took, err
 }
 
-// copyHostSettings lets the script's hosts have the image and the privileges that skyctl gave its own.
+// copyHostSettings gives the script's hosts the image and privileges of skyctl's hosts.
 func (c *createBench) copyHostSettings(ctx context.Context, name string) error {
 	host, err := c.engine.ContainerInspect(ctx, name)
 	if err != nil {
@@ -226,7 +226,7 @@ func checkNodesReady(ctx context.Context, kubeconfig string, nodes []string) err
 	return nil
 }
 
-// removeHosts removes the hosts and networks of this run, the script's and whatever skyctl may have left.
+// removeHosts removes the hosts and networks of this run: the script's and any that skyctl has left.
 func (c *createBench) removeHosts(ctx context.Context) error {
 	var errs []error
 	for _, f := range []filters.KeyValuePair{

@@ -10,12 +10,12 @@ import (
 const (
 	readyTarget = 3   // s
 	idleTarget  = 220 // MB
-	// idleAfter is when skyd has nothing left to do of its start.
+	// idleAfter is when skyd has finished its start.
 	idleAfter = 30 * time.Second
 )
 
-// measureDev starts skyd dev on new data and again on the same, in turn with the services that it carries started as
-// programs of their own.
+// measureDev starts skyd dev on new data and again on the same data, in turn with its services started as separate
+// programs.
 func measureDev(ctx context.Context, b *bench) ([]resultRow, error) {
 	var first, again, idle, apart, apartIdle sample
 	for i := range b.starts {

@@ -19,8 +19,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// engineStub answers as the API of a Docker Engine that has thousands of hosts: it lists them, and takes one request
-// for a new host after the other, all of which it refuses for lack of room once it has noted when they came.
+// engineStub is the API of a Docker Engine with thousands of hosts: it lists them, and refuses each request for a new
+// host for lack of space after it has recorded the time.
 type engineStub struct {
 	address      string
 	installation string
@@ -29,8 +29,8 @@ type engineStub struct {
 
 	mu     sync.Mutex
 	hosts  []container.Summary
-	listed []byte               // the answer that lists them all; nil where that changed
-	asked  map[string]time.Time // when a new host of a name was first asked for
+	listed []byte               // the response that lists all hosts; nil if they have changed
+	asked  map[string]time.Time // when a new host was first requested, by name
 }
 
 // startEngineStub listens on a loopback port until it is closed.
@@ -85,7 +85,7 @@ func (e *engineStub) addHost(m cloud.Machine) {
 	e.hosts, e.listed = append(e.hosts, s), nil
 }
 
-// removeHost removes a host from the list, as if it was destroyed.
+// removeHost removes a host from the list, as if it were destroyed.
 func (e *engineStub) removeHost(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -93,7 +93,7 @@ func (e *engineStub) removeHost(name string) {
 	e.listed = nil
 }
 
-// createRequestedAt is when a new host of a name was first asked for.
+// createRequestedAt returns when a new host was first requested.
 func (e *engineStub) createRequestedAt(name string) (time.Time, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -101,8 +101,8 @@ func (e *engineStub) createRequestedAt(name string) (time.Time, bool) {
 	return at, ok
 }
 
-// handleListContainers lists the hosts that carry labels, or are of a name. The engine's own work is left out as far as
-// can be: what is listed whole is made once.
+// handleListContainers lists hosts by labels or name. The stub does as little work as possible: it builds the complete
+// list once.
 func (e *engineStub) handleListContainers(w http.ResponseWriter, r *http.Request) {
 	by, err := filters.FromJSON(r.URL.Query().Get("filters"))
 	if err != nil {
@@ -117,7 +117,7 @@ func (e *engineStub) handleListContainers(w http.ResponseWriter, r *http.Request
 			e.listed, _ = json.Marshal(e.hosts) // they are plain data
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(e.listed) // to a client that may have hung up
+		_, _ = w.Write(e.listed) // the client may have hung up
 		return
 	}
 	found := []container.Summary{}
@@ -138,7 +138,7 @@ func matchesFilters(by filters.Args, s container.Summary) bool {
 	return by.MatchKVList("label", s.Labels) && (len(by.Get("id")) == 0 || by.ExactMatch("id", s.ID))
 }
 
-// handleCreateContainer refuses a new host. One without a name is a try whether privileges can be had.
+// handleCreateContainer refuses a new host. A request without a name tests whether privileges are available.
 func (e *engineStub) handleCreateContainer(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" {

@@ -29,7 +29,7 @@ const (
 	fleetNodes    = 3 // of each cluster
 )
 
-// fleet is many healthy clusters: an engine that lists their machines, and a Kubernetes API for each.
+// fleet is many healthy clusters: an engine that lists their machines, and a Kubernetes API per cluster.
 type fleet struct {
 	engine  *engineStub
 	apis    []*kubeAPIStub
@@ -68,7 +68,7 @@ func (b *bench) newFleet(ctx context.Context, network string) (*fleet, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	net := 192 + rand.IntN(63) // of the loopback's addresses; others may be at it too
+	net := 192 + rand.IntN(63) // loopback addresses; other programs may use some of them
 	for i := range fleetClusters {
 		m := f.newFleetCluster(i, fmt.Sprintf("127.%d.%d.%d", net, i/250, i%250+1), hostKey)
 		f.members = append(f.members, m)
@@ -95,7 +95,7 @@ func (f *fleet) stopAPIs() error {
 	return errors.Join(errs...)
 }
 
-// newFleetCluster is a cluster that has been READY for days.
+// newFleetCluster returns a cluster that has been READY for days.
 func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	at := longAgo.UTC()
 	place := api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 8, DiskGiB: 80}
@@ -129,8 +129,8 @@ func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	return m
 }
 
-// storeClusters writes all clusters to etcd, has the engine list their machines, and leaves their kubeconfigs where a
-// person has them.
+// storeClusters writes all clusters to etcd, makes the engine list their machines, and writes their kubeconfigs to the
+// user's directory.
 func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	var err error
 	if f.engine.installation, err = s.EnsureInstallationID(ctx); err != nil {

@@ -20,7 +20,7 @@ import (
 // commandLimit is longer than any command of a run should take.
 const commandLimit = 5 * time.Minute
 
-// installation is a state directory of its own with free ports, and the skyd that works on it.
+// installation is a state directory with free ports, and its skyd.
 type installation struct {
 	b   *bench
 	env []string
@@ -57,7 +57,7 @@ func (p *installation) envValue(name string) string {
 
 func (p *installation) loadConfig() (*config.Config, error) { return config.Load(nil, p.envValue) }
 
-// runSkyctl runs the command line and returns its standard output. Its error carries what it said besides.
+// runSkyctl runs the command line and returns its standard output. Its error contains the standard error.
 func (p *installation) runSkyctl(ctx context.Context, args ...string) (string, error) {
 	return p.b.runProgram(ctx, p.env, filepath.Join(p.b.bin, "skyctl"), args...)
 }
@@ -78,7 +78,7 @@ func (p *installation) stopServer(ctx context.Context) error {
 	return err
 }
 
-// openStore opens the etcd of the skyd that runs here.
+// openStore opens the etcd of the installation's skyd.
 func (p *installation) openStore(ctx context.Context) (*store.Store, error) {
 	cfg, err := p.loadConfig()
 	if err != nil {

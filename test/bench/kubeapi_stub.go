@@ -29,9 +29,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/pki"
 )
 
-// kubeAPIStub answers for the Kubernetes API of one cluster, at an address of its own, over HTTP/2, with an authority
-// of its own that has to have signed the client's certificate: nothing is shared with another cluster by accident. Its
-// answers have the size of real ones and are made beforehand, since real API servers have machines of their own.
+// kubeAPIStub is the Kubernetes API of one cluster, with its own address, over HTTP/2, and its own authority, which
+// must have signed the client's certificate: no cluster shares anything with another by accident. Its responses have
+// realistic sizes and are built in advance, because real API servers run on other machines.
 type kubeAPIStub struct {
 	name       string
 	kubeconfig []byte
@@ -41,7 +41,7 @@ type kubeAPIStub struct {
 	mu     sync.Mutex
 	nodes  []corev1.Node
 	pods   []corev1.Pod
-	answer map[string][]byte // what is listed, by path
+	answer map[string][]byte // the lists, by path
 }
 
 func newKubeAPIStub(name string, nodeNames []string, asked *atomic.Int64) *kubeAPIStub {
@@ -52,7 +52,7 @@ func newKubeAPIStub(name string, nodeNames []string, asked *atomic.Int64) *kubeA
 	}
 	k.http = &http.Server{
 		Handler: k.newHandler(), ReadHeaderTimeout: time.Minute,
-		ErrorLog: log.New(io.Discard, "", 0), // of clients that hang up at the end
+		ErrorLog: log.New(io.Discard, "", 0), // clients hang up at the end
 	}
 	return k
 }
@@ -127,7 +127,7 @@ func (k *kubeAPIStub) markNodeSilent(node string) error {
 	return errors.New("no such node: " + node)
 }
 
-// encodeAnswers makes the answers. The lock is held, or nobody else there yet.
+// encodeAnswers builds the responses. The caller holds the lock, or is the only user so far.
 func (k *kubeAPIStub) encodeAnswers() error {
 	nodes, err := encodeProtobuf(&corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"},
 		Items: k.nodes})
@@ -146,8 +146,7 @@ func encodeProtobuf(o runtime.Object) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// newHandler serves the part of the API that a sweep uses, and the repair of a worker up to the launch of a new
-// machine.
+// newHandler serves the part of the API that a sweep uses, and a worker's repair up to the launch of a new machine.
 func (k *kubeAPIStub) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {
@@ -169,7 +168,7 @@ func (k *kubeAPIStub) handleList(w http.ResponseWriter, r *http.Request) {
 	if _, node, only := strings.Cut(r.URL.Query().Get("fieldSelector"), "spec.nodeName="); only {
 		list := corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: slices.DeleteFunc(
 			slices.Clone(k.pods), func(p corev1.Pod) bool { return p.Spec.NodeName != node })}
-		body, _ = encodeProtobuf(&list) // as encode has seen it can be
+		body, _ = encodeProtobuf(&list) // encodeAnswers has done the same without an error
 	}
 	k.mu.Unlock()
 	writeProtobuf(w, http.StatusOK, body)
@@ -202,7 +201,7 @@ func (k *kubeAPIStub) handleDeleteNode(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// handleEvict marks a pod, which stays: its kubelet is not there to end it.
+// handleEvict marks a pod, which stays: no kubelet terminates it.
 func (k *kubeAPIStub) handleEvict(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 
 const kubeletVersion = "v1.35.7+rke2r1"
 
-// longAgo is when the clusters of a run were made.
+// longAgo is when the clusters of a run were created.
 var longAgo = metav1.Time{Time: time.Now().Add(-240 * time.Hour).Truncate(time.Second)}
 
-// newReadyNode is a Node that is Ready, with about as much in it as one of RKE2 that has run for some days.
+// newReadyNode returns a Ready Node, about as large as an RKE2 Node that has run for some days.
 func newReadyNode(name string, head bool) corev1.Node {
 	has := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("8Gi"),
@@ -91,7 +91,7 @@ func setNodeReady(n *corev1.Node, s corev1.ConditionStatus, reason, message stri
 	}
 }
 
-// newNodePods are the pods of a node: of RKE2 itself, and two of somebody's work on a worker.
+// newNodePods returns the pods of a node: those of RKE2, and two workload pods on a worker.
 func newNodePods(node string, head bool) []corev1.Pod {
 	var pods []corev1.Pod
 	add := func(namespace, name, owner string) {
@@ -112,7 +112,7 @@ func newNodePods(node string, head bool) []corev1.Pod {
 	return pods
 }
 
-// newRunningPod is a pod that runs, with about as much in it as one of an ordinary chart.
+// newRunningPod returns a running pod, about as large as one of an ordinary chart.
 func newRunningPod(node, namespace, name, owner string) corev1.Pod {
 	yes := true
 	p := corev1.Pod{
@@ -176,7 +176,7 @@ func newRunningPod(node, namespace, name, owner string) corev1.Pod {
 	return p
 }
 
-// newManagedFields are the fields' managers, which take up much of what an API server sends.
+// newManagedFields returns the managed fields, which are a large part of an API server's responses.
 func newManagedFields(manager string, n int) []metav1.ManagedFieldsEntry {
 	var all []metav1.ManagedFieldsEntry
 	fields := `{"f:metadata":{"f:annotations":{".":{},"f:checksum/config":{}},"f:labels":{".":{},"f:app":{}}},` +

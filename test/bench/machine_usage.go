@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// quietShare is how much of the machine may be busy with something else when a measurement begins, and
-	// quietPatience how long that is waited for.
+	// quietShare is how much of the CPU other programs may use when a measurement starts, and quietPatience the limit
+	// of the wait for that.
 	quietShare    = 0.2
 	quietPatience = 30 * time.Second
 )
 
 // awaitQuietMachine waits until the machine is idle, so that other work does not count. If it stays busy, both sides of
-// a ratio suffer alike.
+// a ratio are affected alike.
 func awaitQuietMachine(ctx context.Context) {
 	for give := time.Now().Add(quietPatience); time.Now().Before(give) && ctx.Err() == nil; {
 		before := readProcessorTimes()
@@ -47,7 +47,7 @@ func readProcessorTimes() cpuTimes {
 	var t cpuTimes
 	for i, f := range strings.Fields(line)[1:] {
 		var v float64
-		if _, err := fmt.Sscan(f, &v); err != nil || i > 7 { // what guests take is in user's already
+		if _, err := fmt.Sscan(f, &v); err != nil || i > 7 { // user time already includes guest time
 			break
 		}
 		t.total += v
@@ -58,10 +58,10 @@ func readProcessorTimes() cpuTimes {
 	return t
 }
 
-// readResidentMB is the memory that a process has in RAM, in MB (10^6 bytes).
+// readResidentMB returns the resident memory of a process, in MB (10^6 bytes).
 func readResidentMB(pid int) (float64, error) { return readMemoryMB(pid, "VmRSS") }
 
-// readMemoryMB is one of the lines that proc(5) has of a process's memory, in MB.
+// readMemoryMB returns one of a process's memory values of proc(5), in MB.
 func readMemoryMB(pid int, what string) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -77,13 +77,13 @@ func readMemoryMB(pid int, what string) (float64, error) {
 	return 0, fmt.Errorf("process %d has no %s", pid, what)
 }
 
-// readProcessorMillis is the processor time that a process has had so far, of all its threads, in ms.
+// readProcessorMillis returns the CPU time of a process so far, of all its threads, in ms.
 func readProcessorMillis(pid int) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(data), ") ") // the name before it may have blanks
+	_, rest, _ := strings.Cut(string(data), ") ") // the name before it may contain spaces
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("process %d has no times", pid)
@@ -92,10 +92,10 @@ func readProcessorMillis(pid int) (float64, error) {
 	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
 		return 0, err
 	}
-	return (user + system) * 10, nil // Linux counts in hundredths of a second for everybody
+	return (user + system) * 10, nil // Linux reports hundredths of a second on all systems
 }
 
-// describeMachine says when, where and what was measured.
+// describeMachine returns when, where and what was measured.
 func describeMachine(ctx context.Context, b *bench) string {
 	memory, kernel := "?", "?"
 	if data, err := os.ReadFile("/proc/meminfo"); err == nil {
@@ -115,7 +115,7 @@ func describeMachine(ctx context.Context, b *bench) string {
 	if err != nil {
 		version = "unknown"
 	}
-	kit, _ := os.ReadFile(filepath.Join(b.kit, "version")) // newBench has seen it
+	kit, _ := os.ReadFile(filepath.Join(b.kit, "version")) // newBench has checked it
 	return fmt.Sprintf("%s, %s, %d cores, %s, %s/%s, Linux %s, load %s; Kubernetes: %s\n",
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.TrimSpace(version), runtime.NumCPU(), memory,
 		runtime.GOOS, runtime.GOARCH, kernel, load,

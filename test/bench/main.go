@@ -1,8 +1,8 @@
-// Command bench measures what people wait for, beside a baseline in the same run, and prints one table: what was
-// measured, its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and
+// Command bench measures what users wait for, together with a baseline in the same run, and prints one table: the
+// measurement, its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and
 // runs it.
 //
-// On a machine that others use too, a ratio says more than a time: both sides have the same load.
+// On a shared machine a ratio says more than a time, because both sides have the same load.
 package main
 
 import (
@@ -84,7 +84,7 @@ func runBench(ctx context.Context) (code int, err error) {
 			return 130, errors.New("interrupted; everything it made is removed")
 		}
 		if err != nil {
-			return 1, fmt.Errorf("measuring %s: %w", p.name, err)
+			return 1, fmt.Errorf("measure %s: %w", p.name, err)
 		}
 		rows = append(rows, more...)
 	}
@@ -104,11 +104,11 @@ func listContains(list, name string) bool {
 	return false
 }
 
-// bench is one run: its directories, and what it has to clean up.
+// bench is one run: its directories and its clean-up.
 type bench struct {
 	options
 	dir  string // temporary
-	id   string // of this run, part of the names of all it makes
+	id   string // of this run, part of the names of all that it creates
 	undo []func() error
 }
 

@@ -12,8 +12,8 @@ import (
 type resultRow struct {
 	what   string
 	value  string // with its spread
-	target string // empty: measured for its own sake
-	ratio  string // to the baseline that is named in it
+	target string // empty if there is no target
+	ratio  string // to the baseline that it names
 	met    bool
 }
 
@@ -29,7 +29,7 @@ func (s sample) minValue() float64               { return slices.Min(s) }
 func (s sample) maxValue() float64               { return slices.Max(s) }
 func (s sample) medianRatio(base sample) float64 { return s.median() / base.median() }
 
-// median is the middle, or the mean of the two in the middle.
+// median returns the middle value, or the mean of the two middle values.
 func (s sample) median() float64 {
 	v := s.sortedValues()
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
@@ -67,7 +67,7 @@ func anyTargetMissed(rows []resultRow) bool {
 	return slices.ContainsFunc(rows, func(r resultRow) bool { return r.target != "" && !r.met })
 }
 
-// renderReport is what a run prints: where and when, and the table.
+// renderReport returns the output of a run: when, where, and the table.
 func renderReport(where string, rows []resultRow) string {
 	var s strings.Builder
 	fmt.Fprintln(&s, where)
@@ -76,7 +76,7 @@ func renderReport(where string, rows []resultRow) string {
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.what, r.value, orDash(r.target), orDash(r.ratio), r.targetVerdict())
 	}
-	_ = w.Flush() // into memory
+	_ = w.Flush() // writing to memory does not fail
 	return s.String()
 }
 

@@ -27,10 +27,10 @@ func TestOnlyMissedTargetsFailAStrictRun(t *testing.T) {
 	met, miss, plain := resultRow{what: "a", target: "under 1 ms", met: true}, resultRow{what: "b",
 		target: "under 1 ms"}, resultRow{what: "c"}
 	if anyTargetMissed([]resultRow{met, plain}) {
-		t.Error("a row without a target counts as missed")
+		t.Error("a row without a target counts as a missed target")
 	}
 	if !anyTargetMissed([]resultRow{met, miss}) {
-		t.Error("a missed target is not noticed")
+		t.Error("a missed target is not detected")
 	}
 	table := renderReport("here", []resultRow{met, miss, plain})
 	for _, want := range []string{"here\n", "met\n", "MISSED\n"} {

@@ -26,16 +26,16 @@ const (
 	residentTarget = 400  // MB
 	growthTarget   = 1.1  // times
 
-	// deathCount is how many machines die, at any time of deathInterval, which is the one between sweeps.
+	// deathCount is how many machines die, at random times within deathInterval, the interval between sweeps.
 	deathCount    = 20
 	deathInterval = 30 * time.Second
-	// nodeReadyLag is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s;
-	// until then the planner takes the cloud's listing for one that may be behind.
+	// nodeReadyLag is how long a Node stays Ready after its machine's death. Kubernetes gives a kubelet 40 to 50 s;
+	// until then the planner assumes that the cloud's list may be out of date.
 	nodeReadyLag = 10 * time.Second
-	// sshProbeWait is how long the planner then waits for a machine to answer over SSH before it believes the listing:
-	// 3 s, once when a sweep comes by, and once more when the repair begins.
+	// sshProbeWait is how long the planner then waits for a machine to answer over SSH before it trusts the list: 3 s,
+	// once in the sweep, and once when the repair starts.
 	sshProbeWait = 6 * time.Second
-	// deathLimit bounds the wait for all that died to be replaced.
+	// deathLimit limits the wait until all dead machines are replaced.
 	deathLimit = 5 * time.Minute
 )
 
@@ -72,7 +72,7 @@ func measureSweep(ctx context.Context, b *bench) ([]resultRow, error) {
 	return m.toRows(), nil
 }
 
-// sweepSamples are what is measured of sweeps, one of each for every sweep, and of deaths.
+// sweepSamples are the measurements of sweeps, one of each per sweep, and of deaths.
 type sweepSamples struct {
 	took, worked, base     sample
 	events                 sample
@@ -80,7 +80,7 @@ type sweepSamples struct {
 	launched, begun        sample
 }
 
-// measureOneSweep asks plainly, and sweeps.
+// measureOneSweep makes the plain requests, and runs a sweep.
 func (s *sweepBench) measureOneSweep(ctx context.Context, m *sweepSamples) error {
 	awaitQuietMachine(ctx)
 	began := time.Now()
@@ -175,7 +175,7 @@ func (b *bench) newSweepBench(ctx context.Context) (*sweepBench, error) {
 	if s.temporal, err = s.ops.ConnectTemporal(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.pauseSweeps(ctx); err != nil { // sweeps come when they are measured
+	if err := s.pauseSweeps(ctx); err != nil { // sweeps run only when they are measured
 		return nil, err
 	}
 	key, err := connect.ReadSecretsKey(s.cfg)
@@ -201,7 +201,7 @@ func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 			return err
 		}
 		if err := sleepFor(ctx, pollInterval); err != nil {
-			return fmt.Errorf("waiting for a sweep to end: %w", err)
+			return fmt.Errorf("wait for a sweep to end: %w", err)
 		}
 	}
 }
@@ -254,8 +254,8 @@ func (s *sweepBench) listRetryReasons(ctx context.Context, run sdkclient.Workflo
 	return why
 }
 
-// measureMachineDeaths lets a worker each of some clusters die at different times of an interval, and measures how long
-// it takes until its repair begins, and until another machine is asked for.
+// measureMachineDeaths lets one worker of some clusters die at different times of an interval, and measures the time
+// until its repair starts and until another machine is requested.
 func (s *sweepBench) measureMachineDeaths(ctx context.Context) (launched, begun sample, err error) {
 	s.logProgress("  %d machines die", deathCount)
 	if _, err := s.ops.ResumeReconcile(ctx, ""); err != nil {
@@ -283,8 +283,8 @@ func (s *sweepBench) measureMachineDeaths(ctx context.Context) (launched, begun 
 	return launches, begins, s.pauseSweeps(ctx)
 }
 
-// killWorker takes the last worker from a cluster and returns how many milliseconds later its repair began, and another
-// was launched.
+// killWorker removes the last worker of a cluster, and returns the milliseconds until its repair started and until
+// another was launched.
 func (s *sweepBench) killWorker(ctx context.Context, cluster int) (launched, begun float64, err error) {
 	m := s.fleet.members[cluster]
 	victim := m.machines[fleetNodes-1]
@@ -302,7 +302,7 @@ func (s *sweepBench) killWorker(ctx context.Context, cluster int) (launched, beg
 			break
 		}
 		if err := sleepFor(ctx, pollInterval); err != nil {
-			return 0, 0, fmt.Errorf("waiting for %s to be replaced: %w", victim.Name, err)
+			return 0, 0, fmt.Errorf("wait for the replacement of %s: %w", victim.Name, err)
 		}
 	}
 	if s.trace {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// place has the demo's scripts, with stand-ins for what they call: a kit, and a skyctl that fails, which ends them.
+// place creates a directory with the demo's scripts and stand-ins: a kit, and a skyctl that fails and so ends them.
 func place(t *testing.T) (root, state string) {
 	t.Helper()
 	root, state = t.TempDir(), filepath.Join(t.TempDir(), "state")
@@ -62,7 +62,7 @@ func TestDemoSettingsAreReadableByTheirOwnerOnly(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if _, err := os.Stat(state); !os.IsNotExist(err) {
-		t.Errorf("%s is still there: %v", state, err)
+		t.Errorf("%s still exists: %v", state, err)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestDemoKeepsFilesThatItDidNotCreate(t *testing.T) {
 	}
 	left, err := os.ReadDir(state)
 	if err != nil || len(left) != 2 || left[0].Name() != "config.yaml" || left[1].Name() != "theirs" {
-		t.Errorf("left are %v, %v", left, err)
+		t.Errorf("remaining files: %v, %v", left, err)
 	}
 }
 
@@ -108,6 +108,6 @@ func TestDemoDoesNotOverwriteForeignSettings(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if got, err := os.ReadFile(config); err != nil || string(got) != theirs {
-		t.Errorf("it is %q now, %v", got, err)
+		t.Errorf("the file is %q now, %v", got, err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package devserver runs the servers of skyd dev, a real Temporal and a real etcd, in a test's own process. Only tests
+// Package devserver runs the servers of skyd dev, a real Temporal and a real etcd, in a test's process. Only tests
 // import it.
 package devserver
 
@@ -28,7 +28,7 @@ import (
 
 // Servers are a Temporal and an etcd as skyd dev has them, and a connection to Temporal.
 type Servers struct {
-	// Env is the environment with which another process connects to them.
+	// Env is the environment for another process to connect to them.
 	Env      map[string]string
 	Config   *config.Config
 	Temporal client.Client
@@ -119,10 +119,10 @@ func (s *Servers) RestartOutdated(ctx context.Context) error {
 	return err
 }
 
-// Close ends the servers and the connection to them.
+// Close stops the servers and closes the connection to them.
 func (s *Servers) Close() {
 	s.Temporal.Close()
-	if s.stack != nil { // it did not start again
+	if s.stack != nil { // a restart failed
 		_ = s.stack.Close()
 	}
 }

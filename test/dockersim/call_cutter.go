@@ -10,9 +10,9 @@ import (
 // Cutter is a proxy between a process and an engine. It kills the process at one of its calls: from then on no call
 // reaches the engine.
 type Cutter struct {
-	// Engine is what answers until then.
+	// Engine answers the calls until then.
 	Engine http.Handler
-	// At is the number of the call at which the process is killed; 0 is never.
+	// At is the number of the call at which Cutter kills the process; 0 is never.
 	At int
 	// After passes that last call on to the engine first.
 	After bool
@@ -55,7 +55,7 @@ func (c *Cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler) // the connection breaks
 }
 
-// discardedResponse is an answer that is not sent.
+// discardedResponse is a response that is not sent.
 type discardedResponse struct {
 	header http.Header
 	bytes.Buffer

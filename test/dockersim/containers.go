@@ -119,7 +119,7 @@ func (e *Engine) serveContainerCreate(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, map[string]string{"Id": h.id})
 }
 
-// findContainer finds one by its name or id.
+// findContainer finds a container by its name or id.
 func (e *Engine) findContainer(name string) *host {
 	for _, h := range e.containers {
 		if name != "" && (h.id == name || h.name == name) {
@@ -156,7 +156,7 @@ func (e *Engine) serveContainerStart(w http.ResponseWriter, h *host) {
 	}
 }
 
-// runContainer gives a container its addresses and listens there. It returns why it cannot.
+// runContainer assigns a container's addresses and listens there. If it cannot, it returns the reason.
 func (e *Engine) runContainer(h *host) string {
 	for on, at := range h.networks {
 		n := e.findNetwork(on)
@@ -171,7 +171,7 @@ func (e *Engine) runContainer(h *host) string {
 	return ""
 }
 
-// connectContainer gives a container an address on a network. It returns why it cannot.
+// connectContainer assigns a container an address on a network. If it cannot, it returns the reason.
 func (e *Engine) connectContainer(h *host, n *bridgeNetwork, at *endpoint) string {
 	taken := map[string]bool{n.subnet + "0.0": true, n.subnet + "0.1": true}
 	for _, other := range e.containers {

@@ -1,6 +1,6 @@
 // Package dockersim simulates the part of a Docker engine's HTTP API that the docker cloud uses, and cuts callers off
-// at a given call. A host that runs is only an SSH banner at a loopback address. Names, addresses and conflicts are
-// decided as the real engine does: the tests of pkg/cloud/docker hold both to the same.
+// at a chosen call. A running host is only an SSH banner at a loopback address. Names, addresses and conflicts behave
+// as in the real engine: the tests of pkg/cloud/docker run on both.
 package dockersim
 
 import (
@@ -23,14 +23,14 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
-// Engine is a Docker engine in the test's own process. The caller closes it.
+// Engine is a Docker engine in the test's process. The caller closes it.
 type Engine struct {
 	mu         sync.Mutex
 	images     map[string]map[string]string // labels by name; one without a name is "<none>:" and its id
 	containers []*host
 	networks   []*bridgeNetwork
 	volumes    map[string]map[string]string // labels by name
-	octet      byte                         // of the loopback networks that it gives
+	octet      byte                         // of the next loopback network
 	subnets    int
 	now        time.Time
 }
@@ -56,11 +56,11 @@ type bridgeNetwork struct {
 	id, name string
 	labels   map[string]string
 	subnet   string // its first two octets, as 127.9.
-	named    bool   // somebody named the subnet, so that fixed addresses may be had
+	named    bool   // the caller chose the subnet, so fixed addresses are allowed
 	created  time.Time
 }
 
-// NewEngine makes an engine that has the images of these names.
+// NewEngine creates an engine with the named images.
 func NewEngine(images ...string) *Engine {
 	e := &Engine{images: map[string]map[string]string{}, volumes: map[string]map[string]string{},
 		octet: byte(1 + mathrand.IntN(120)), now: time.Now()}
@@ -177,7 +177,7 @@ func writeError(w http.ResponseWriter, status int, message string) {
 	writeJSON(w, status, map[string]string{"message": message})
 }
 
-// filtersOf are the filters of a question: the values by their kind.
+// filtersOf returns the filters of a request: values by kind.
 func filtersOf(r *http.Request) map[string][]string {
 	var raw map[string]map[string]bool
 	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &raw)
@@ -190,7 +190,7 @@ func filtersOf(r *http.Request) map[string][]string {
 	return found
 }
 
-// matchesLabels says that labels meet all filters by label.
+// matchesLabels reports whether labels match all label filters.
 func matchesLabels(labels map[string]string, want []string) bool {
 	return !slices.ContainsFunc(want, func(w string) bool {
 		key, value, exact := strings.Cut(w, "=")
@@ -419,8 +419,8 @@ func (e *Engine) StartContainer(name string) error {
 	return nil
 }
 
-// MakeLegacyContainer makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be
-// stopped.
+// MakeLegacyContainer turns a stopped host into one of earlier versions, which had no fixed address and no labels on
+// volumes.
 func (e *Engine) MakeLegacyContainer(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

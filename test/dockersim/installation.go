@@ -20,12 +20,12 @@ import (
 // baseImage is the image from which the host image is built.
 const baseImage = "base:1"
 
-// Backend is a real or simulated engine, with what a test changes without the cloud.
+// Backend is a real or simulated engine, with operations that bypass the cloud.
 type Backend interface {
 	http.Handler
 	// StopContainer stops a container, as docker stop does.
 	StopContainer(name string)
-	// ListLeftovers returns what should be gone once an installation has no cluster.
+	// ListLeftovers returns everything that must be gone once an installation has no cluster.
 	ListLeftovers(installation string) []string
 }
 
@@ -35,16 +35,15 @@ type Installation struct {
 	Backend Backend
 	// Dir is where its processes keep the host image and their locks.
 	Dir string
-	// ID is its id.
+	// ID is the installation's id.
 	ID string
-	// Image is that of the hosts, where there is one already.
+	// Image is the host image, if it exists already.
 	Image string
 
 	keys map[string][]byte
 }
 
-// NewInstallation makes an installation on a simulated engine; the image of the hosts is there already where it is
-// named.
+// NewInstallation creates an installation on a simulated engine; a named host image exists already.
 func NewInstallation(t testing.TB, image string) (*Installation, *Engine) {
 	t.Helper()
 	images := []string{baseImage}
@@ -56,13 +55,13 @@ func NewInstallation(t testing.TB, image string) (*Installation, *Engine) {
 	return NewInstallationOn(t, e, image), e
 }
 
-// NewInstallationOn makes an installation on an engine.
+// NewInstallationOn creates an installation on an engine.
 func NewInstallationOn(t testing.TB, b Backend, image string) *Installation {
 	return &Installation{T: t, Backend: b, Dir: t.TempDir(), ID: "test-" + strings.ToLower(rand.Text()[:6]),
 		Image: image, keys: map[string][]byte{}}
 }
 
-// RequireNoError fails the test where there is an error.
+// RequireNoError fails the test if there is an error.
 func (i *Installation) RequireNoError(err error) {
 	i.T.Helper()
 	if err != nil {
@@ -70,7 +69,7 @@ func (i *Installation) RequireNoError(err error) {
 	}
 }
 
-// NewProcess is the cloud in a process of its own, whose calls go to a handler.
+// NewProcess returns a cloud as in a new process, whose calls go to a handler.
 func (i *Installation) NewProcess(h http.Handler) *docker.Cloud {
 	i.T.Helper()
 	host, stop, err := ServeOnSocket(i.T.TempDir(), h)
@@ -84,23 +83,23 @@ func (i *Installation) NewProcess(h http.Handler) *docker.Cloud {
 	return c
 }
 
-// ClusterOwner is a cluster of the installation.
+// ClusterOwner returns the owner of a cluster's machines.
 func (i *Installation) ClusterOwner(cluster string) cloud.Owner {
 	return cloud.Owner{Installation: i.ID, Cluster: cluster + "-" + i.ID, ClusterUID: "uid-" + cluster}
 }
 
-// MachineName is that of a machine of a cluster.
+// MachineName returns the name of a cluster's machine.
 func (i *Installation) MachineName(cluster string, n int) string {
 	return api.MachineName(i.ClusterOwner(cluster).Cluster, n)
 }
 
-// MachineTarget is a machine of a cluster.
+// MachineTarget returns the target for a cluster's machine.
 func (i *Installation) MachineTarget(cluster string, n int) cloud.Target {
 	return cloud.Target{Owner: i.ClusterOwner(cluster), Name: i.MachineName(cluster, n), Index: n,
 		Incarnation: fmt.Sprintf("inc%d", n)}
 }
 
-// NewLaunchRequest asks for a machine of a cluster; asked again it is the same.
+// NewLaunchRequest returns the launch request for a cluster's machine, each time the same.
 func (i *Installation) NewLaunchRequest(cluster string, n int) cloud.LaunchRequest {
 	i.T.Helper()
 	target := i.MachineTarget(cluster, n)
@@ -131,7 +130,7 @@ func (i *Installation) LaunchMachine(ctx context.Context, c *docker.Cloud, clust
 	return c.AwaitLaunch(ctx, req, ref, func(string) {})
 }
 
-// TerminateCluster ends the first machines of a cluster, and what it had as a whole.
+// TerminateCluster terminates the first machines of a cluster, and removes its shared resources.
 func (i *Installation) TerminateCluster(ctx context.Context, c *docker.Cloud, cluster string, machines int) error {
 	for n := range machines {
 		if err := c.TerminateMachine(ctx, i.MachineTarget(cluster, n)); err != nil {
@@ -141,7 +140,7 @@ func (i *Installation) TerminateCluster(ctx context.Context, c *docker.Cloud, cl
 	return c.RemoveClusterResources(ctx, i.ClusterOwner(cluster))
 }
 
-// WantNothingLeft fails the test where the engine has anything of the installation, or the check says so.
+// WantNothingLeft fails the test if the engine has anything of the installation, or the check reports it.
 func (i *Installation) WantNothingLeft(c *docker.Cloud) {
 	i.T.Helper()
 	if left := i.Backend.ListLeftovers(i.ID); len(left) > 0 {

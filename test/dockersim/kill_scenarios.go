@@ -10,12 +10,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-// KillScenario is what a process is doing when it is killed.
+// KillScenario is an action during which a process is killed.
 type KillScenario struct {
 	Name string
-	// Builds: it needs the host image to be built first, which a simulated engine alone does in no time.
+	// Builds means that it first needs the host image, which only a simulated engine builds at once.
 	Builds bool
-	// before is what other processes have done before.
+	// before is what other processes do first.
 	before func(context.Context, *Installation, *docker.Cloud) error
 	do     func(context.Context, *Installation, *docker.Cloud) error
 }
@@ -49,7 +49,7 @@ func KillScenarios() []KillScenario {
 	}
 }
 
-// startElsewhere starts a host at the neighbour of the address that it has.
+// startElsewhere starts a host at the address next to its own.
 func startElsewhere(ctx context.Context, i *Installation, c *docker.Cloud) error {
 	first, err := i.LaunchMachine(ctx, c, "neighbour", 0)
 	if err != nil {
@@ -66,9 +66,9 @@ func startElsewhere(ctx context.Context, i *Installation, c *docker.Cloud) error
 	return err
 }
 
-// Run has a process die at a call, and another one go on: with the same again, as an operation that was interrupted, or
-// with the next things that anybody wants. Whoever comes next creates and deletes, and nothing is left. It returns the
-// calls that the first one made; at call 0 it lives.
+// Run kills a process at a call, and continues with another: with the same action, like an interrupted operation, or
+// with other actions. A later process can create and delete, and nothing remains. Run returns the calls of the first
+// process; at call 0 it is not killed.
 func (k KillScenario) Run(t testing.TB, i *Installation, at int, after, again bool) []string {
 	t.Helper()
 	if k.before != nil {
@@ -83,7 +83,7 @@ func (k KillScenario) Run(t testing.TB, i *Installation, at int, after, again bo
 	next := i.NewProcess(i.Backend)
 	if again {
 		if err := k.do(t.Context(), i, next); err != nil {
-			t.Errorf("it can't be done again: %v", err)
+			t.Errorf("the action cannot be repeated: %v", err)
 		}
 	}
 	i.createAndDelete(next)

@@ -1,4 +1,4 @@
-// Package eventually waits in tests for what comes about by itself. Only tests import it.
+// Package eventually waits for conditions in tests. Only tests import it.
 package eventually
 
 import (
@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// patience is longer than anything takes on a busy machine, short of being stuck.
+// patience is longer than any condition takes on a busy machine, unless something is stuck.
 const patience = 2 * time.Minute
 
 // interval is the shortest pause between two checks.
 const interval = 10 * time.Millisecond
 
-// Holds waits until a condition holds, and fails the test after two minutes. What says what is waited for.
+// Holds waits until a condition holds, and fails the test after two minutes. What describes the condition.
 func Holds(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	HoldsEvery(t, interval, patience, what, condition)
@@ -56,8 +56,8 @@ func Context(t testing.TB, limit time.Duration) context.Context {
 	return ctx
 }
 
-// retry pauses at least as long as a call takes, so that waiting by expensive calls leaves time for what is waited for.
-// It does not end with the test's context, because tests wait while they clean up, too.
+// retry pauses at least as long as a call takes, so that expensive checks leave CPU time for the condition. It does not
+// end with the test's context, because tests also wait while they clean up.
 func retry(interval, limit time.Duration, call func() error) error {
 	for deadline := time.Now().Add(limit); ; {
 		began := time.Now()

@@ -31,11 +31,11 @@ func TestConditionThatNeverHoldsFailsTheTest(t *testing.T) {
 	}()
 	<-done
 	if !failed.fatal {
-		t.Error("the test went on")
+		t.Error("the test continued")
 	}
 }
 
-// fakeTest notes that it was ended.
+// fakeTest records that it was stopped.
 type fakeTest struct {
 	testing.TB
 	fatal bool

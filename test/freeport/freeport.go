@@ -17,7 +17,7 @@ import (
 // one before its server listens, or while the server restarts.
 const low, high = 12000, 32000
 
-// maxTries is how many ports may be busy before a search gives up.
+// maxTries is the number of busy ports after which a search gives up.
 const maxTries = 1000
 
 var (
@@ -25,7 +25,7 @@ var (
 	given = map[int]bool{}
 )
 
-// Find returns n ports of the loopback address that nobody listens on. No port is returned twice by one process.
+// Find returns n unused ports of the loopback address. A process gets no port twice.
 func Find(n int) ([]int, error) {
 	return findPorts(n, func(int) bool { return true })
 }
@@ -39,7 +39,7 @@ func FindWhere(usable func(port int) bool) (int, error) {
 	return ports[0], nil
 }
 
-// Get is Find for a test, which fails where there are none.
+// Get is Find for a test; it fails the test if there are none.
 func Get(t testing.TB, n int) []int {
 	t.Helper()
 	ports, err := Find(n)
@@ -49,7 +49,7 @@ func Get(t testing.TB, n int) []int {
 	return ports
 }
 
-// GetAddress returns an address of the loopback interface that nobody listens on.
+// GetAddress returns an unused address of the loopback interface.
 func GetAddress(t testing.TB) string {
 	t.Helper()
 	return config.LoopbackAddress(Get(t, 1)[0])

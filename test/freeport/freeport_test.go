@@ -13,7 +13,7 @@ func TestPortsAreFreeAndNeverReturnedTwice(t *testing.T) {
 	for range 5 {
 		for _, port := range freeport.Get(t, 13) {
 			if seen[port] {
-				t.Errorf("port %d was given twice", port)
+				t.Errorf("port %d was returned twice", port)
 			}
 			seen[port] = true
 			l, err := net.Listen("tcp", config.LoopbackAddress(port))

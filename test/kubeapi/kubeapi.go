@@ -1,6 +1,6 @@
-// Package kubeapi runs a real Kubernetes API server with its etcd, on loopback, for tests of what only it decides:
-// which manager owns a field, what a conflict is, which objects its schemas allow. No kubelet, scheduler or controller
-// runs. The programs are those of the offline release in test/rke2kit.
+// Package kubeapi runs a real Kubernetes API server with its etcd, on loopback, for tests of its own decisions: which
+// manager owns a field, what a conflict is, which objects its schemas allow. No kubelet, scheduler or controller runs.
+// The programs are those of the offline release in test/rke2kit.
 package kubeapi
 
 import (
@@ -130,7 +130,7 @@ func (s *Server) ApplyCRD(crd string) {
 	})
 }
 
-// yamlValue is the first value of a key in YAML that we wrote ourselves.
+// yamlValue returns the first value of a key in our own YAML.
 func yamlValue(yaml, key string) string {
 	_, after, _ := strings.Cut(yaml, key+": ")
 	return strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" ,}\n", r) })[0]
@@ -181,7 +181,7 @@ func (s *Server) awaitCondition(what string, well func() error) {
 	}
 }
 
-// findRelease returns the directory of the offline release: that of SKYCTL_TEST_RKE2, or else the one of these sources.
+// findRelease returns the directory of the offline release: SKYCTL_TEST_RKE2, or else the one built from these sources.
 func findRelease(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("SKYCTL_TEST_RKE2"); filepath.IsAbs(dir) {
@@ -227,7 +227,7 @@ func extractProgram(release, member, to string) error {
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
 		if err != nil {
-			return fmt.Errorf("looking for %s in %s: %w", member, tarballs[0], err)
+			return fmt.Errorf("find %s in %s: %w", member, tarballs[0], err)
 		}
 		if strings.TrimPrefix(h.Name, "./") != member {
 			continue

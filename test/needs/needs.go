@@ -1,5 +1,5 @@
-// Package needs says what a test needs that not every computer offers. `make check` runs the tests in short mode, where
-// such a test is skipped; otherwise it runs, and fails where the thing is missing. Only tests import it.
+// Package needs declares what a test needs that not every computer has. `make check` runs tests in short mode, which
+// skips such a test; otherwise it runs, and fails if the requirement is missing. Only tests import it.
 package needs
 
 import "testing"

@@ -62,8 +62,8 @@ mkdir `+programDir+`; echo up; exec sleep infinity`)
 	return &Machine{Host: h, Server: s, t: t}
 }
 
-// removeMountPoints removes the directories that have to be created as mount points, once the test has ended. If
-// /run/systemd/system stayed, for example, other programs would take systemd to be running.
+// removeMountPoints removes the directories that are created as mount points, once the test has ended. If
+// /run/systemd/system remained, for example, other programs would believe that systemd runs.
 func removeMountPoints(t *testing.T, dirs []string) {
 	var missing []string
 	for _, d := range dirs {

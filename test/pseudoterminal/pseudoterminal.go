@@ -1,4 +1,4 @@
-// Package pseudoterminal opens terminals for tests of what is drawn on one.
+// Package pseudoterminal opens terminals for tests of terminal output.
 package pseudoterminal
 
 import (
@@ -65,5 +65,5 @@ func (b *screenBuffer) String() string {
 	return b.b.String()
 }
 
-// Text is all that was written, with the terminal's line ends.
+// Text returns all output, with the terminal's line ends.
 func (t *Terminal) Text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }

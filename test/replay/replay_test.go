@@ -18,7 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/workflows"
 )
 
-// paths are the ways of an operation of which a history is kept.
+// paths are the paths of operations with a recorded history.
 var paths = []string{
 	"provision", "provision-failover", "provision-nowhere", "provision-failed", "provision-again", "provision-kept",
 	"provision-on-kept",
@@ -57,20 +57,20 @@ func TestCurrentCodeReplaysEveryRecordedHistory(t *testing.T) {
 	}
 	kept, err := filepath.Glob("histories/*.json")
 	if err != nil || len(kept) != len(paths) {
-		t.Errorf("%d histories are kept, %d are gone through: %v", len(kept), len(paths), err)
+		t.Errorf("%d histories are recorded, %d are replayed: %v", len(kept), len(paths), err)
 	}
 }
 
 func TestDifferentCommandsAreDetected(t *testing.T) {
 	replayer := sdkworker.NewWorkflowReplayer()
 	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, in operation.ProvisionInput) error {
-		if err := workflow.Sleep(ctx, 1); err != nil { // one timer more than the run had
+		if err := workflow.Sleep(ctx, 1); err != nil { // one timer more than in the history
 			return err
 		}
 		return workflows.Provision(ctx, in)
 	}, workflow.RegisterOptions{Name: operation.WorkflowProvision})
 	if err := replayer.ReplayWorkflowHistory(quiet, load(t, "provision")); err == nil {
-		t.Error("a timer more went unnoticed")
+		t.Error("an additional timer was not detected")
 	}
 }
 

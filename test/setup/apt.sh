@@ -1,4 +1,4 @@
-# Installing Debian packages that are missing; sourced by the scripts beside it.
+# Functions that install missing Debian packages; the other scripts of this directory source it.
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
@@ -11,7 +11,7 @@ as_root() {
   fi
 }
 
-# quietly runs a command and shows what it said only where it fails.
+# quietly runs a command and shows its output only if it fails.
 quietly() {
   local said
   if ! said=$("$@" 2>&1 </dev/null); then
@@ -20,13 +20,13 @@ quietly() {
   fi
 }
 
-# lists_are_fresh: apt's package lists are there and at most a day old.
+# lists_are_fresh checks that apt's package lists exist and are at most a day old.
 lists_are_fresh() {
   [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -1 -print -quit 2>/dev/null)" ]
 }
 
-# update_lists takes what it gets: one of several sources out of reach is no reason to stop. Where a package is missing
-# for it, its installation says so.
+# update_lists continues if a source is unreachable. If a package is missing because of that, its installation reports
+# it.
 update_lists() {
   quietly as_root apt-get -q update || echo "apt-get update failed in part; going on with what there is" >&2
 }
@@ -36,7 +36,7 @@ apt_install() {
     apt-get -q install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
 }
 
-# install_missing installs those of the named packages that are not.
+# install_missing installs the named packages that are missing.
 install_missing() {
   local package missing=()
   for package; do

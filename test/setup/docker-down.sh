@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Stops the Docker engine if docker.sh started it and nobody uses it; any other is left alone. What is installed stays.
+# Stops the Docker engine if docker.sh started it and it is not in use; any other engine keeps running. Installed
+# packages stay.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/apt.sh"
 . "$here/state.sh"
 
-# started_by_hand prints the id of the engine that docker.sh started, if that still runs: ids are used again, so the
-# process must have been told our file.
+# started_by_hand prints the id of the engine that docker.sh started, if it still runs. Ids are reused, so the process
+# must have our file as an argument.
 started_by_hand() {
   local pid
   pid=$(as_root cat "$pidfile" 2>/dev/null) || return 0

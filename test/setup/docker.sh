@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Sees to it that a Docker engine answers, and that the host image can be built for it. An engine that answers already is
-# left as it is. Debian and Ubuntu; root, or sudo.
+# Makes sure that a Docker engine answers and that the host image can be built. It does not change an engine that
+# already answers. Debian and Ubuntu; root, or sudo.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/apt.sh"
 . "$here/state.sh"
 
-# A socket that systemd holds for an engine that fails takes questions and never answers.
+# The socket that systemd holds for a failing engine accepts requests and never answers.
 answers() { timeout 10 docker version >/dev/null 2>&1; }
 answers_root() { as_root timeout 10 docker version >/dev/null 2>&1; }
 
-# wait_for_engine waits until the engine answers; one that was started by hand says in a file that it ended.
+# wait_for_engine waits until the engine answers; an engine started by hand reports its exit in a file.
 wait_for_engine() {
   local deadline=$((SECONDS + 60))
   until answers_root; do
@@ -27,7 +27,7 @@ wait_for_engine() {
   done
 }
 
-# systemd_runs looks at what the first process is: directories of systemd's may be there without it.
+# systemd_runs checks the first process, because systemd's directories can exist without it.
 systemd_runs() { [ "$(cat /proc/1/comm 2>/dev/null)" = systemd ]; }
 
 start_by_systemd() {
@@ -36,8 +36,8 @@ start_by_systemd() {
   wait_for_engine
 }
 
-# forget_killed removes what an engine that was killed says of its containerd: the next one takes a process of that id for
-# it, a dead one that nobody has reaped included, and waits for it in vain.
+# forget_killed removes a killed engine's record of its containerd. The next engine would take any process with that id
+# for it, even a zombie, and wait for it forever.
 forget_killed() {
   local file=/run/docker/containerd/containerd.pid pid
   pid=$(as_root cat "$file" 2>/dev/null) || return 0
@@ -47,7 +47,7 @@ forget_killed() {
   as_root rm -f "$file"
 }
 
-# start_by_hand serves machines without systemd: containers, micro-VMs. The engine outlives this shell.
+# start_by_hand is for machines without systemd, such as containers and micro-VMs. The engine outlives this shell.
 start_by_hand() {
   as_root rm -f "$pidfile" "$ended" "$by_systemd"
   forget_killed
@@ -67,7 +67,7 @@ main() {
   as_root mkdir -p "$state"
   if ! command -v dockerd >/dev/null; then
     install_missing docker.io
-    # Under systemd the package starts it, which is our doing.
+    # Under systemd the package starts the engine, so it counts as started by us.
     if systemd_runs; then as_root touch "$by_systemd"; fi
   fi
   if ! answers_root; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need, and checks that Go is there: that one is for you to install.
-# Debian and Ubuntu; root, or sudo.
+# Installs the Debian packages for building and testing, and checks that Go is installed, which is up to you. Debian and
+# Ubuntu; root, or sudo.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/apt.sh"
@@ -20,7 +20,7 @@ check_go() {
   fi
 }
 
-# The tests start PostgreSQL servers of their own: none is to run as a service because of them.
+# The tests start their own PostgreSQL servers, so none needs to run as a service.
 keep_postgresql_quiet() {
   local config=/etc/postgresql-common/createcluster.conf
   if [ -e "$config" ] || [ -d /usr/lib/postgresql ]; then return; fi

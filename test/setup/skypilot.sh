@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the pinned SkyPilot for skyctl:  skypilot.sh [CLOUD...]
-# It goes where skyd looks for it: $SKYCONF_DIR/skypilot/venv, by default ~/.skyconf/skypilot/venv.
+# It installs to skyd's default location: $SKYCONF_DIR/skypilot/venv, by default ~/.skyconf/skypilot/venv.
 set -eu
 state=${SKYCONF_DIR:-$HOME/.skyconf}/skypilot
 mkdir -p "$state"

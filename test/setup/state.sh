@@ -1,4 +1,4 @@
-# Where docker.sh keeps what docker-down.sh has to know; sourced by both.
+# The state that docker.sh keeps for docker-down.sh; both source it.
 state=${SKYCTL_SETUP_STATE:-/var/lib/skyctl-setup}
 pidfile=$state/dockerd.pid
 ended=$state/dockerd.exit

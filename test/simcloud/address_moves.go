@@ -58,7 +58,7 @@ func (h *host) configList(key string) []string {
 	return found
 }
 
-// isAtConfiguredAddress reports whether RKE2 is configured for the host's address. It does not start at another one.
+// isAtConfiguredAddress reports whether RKE2 is configured for the host's address. It does not start at any other.
 func (h *host) isAtConfiguredAddress() bool { return h.configValue("node-ip") == h.address }
 
 // closeListeners closes the ports that RKE2 would listen on, and returns them.
@@ -81,7 +81,7 @@ func (c *Cloud) RebootAtNewAddresses(names ...string) error {
 	for _, name := range names {
 		m := c.findMachine(name)
 		if m == nil || m.host == nil || m.State != cloud.StateRunning {
-			return fmt.Errorf("machine %s does not run", name)
+			return fmt.Errorf("machine %s is not running", name)
 		}
 		all = append(all, m)
 	}

@@ -1,6 +1,6 @@
-// Package simcloud is a cloud in the test's own process: its machines are real SSH servers that run real scripts.
-// Tests make it refuse, hang, lag and lie at a given point. Only what is behind the cloud's API is simulated: callers
-// use the same protocols as with any other cloud.
+// Package simcloud is a cloud in the test's process: its machines are real SSH servers that run real scripts. Tests
+// make it refuse, hang, lag and lie at a chosen point. Only the part behind the cloud's API is simulated: callers use
+// the same protocols as with any other cloud.
 package simcloud
 
 import (
@@ -25,7 +25,7 @@ type Cloud struct {
 	placements []api.Placement
 
 	mu       sync.Mutex
-	machines []*machine // also those that are gone; oldest first
+	machines []*machine // including terminated machines; oldest first
 	faults   []*Fault
 	lag      time.Duration
 	next     int
@@ -41,7 +41,7 @@ type machine struct {
 	region string
 	host   *host // nil for a planted one
 	goneAt time.Time
-	ghost  time.Duration // for how long it is listed after that
+	ghost  time.Duration // how long it remains listed after that
 }
 
 func (m *machine) isGone() bool { return !m.goneAt.IsZero() }
@@ -91,7 +91,7 @@ func (c *Cloud) placementsIn(region string) []api.Placement {
 		func(p api.Placement) bool { return region != "" && p.Region != region })
 }
 
-// SubmitLaunch launches a machine, or refers to the one that is there.
+// SubmitLaunch launches a machine, or refers to the existing one.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	if err := c.meetFault(ctx, OpSubmit, req.Placement.Region, req.Name); err != nil {
 		return "", err
@@ -149,13 +149,13 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	return m.Machine, nil
 }
 
-// CancelLaunch only meets faults: launches are quick, and a call that hangs ends with its caller.
+// CancelLaunch only applies faults: launches are quick, and a call that hangs ends with its caller.
 func (c *Cloud) CancelLaunch(ctx context.Context, _ string) error {
 	return c.meetFault(ctx, OpCancel, "", "")
 }
 
-// ListMachines returns the owner's machines as they were one lag ago. A fault with a *cloud.PartialError leaves out
-// only the machines of its clouds.
+// ListMachines returns the owner's machines, out of date by the lag. A fault with a *cloud.PartialError leaves out only
+// the machines of its clouds.
 func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	err := c.meetFault(ctx, OpList, "", "")
 	partial := new(cloud.PartialError)
@@ -219,7 +219,7 @@ func (c *Cloud) terminateTarget(target cloud.Target) error {
 	return nil
 }
 
-// findTarget returns the machine that the target names and that has its labels now; nil if there is none.
+// findTarget returns the machine that has the target's name and labels now, or nil.
 func (c *Cloud) findTarget(target cloud.Target) (*machine, error) {
 	var all []cloud.Machine
 	for _, m := range c.machines {
@@ -234,7 +234,7 @@ func (c *Cloud) findTarget(target cloud.Target) (*machine, error) {
 	return c.machines[slices.IndexFunc(c.machines, func(m *machine) bool { return m.ID == found.ID })], nil
 }
 
-// RemoveClusterResources counts that it was called.
+// RemoveClusterResources only counts its calls.
 func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
 	if err := c.meetFault(ctx, OpRelease, "", ""); err != nil {
 		return err
@@ -245,7 +245,7 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 	return nil
 }
 
-// findMachine returns the machine that has a name now.
+// findMachine returns the machine that currently has a name.
 func (c *Cloud) findMachine(name string) *machine {
 	for _, m := range c.machines {
 		if m.Name == name && !m.isGone() {

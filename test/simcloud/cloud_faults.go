@@ -26,7 +26,7 @@ const (
 	OpStarted   Op = "started"
 )
 
-// Fault is what happens to a call at a point. InjectFault adds it, and EndFault removes it.
+// Fault is what happens to a call at a point. InjectFault adds a fault, and EndFault removes it.
 type Fault struct {
 	Op Op
 	// Region and Machine select calls; "" selects all. Not every call has both.
@@ -59,7 +59,7 @@ func (c *Cloud) CountFaultHits(f *Fault) int {
 	return f.hits
 }
 
-// EndFault removes a fault; calls that hang in it keep hanging.
+// EndFault removes a fault; calls that already hang keep hanging.
 func (c *Cloud) EndFault(f *Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,19 +100,19 @@ func (c *Cloud) nextFault(op Op, region, machine string) *Fault {
 	return nil
 }
 
-// NewRefusal is an error of the cloud of some kind, for a Fault.
+// NewRefusal returns an error of the cloud with this kind, for a Fault.
 func NewRefusal(kind cloud.ErrorKind) error {
 	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("the simulated cloud refuses (%s)", kind)}
 }
 
-// SetListingLag makes the listing out of date by that much.
+// SetListingLag makes the list out of date by this much.
 func (c *Cloud) SetListingLag(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lag = d
 }
 
-// AddForeignMachine adds a machine that somebody else launched; it has no host behind it.
+// AddForeignMachine adds a machine of another owner, without a host.
 func (c *Cloud) AddForeignMachine(m cloud.Machine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,21 +10,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// machineDefects are the defects of the machine that has a name, and of later machines with that name.
+// machineDefects are the defects of the machine with a name, and of later machines with that name.
 type machineDefects struct {
-	// broken is a unit that fails when it is started.
+	// broken is a unit that fails to start.
 	broken string
-	// refused is the answer of the head to an agent that it does not admit.
+	// refused is the head's response to an agent that it does not admit.
 	refused string
-	// fullDisk: the disk with RKE2's directories is full.
+	// fullDisk means that the disk with RKE2's directories is full.
 	fullDisk bool
-	// busy: the supervisor answers 503.
+	// busy means that the supervisor answers 503.
 	busy bool
-	// closed is a port of other machines that it can't reach, and how.
+	// closed is a port of other machines that it cannot reach, and how it fails.
 	closed string
-	// outside: a head has an address that is not a loopback one.
+	// outside means that a head has an address outside of loopback.
 	outside bool
-	// certificates is how long those of a head are valid at first; 0 is a year.
+	// certificates is the lifetime of a head's first certificates; 0 is a year.
 	certificates time.Duration
 	lies         *sshFaults
 }
@@ -55,14 +55,14 @@ func (d machineDefects) applyTo(h *host) error {
 		h.runScript(disk))...)
 }
 
-// changeDefects changes what is wrong with machines of a name.
+// changeDefects changes the defects of machines of a name.
 func (c *Cloud) changeDefects(machine string, change func(*machineDefects)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := c.defectsOf(machine)
 	change(d)
 	if m := c.findMachine(machine); m != nil && m.host != nil {
-		_ = d.applyTo(m.host) // a machine that is going away needs no defects
+		_ = d.applyTo(m.host) // a machine that is being terminated needs no defects
 	}
 }
 
@@ -80,8 +80,8 @@ func (c *Cloud) BreakUnit(machine, unit string) {
 	c.changeDefects(machine, func(d *machineDefects) { d.broken = unit })
 }
 
-// TakeNodeName has the head refuse the agents of machines of that name, since another machine has taken the name of
-// their Node; false lets them in again.
+// TakeNodeName makes the head refuse the agents of machines of that name, because another machine has taken the name of
+// their Node; false admits them again.
 func (c *Cloud) TakeNodeName(machine string, taken bool) {
 	c.changeDefects(machine, func(d *machineDefects) {
 		if d.refused = ""; taken {
@@ -101,21 +101,21 @@ func (c *Cloud) SetSupervisorBusy(machine string, busy bool) {
 	c.changeDefects(machine, func(d *machineDefects) { d.busy = busy })
 }
 
-// SetCertificateLifetime are valid for some time only on heads of that name that are launched from now on; a restart
-// renews them.
+// SetCertificateLifetime sets the lifetime of the first certificates on heads of that name that are launched from now
+// on; a restart renews them.
 func (c *Cloud) SetCertificateLifetime(machine string, valid time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.defectsOf(machine).certificates = valid
 }
 
-// withHost calls a function for the machine that has a name now.
+// withHost calls a function for the machine that currently has a name.
 func (c *Cloud) withHost(machine string, do func(*host) error) error {
 	c.mu.Lock()
 	m := c.findMachine(machine)
 	c.mu.Unlock()
 	if m == nil || m.host == nil {
-		return fmt.Errorf("there is no machine %s", machine)
+		return fmt.Errorf("no machine %s", machine)
 	}
 	return do(m.host)
 }
@@ -154,7 +154,7 @@ func (c *Cloud) MakeNodeReady(machine string) error {
 	})
 }
 
-// clusterAPI is that of a cluster; nil where it has no head.
+// clusterAPI returns the API of a cluster; nil if it has no head.
 func (c *Cloud) clusterAPI(clusterUID string) *apiServer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,7 +166,7 @@ func (c *Cloud) clusterAPI(clusterUID string) *apiServer {
 	return nil
 }
 
-// ListNodes returns the names of a cluster's Nodes, and of those it keeps a password for. ok is false if the cluster
+// ListNodes returns the names of a cluster's Nodes, and the names with a stored password. ok is false if the cluster
 // has no head.
 func (c *Cloud) ListNodes(clusterUID string) (nodes, passwords []string, ok bool) {
 	a := c.clusterAPI(clusterUID)
@@ -180,19 +180,19 @@ func (c *Cloud) ListNodes(clusterUID string) (nodes, passwords []string, ok bool
 	return nodes, a.registry.passwordNodeNames(), true
 }
 
-// DeleteNode deletes a Node as a person with kubectl does: its password stays, and its machine keeps running.
+// DeleteNode deletes a Node as kubectl does: its password stays, and its machine keeps running.
 func (c *Cloud) DeleteNode(clusterUID, node string) error {
 	if a := c.clusterAPI(clusterUID); a == nil || !a.removeNode(node) {
-		return fmt.Errorf("there is no Node %s", node)
+		return fmt.Errorf("no Node %s", node)
 	}
 	return nil
 }
 
-// CordonNode marks a Node as one that takes no new pods, or takes them again.
+// CordonNode cordons a Node, or uncordons it.
 func (c *Cloud) CordonNode(clusterUID, node string, cordoned bool) error {
 	a := c.clusterAPI(clusterUID)
 	if a == nil || a.registry.changeNode(node, func(n *corev1.Node) { n.Spec.Unschedulable = cordoned }) == nil {
-		return fmt.Errorf("there is no Node %s", node)
+		return fmt.Errorf("no Node %s", node)
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (c *Cloud) AddPod(clusterUID, node, pod, app string) error {
 	return nil
 }
 
-// ListPods are the names (namespace/name) of the pods on a Node.
+// ListPods returns the names (namespace/name) of the pods on a Node.
 func (c *Cloud) ListPods(clusterUID, node string) []string {
 	a := c.clusterAPI(clusterUID)
 	if a == nil {

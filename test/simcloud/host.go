@@ -28,19 +28,19 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// host is a simulated machine: this computer in a mount and a process namespace of its own, reached over SSH at a
-// loopback address of its own. The directories that are written to are empty tmpfs. Scripts stand in for systemd, its
-// journal and curl; /usr/local is a mount point, so RKE2 goes to /opt/rke2.
+// host is a simulated machine: this computer in its own mount and process namespaces, reached over SSH at its own
+// loopback address. Writable directories are empty tmpfs. Scripts stand in for systemd, its journal and curl;
+// /usr/local is a mount point, so RKE2 goes to /opt/rke2.
 type host struct {
 	name    string
 	address string
 	hostKey string
 	sshd    *sshserver.Server
-	// outer is what machines and people elsewhere know it by, where that is not address.
+	// outer is its address for other machines and users, if that is not address.
 	outer     string
 	listeners []net.Listener
 	init      *exec.Cmd
-	alive     io.Closer // the first process's standard input: it ends with us
+	alive     io.Closer // the first process's standard input: the process ends with us
 	req       cloud.LaunchRequest
 	lies      *sshFaults
 	// password is the node password, which reserves the name of its Node.
@@ -53,10 +53,10 @@ type host struct {
 	sick nodeSickness
 }
 
-// nodeSickness is why a Node is not Ready though its unit runs.
+// nodeSickness is why a Node is not Ready although its unit runs.
 type nodeSickness struct {
 	is bool
-	// run, where it is set, is the run of the unit that is sick: the next one is well.
+	// run is the run of the unit that is sick, if set: the next run is healthy.
 	run string
 }
 
@@ -77,7 +77,7 @@ func bootHost(req cloud.LaunchRequest, d machineDefects, peers func() []*host) (
 	h := &host{name: req.Name, req: req, lies: d.lies, password: rand.Text()}
 	if err := h.bringUp(d, peers); err != nil {
 		h.tearDown()
-		return nil, fmt.Errorf("booting simulated machine %s: %w", req.Name, err)
+		return nil, fmt.Errorf("boot simulated machine %s: %w", req.Name, err)
 	}
 	return h, nil
 }
@@ -139,7 +139,7 @@ func (h *host) startSSHServer() (err error) {
 	return err
 }
 
-// shellArgv is what runs a command on the host, as its login shell does.
+// shellArgv returns the program that runs a command on the host, as its login shell does.
 func (h *host) shellArgv(command string) []string {
 	argv := append(h.nsenterCommand(), h.lies.shellEnvironment()...)
 	return append(argv, "sh", "-c", h.lies.shellCommand(command))
@@ -158,11 +158,11 @@ func (h *host) createNamespaces() error {
 		return err
 	}
 	if err := h.init.Start(); err != nil {
-		return fmt.Errorf("a mount namespace can't be had; the tests need root: %w", err)
+		return fmt.Errorf("create a mount namespace; the tests need root: %w", err)
 	}
 	h.alive = stdin
 	if _, err := io.ReadFull(stdout, make([]byte, 3)); err != nil {
-		return fmt.Errorf("the namespace did not come up: %w", err)
+		return fmt.Errorf("the namespace did not start: %w", err)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (h *host) nsenterCommand() []string {
 	}
 }
 
-// takeAddress chooses a loopback address that nobody else has, and holds its port of the Kubernetes API.
+// takeAddress chooses an unused loopback address, and holds its port of the Kubernetes API.
 func (h *host) takeAddress() (net.Listener, error) {
 	var err error
 	for range 20 {
@@ -188,8 +188,8 @@ func (h *host) takeAddress() (net.Listener, error) {
 	return nil, err
 }
 
-// setUpHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The
-// first administrator's certificate is valid for some time; 0 is a year.
+// setUpHead creates the certificates of a cluster, and prepares the files that RKE2 writes at its start. The first
+// administrator's certificate has the given lifetime; 0 is a year.
 func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	dir, err := os.MkdirTemp("", "simcloud")
 	if err != nil {
@@ -228,7 +228,7 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	return nil
 }
 
-// kubeconfigFormat is laid out as RKE2 writes it.
+// kubeconfigFormat has the layout of RKE2's file.
 const kubeconfigFormat = `apiVersion: v1
 clusters:
 - cluster:
@@ -250,7 +250,7 @@ users:
     client-key-data: %s
 `
 
-// outsidePath is where a file of the host is seen from outside.
+// outsidePath returns the path of a host's file as seen from outside.
 func (h *host) outsidePath(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s", h.init.Process.Pid, name)
 }
@@ -259,7 +259,7 @@ func (h *host) writeFile(name, text string, mode fs.FileMode) error {
 	return os.WriteFile(h.outsidePath(name), []byte(text), mode)
 }
 
-// readFile returns a file's content; "" where there is none.
+// readFile returns a file's content; "" if it does not exist.
 func (h *host) readFile(name string) string {
 	b, err := os.ReadFile(h.outsidePath(name))
 	if err != nil {
@@ -268,24 +268,24 @@ func (h *host) readFile(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// isUnitActive says whether a unit is up.
+// isUnitActive reports whether a unit is active.
 func (h *host) isUnitActive(unit string) bool {
 	return h.readFile("/run/systemd/system/"+unit+".ActiveState") == "active"
 }
 
-// unitInvocation names the run of a unit.
+// unitInvocation identifies the current run of a unit.
 func (h *host) unitInvocation(unit string) string {
 	return h.readFile("/run/systemd/system/" + unit + ".InvocationID")
 }
 
-// isHealthyRun says whether a run of the machine's unit is well.
+// isHealthyRun reports whether a run of the machine's unit is healthy.
 func (h *host) isHealthyRun(run string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.sick.is || h.sick.run != "" && h.sick.run != run
 }
 
-// configValue is a value of the host's RKE2 configuration.
+// configValue returns a value of the host's RKE2 configuration.
 func (h *host) configValue(key string) string {
 	for line := range strings.Lines(h.readFile("/etc/rancher/rke2/config.yaml")) {
 		if value, ok := strings.CutPrefix(line, key+": "); ok {
@@ -305,7 +305,7 @@ func (h *host) runScript(script string) error {
 	return nil
 }
 
-// setMarker leaves a file for the scripts that play systemd and curl; "" takes it away.
+// setMarker writes a file for the scripts that stand in for systemd and curl; "" removes it.
 func (h *host) setMarker(name, text string) error {
 	if text != "" {
 		return h.writeFile("/opt/fake/"+name, text+"\n", 0o644)
@@ -316,7 +316,7 @@ func (h *host) setMarker(name, text string) error {
 	return nil
 }
 
-// tearDown switches the host off. It can be called again.
+// tearDown switches the host off. It can be called more than once.
 func (h *host) tearDown() {
 	for _, l := range h.listeners {
 		_ = l.Close()

@@ -19,7 +19,7 @@ type apiServer struct {
 	peers    func() []*host
 	registry *nodeRegistry
 	http     *http.Server
-	// blocked: nobody from elsewhere gets an answer.
+	// blocked means that clients outside the head get no response.
 	blocked atomic.Bool
 }
 
@@ -27,7 +27,7 @@ func newAPIServer(head *host, peers func() []*host) *apiServer {
 	return &apiServer{head: head, peers: peers, registry: newNodeRegistry()}
 }
 
-// serveOn answers at a listener until stop. It may be called again after that.
+// serveOn serves at a listener until stop. It can be called again after that.
 func (a *apiServer) serveOn(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/nodes", a.listNodes)
@@ -44,7 +44,7 @@ func (a *apiServer) serveOn(l net.Listener) {
 	a.http = &http.Server{ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if a.blocked.Load() {
-				panic(http.ErrAbortHandler) // which cuts the connection
+				panic(http.ErrAbortHandler) // this cuts the connection
 			}
 			if !a.head.isUnitActive("rke2-server") || !a.head.isAtConfiguredAddress() {
 				writeFailure(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,

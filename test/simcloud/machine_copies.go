@@ -6,14 +6,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// CopyMachine copies a machine, as a person does who starts an image of its disk: the copy has the same labels, its own
+// CopyMachine copies a machine, as a user does who starts an image of its disk: the copy has the same labels, its own
 // name and id, and no host.
 func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	of := c.findMachine(name)
 	if of == nil {
-		return cloud.Machine{}, fmt.Errorf("there is no machine %s", name)
+		return cloud.Machine{}, fmt.Errorf("no machine %s", name)
 	}
 	c.next++
 	m := of.Machine
@@ -23,13 +23,12 @@ func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
 	return m, nil
 }
 
-// RenameMachine gives the machine that bears a name now another one; its labels and its id stay.
+// RenameMachine renames a machine; its labels and its id stay.
 func (c *Cloud) RenameMachine(name, as string) error {
 	return c.changeMachine(name, func(m *cloud.Machine) { m.Name = as })
 }
 
-// RelabelMachine gives the machine that bears a name now the labels of another place and incarnation; its name and its
-// id stay.
+// RelabelMachine changes the labels of a machine to another index and incarnation; its name and its id stay.
 func (c *Cloud) RelabelMachine(name string, index int, incarnation string) error {
 	return c.changeMachine(name, func(m *cloud.Machine) { m.Index, m.Incarnation = index, incarnation })
 }
@@ -39,7 +38,7 @@ func (c *Cloud) changeMachine(name string, how func(*cloud.Machine)) error {
 	defer c.mu.Unlock()
 	m := c.findMachine(name)
 	if m == nil {
-		return fmt.Errorf("there is no machine %s", name)
+		return fmt.Errorf("no machine %s", name)
 	}
 	how(&m.Machine)
 	return nil

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// SetEnvironment gives machines of a name an environment of their own, as /etc/environment does; nil takes it away.
+// SetEnvironment sets the environment of machines of a name, as /etc/environment does; nil removes it.
 func (c *Cloud) SetEnvironment(machine string, variables ...string) {
 	c.changeSSHFaults(machine, func(l *sshFaults) { l.environ = slices.Clone(variables) })
 }
@@ -18,8 +18,8 @@ func (l *sshFaults) shellEnvironment() []string {
 	return slices.Clone(l.environ)
 }
 
-// ClosePort has what machines of a name send to a port of others be "rejected", or be dropped ("silent"); "" opens
-// it again.
+// ClosePort makes connections from machines of a name to a port of other machines be "rejected" or dropped ("silent");
+// "" opens the port again.
 func (c *Cloud) ClosePort(machine string, port int, how string) {
 	c.changeDefects(machine, func(d *machineDefects) {
 		if d.closed = ""; how != "" {
@@ -28,19 +28,19 @@ func (c *Cloud) ClosePort(machine string, port int, how string) {
 	})
 }
 
-// BlockAPI keeps everybody but the head of a name itself from its Kubernetes API, or lets them in again.
+// BlockAPI closes a head's Kubernetes API to all but the head itself, or opens it again.
 func (c *Cloud) BlockAPI(head string, blocked bool) error {
 	return c.withHost(head, func(h *host) error {
 		if h.api == nil {
-			return fmt.Errorf("machine %s is no head", head)
+			return fmt.Errorf("machine %s is not a head", head)
 		}
 		h.api.blocked.Store(blocked)
 		return nil
 	})
 }
 
-// UseOutsideAddress gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike
-// those of loopback. There is one such address only.
+// UseOutsideAddress gives heads of a name that are launched from now on an address for which Go uses a proxy, unlike
+// those of loopback. There is only one such address.
 func (c *Cloud) UseOutsideAddress(head string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +50,7 @@ func (c *Cloud) UseOutsideAddress(head string) {
 // outsideAddress leads to 127.0.0.1.
 const outsideAddress = "0.0.0.0"
 
-// listenOnPorts has a machine listen where RKE2 would, so that others may look whether it does. Nothing is said there.
+// listenOnPorts makes a machine listen on RKE2's ports, so that others can probe them. It sends nothing there.
 func (h *host) listenOnPorts(ports ...int) error {
 	for _, port := range ports {
 		l, err := net.Listen("tcp", net.JoinHostPort(h.address, fmt.Sprint(port))) //nolint:noctx // at once
@@ -62,7 +62,7 @@ func (h *host) listenOnPorts(ports ...int) error {
 	return nil
 }
 
-// serveAPI serves a head's API at a listener, and at the address by which it is known elsewhere.
+// serveAPI serves a head's API at a listener, and at its outside address.
 func (h *host) serveAPI(l net.Listener) error {
 	h.api.serveOn(tls.NewListener(l, h.tls))
 	if h.outer == "" {

@@ -13,15 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeRegistry is what a cluster's own etcd has of nodes. As with RKE2, a Node comes into being when a unit that holds
-// the head's token starts under a name that nobody else has taken; it stays when its machine is gone, and one that was
-// deleted comes back only when the unit is started anew.
+// nodeRegistry is the Nodes in a cluster's own etcd. As with RKE2, a Node is created when a unit with the head's token
+// starts under a name that no other machine has taken. It stays when its machine is gone, and a deleted Node returns
+// only when the unit is restarted.
 type nodeRegistry struct {
 	mu    sync.Mutex
 	nodes map[string]*corev1.Node
-	// passwords are the secrets by which names are kept for the machine that took them first.
+	// passwords are the secrets that reserve a name for the machine that took it first.
 	passwords map[string]string
-	// removed is under which run of its unit a Node was deleted.
+	// removed is the run of its unit during which a Node was deleted.
 	removed map[string]string
 	pods    map[string]*corev1.Pod
 }
@@ -31,13 +31,13 @@ func newNodeRegistry() *nodeRegistry {
 		pods: map[string]*corev1.Pod{}}
 }
 
-// member is a machine whose unit runs and may join.
+// member is a machine whose unit runs and is allowed to join.
 type member struct {
 	password, invocation string
 	ready                bool
 }
 
-// syncRegistry makes the registry follow the machines.
+// syncRegistry updates the registry from the machines.
 func (a *apiServer) syncRegistry() {
 	up := a.joinedMembers()
 	r := a.registry
@@ -61,7 +61,7 @@ func (a *apiServer) syncRegistry() {
 	}
 }
 
-// joinedMembers are by the names of their Nodes.
+// joinedMembers returns the members by the names of their Nodes.
 func (a *apiServer) joinedMembers() map[string]member {
 	up := map[string]member{}
 	token := a.head.readFile("/var/lib/rancher/rke2/server/agent-token")
@@ -117,7 +117,7 @@ func setNodeReady(n *corev1.Node, ready bool) {
 	}
 }
 
-// listNodes is a copy of the nodes, by name; only one where that is named.
+// listNodes returns a copy of the nodes by name, or of the named one.
 func (r *nodeRegistry) listNodes(only string) []corev1.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +130,7 @@ func (r *nodeRegistry) listNodes(only string) []corev1.Node {
 	return found
 }
 
-// changeNode does something to a Node, and returns a copy of it; nil where there is none.
+// changeNode changes a Node and returns a copy; nil if there is none.
 func (r *nodeRegistry) changeNode(name string, do func(*corev1.Node)) *corev1.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +142,7 @@ func (r *nodeRegistry) changeNode(name string, do func(*corev1.Node)) *corev1.No
 	return n.DeepCopy()
 }
 
-// removeNode takes a Node away, and the pods that ran there.
+// removeNode removes a Node and its pods.
 func (r *nodeRegistry) removeNode(name, run string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -157,7 +157,7 @@ func (r *nodeRegistry) removeNode(name, run string) bool {
 
 const passwordSecretSuffix = ".node-password.rke2"
 
-// deletePasswordSecret takes the secret of a Node's password away.
+// deletePasswordSecret deletes the secret of a Node's password.
 func (r *nodeRegistry) deletePasswordSecret(secret string) bool {
 	name, is := strings.CutSuffix(secret, passwordSecretSuffix)
 	r.mu.Lock()
@@ -169,7 +169,7 @@ func (r *nodeRegistry) deletePasswordSecret(secret string) bool {
 	return true
 }
 
-// podsOn are the pods of a node; all where none is named.
+// podsOn returns the pods of a node, or all pods if none is named.
 func (r *nodeRegistry) podsOn(node string) []corev1.Pod {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,7 +192,7 @@ func (r *nodeRegistry) evictPod(key string) bool {
 	return true
 }
 
-// passwordNodeNames are the names of the Nodes whose passwords are kept.
+// passwordNodeNames returns the names of the Nodes with a stored password.
 func (r *nodeRegistry) passwordNodeNames() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

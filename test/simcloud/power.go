@@ -13,18 +13,18 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// powerOff stops everything that runs on the host, and keeps its disks.
+// powerOff stops all processes of the host, and keeps its disks.
 func (h *host) powerOff() error {
 	h.sshd.Stop()
 	if h.api != nil {
 		h.api.stopServing()
 	}
-	// kill ends itself with the rest.
+	// kill also kills itself.
 	_ = h.runScript("kill -9 -1")
 	return h.runScript("rm -f /run/systemd/system/*.ActiveState")
 }
 
-// powerOn boots the host again: what is enabled is started, and SSH answers at another port.
+// powerOn boots the host again: enabled units start, and SSH answers at another port.
 func (h *host) powerOn() error {
 	if h.api != nil {
 		l, err := net.Listen("tcp", net.JoinHostPort(h.address, "6443")) //nolint:noctx // at once
@@ -38,13 +38,13 @@ func (h *host) powerOn() error {
 	return errors.Join(err, h.startSSHServer())
 }
 
-// StopMachine stops a machine as its owner can in the cloud's console: the cloud still lists it.
+// StopMachine stops a machine as in the cloud's console: the cloud still lists it.
 func (c *Cloud) StopMachine(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.findMachine(name)
 	if m == nil || m.host == nil || m.State == cloud.StateStopped {
-		return fmt.Errorf("machine %s does not run", name)
+		return fmt.Errorf("machine %s is not running", name)
 	}
 	m.State = cloud.StateStopped
 	return m.host.powerOff()
@@ -83,7 +83,7 @@ func (c *Cloud) powerOnTarget(target cloud.Target) (cloud.Machine, error) {
 	return m.Machine, nil
 }
 
-// LoseMachine makes a machine vanish, as spot machines do.
+// LoseMachine makes a machine vanish, like a reclaimed spot machine.
 func (c *Cloud) LoseMachine(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,7 +95,7 @@ func (c *Cloud) LoseMachine(name string) {
 	}
 }
 
-// KeepListed makes the listing go on showing the machine that bears a name now for some time after it is gone.
+// KeepListed keeps a machine in the list for some time after it is gone.
 func (c *Cloud) KeepListed(name string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,10 +12,11 @@ import (
 	"path/filepath"
 )
 
-// Version is what the release of WriteRelease says it is, and the kubelets of the simulated machines.
+// Version is the version of WriteRelease's release and of the simulated machines' kubelets.
 const Version = "v1.35.7+rke2r1"
 
-// WriteRelease puts an RKE2 release into a directory that installs like one: its program only says its version.
+// WriteRelease writes an RKE2 release to a directory. It installs like a real one, but its program only prints its
+// version.
 func WriteRelease(dir string) error {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -57,7 +58,7 @@ func WriteRelease(dir string) error {
 	return nil
 }
 
-// randomFiller makes the release large enough that an upload of it has a middle.
+// randomFiller makes the release large enough to interrupt its upload.
 func randomFiller() string {
 	text := make([]byte, 48<<10)
 	_, _ = rand.Read(text)

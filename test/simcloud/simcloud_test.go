@@ -22,7 +22,7 @@ var owner = cloud.Owner{Installation: "here", Cluster: "c", ClusterUID: "uid-c"}
 
 const head, worker = "sky-c-0", "sky-c-1"
 
-// pair is a cluster of two machines, brought up by the project's own means.
+// pair is a cluster of two machines, installed by the project's own code.
 type pair struct {
 	*simcloud.Cloud
 	t      *testing.T
@@ -122,7 +122,7 @@ func TestDeletedNodeReturnsWhenItsUnitRestarts(t *testing.T) {
 	p.check(p.AddPod(owner.ClusterUID, worker, "default/web", "web"))
 	p.check(kube.DrainNode(p.ctx, client, worker, nil))
 	if left := p.ListPods(owner.ClusterUID, worker); len(left) != 0 {
-		t.Errorf("left on a drained node: %q", left)
+		t.Errorf("pods remain on a drained node: %q", left)
 	}
 	p.check(kube.DeleteNode(p.ctx, client, worker))
 	if nodes, passwords, _ := p.ListNodes(owner.ClusterUID); !slices.Equal(nodes, []string{head}) ||
@@ -138,7 +138,7 @@ func TestNodeFollowsItsMachineAndOutlivesIt(t *testing.T) {
 	client := p.up()
 	p.check(p.MakeNodeNotReady(worker, false))
 	if p.ready(client, worker) {
-		t.Error("Ready though it is sick")
+		t.Error("the node is Ready although it is sick")
 	}
 	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
 	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// sshFaults are what connections to machines of a name meet.
+// sshFaults are the faults of connections to machines of a name.
 type sshFaults struct {
 	mu       sync.Mutex
 	silent   bool
@@ -22,26 +22,26 @@ type sshFaults struct {
 	environ  []string
 }
 
-// Cut is a connection that breaks in the middle of a command. What a command is to do arrives on its standard input.
+// Cut is a connection that breaks in the middle of a command. The command's script arrives on its standard input.
 type Cut struct {
-	// Seen is what the standard input has to show first.
+	// Seen must appear on the standard input first.
 	Seen string
-	// After is how many bytes still arrive after that.
+	// After is how many more bytes still arrive.
 	After int64
-	// Late, where it is set, has all of it arrive, and is how long after that the connection breaks.
+	// Late, if set, lets the whole input arrive; the connection breaks that much later.
 	Late time.Duration
-	// Times is how often it breaks; 0 is for ever.
+	// Times is how often it breaks; 0 is always.
 	Times int
 
 	hits int
 }
 
-// SilenceSSH makes machines of that name take connections and never say a word; those that are there are cut.
+// SilenceSSH makes machines of that name accept connections and never answer; it cuts existing connections.
 func (c *Cloud) SilenceSSH(machine string, silent bool) {
 	c.changeSSHFaults(machine, func(l *sshFaults) { l.silent = silent })
 }
 
-// SetImpostor makes machines of that name show a host key that is not theirs; connections that are there are cut.
+// SetImpostor makes machines of that name show a wrong host key; it cuts existing connections.
 func (c *Cloud) SetImpostor(machine string, impostor bool) error {
 	var signer ssh.Signer
 	if impostor {
@@ -55,13 +55,13 @@ func (c *Cloud) SetImpostor(machine string, impostor bool) error {
 	return nil
 }
 
-// SetNoisyShell has the login shell of machines of that name run something before every command, as .bashrc is; "" ends
-// it.
+// SetNoisyShell makes the login shell of machines of that name run a script before every command, like .bashrc; ""
+// removes it.
 func (c *Cloud) SetNoisyShell(machine, startup string) {
 	c.changeSSHFaults(machine, func(l *sshFaults) { l.startup = startup })
 }
 
-// shellCommand is the command that the login shell makes of a command.
+// shellCommand returns the command line of the login shell for a command.
 func (l *sshFaults) shellCommand(command string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,13 +71,13 @@ func (l *sshFaults) shellCommand(command string) string {
 	return l.startup + "\n" + command
 }
 
-// CutSSH breaks connections to machines of that name in the midst of a command.
+// CutSSH breaks connections to machines of that name in the middle of a command.
 func (c *Cloud) CutSSH(machine string, cut Cut) *Cut {
 	c.changeSSHFaults(machine, func(l *sshFaults) { l.cuts = append(l.cuts, &cut) })
 	return &cut
 }
 
-// CountCuts says how often a cut was met.
+// CountCuts returns how often a cut occurred.
 func (c *Cloud) CountCuts(machine string, cut *Cut) int {
 	c.mu.Lock()
 	l := c.defectsOf(machine).lies
@@ -106,7 +106,7 @@ func (l *sshFaults) isSilent() bool {
 	return l.silent
 }
 
-// shownHostKey is the host key to show.
+// shownHostKey returns the host key to show.
 func (l *sshFaults) shownHostKey(own ssh.Signer) ssh.Signer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +116,7 @@ func (l *sshFaults) shownHostKey(own ssh.Signer) ssh.Signer {
 	return own
 }
 
-// nextCut counts a cut as met where what has arrived shows that it is its turn.
+// nextCut returns the cut that is due after this input, and counts it.
 func (l *sshFaults) nextCut(seen []byte) (cut *Cut, at int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,7 +129,7 @@ func (l *sshFaults) nextCut(seen []byte) (cut *Cut, at int) {
 	return nil, 0
 }
 
-// cuttingReader passes a command's standard input on until the connection is to break.
+// cuttingReader passes on a command's standard input until the connection breaks.
 type cuttingReader struct {
 	from io.Reader
 	lies *sshFaults
@@ -140,7 +140,7 @@ type cuttingReader struct {
 	left int64
 }
 
-// maxSeenBytes bounds what is kept of a command's standard input: scripts are shorter.
+// maxSeenBytes limits the stored part of a command's standard input: scripts are shorter.
 const maxSeenBytes = 64 << 10
 
 func (c *cuttingReader) Read(p []byte) (int, error) {

@@ -1,6 +1,6 @@
 package simcloud
 
-// IsTimerActive says whether a timer runs on a machine.
+// IsTimerActive reports whether a timer is active on a machine.
 func (c *Cloud) IsTimerActive(machine, unit string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,19 +41,19 @@ type World struct {
 
 // Behavior is what the operations on one cluster do. A nil part succeeds.
 type Behavior struct {
-	// Plan answers for specs whose region is the behavior's name.
+	// Plan is for specs whose region is the behavior's name.
 	Plan func(api.ClusterSpec) (operation.PlanResult, error)
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in operation.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in operation.DeleteInput) error
-	// Check and Orphans are read from the behavior without a name, and Sweep from that of the swept cluster or that
-	// one.
+	// Check and Orphans are taken from the behavior without a name, and Sweep from that of the swept cluster or the one
+	// without a name.
 	Check   func() (operation.CheckResult, error)
 	Sweep   func(ctx context.Context, w *World, in operation.SweepInput) (operation.SweepResult, error)
 	Orphans func(ctx context.Context, w *World, in operation.OrphansInput) (operation.OrphansResult, error)
-	// Adopt is read from the behavior without a name.
+	// Adopt is taken from the behavior without a name.
 	Adopt func(in operation.AdoptInput) operation.AdoptResult
-	// Repair runs as an activity; without it the cluster is READY and in sync after it.
+	// Repair runs as an activity; if it is nil, the cluster becomes READY and in sync.
 	Repair func(ctx context.Context, w *World, in operation.RepairInput) error
 }
 
@@ -320,7 +320,7 @@ func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 	return err
 }
 
-// FailCreate ends a create in ERROR.
+// FailCreate makes a create end in ERROR.
 func (w *World) FailCreate(ctx context.Context, ref api.Ref, f api.Failure) error {
 	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseError, f.Reason, time.Now().UTC())

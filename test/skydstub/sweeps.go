@@ -44,7 +44,7 @@ func (w *World) runAdopt(ctx workflow.Context, in operation.AdoptInput) (operati
 	return r, err
 }
 
-// playAdopt finds nothing unless a behavior says otherwise.
+// playAdopt returns an empty result without a behavior.
 func (w *World) playAdopt(_ context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	if p := w.behaviorOf("").Adopt; p != nil {
 		return p(in), nil
@@ -56,7 +56,7 @@ func (w *World) runRepair(ctx workflow.Context, in operation.RepairInput) error 
 	return workflow.ExecuteActivity(withActivityOptions(ctx), "playRepair", in).Get(ctx, nil)
 }
 
-// playSweep finds nothing unless a behavior says otherwise.
+// playSweep finds no drift without a behavior.
 func (w *World) playSweep(ctx context.Context, in operation.SweepInput) (operation.SweepResult, error) {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
@@ -102,7 +102,7 @@ func (w *World) StartRepair(ctx context.Context, ref api.Ref, again bool) error 
 		operation.RepairInput{Cluster: ref, Again: again})
 }
 
-// CreateSchedule creates the schedule of sweeps, until the test ends. It never runs during a test.
+// CreateSchedule creates the schedule of sweeps until the test ends. No sweep runs on it during a test.
 func (w *World) CreateSchedule(t testing.TB) client.ScheduleHandle {
 	t.Helper()
 	h, err := w.Temporal.ScheduleClient().Create(t.Context(), client.ScheduleOptions{

@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
-// Mount returns a directory on an in-memory disk of that many MiB, until the test ends. It needs root.
+// Mount returns a directory on an in-memory disk of this many MiB, until the test ends. It needs root.
 func Mount(t testing.TB, mib int) string {
 	t.Helper()
 	needs.Root(t)

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// countedConn counts what comes in, and obeys Freeze.
+// countedConn counts incoming bytes, and obeys Freeze.
 type countedConn struct {
 	net.Conn
 	s    *Server

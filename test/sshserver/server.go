@@ -1,5 +1,5 @@
-// Package sshserver is an SSH server in the test's own process: it runs commands on this machine as OpenSSH would, and
-// tests make it refuse, hang up, freeze or lie at a given point.
+// Package sshserver is an SSH server in the test's process: it runs commands on this computer as OpenSSH does, and
+// tests make it refuse, hang up, freeze or lie at a chosen point.
 package sshserver
 
 import (
@@ -20,21 +20,21 @@ type Server struct {
 	// Target logs in to it, with its host key pinned; Key is the private key that it accepts.
 	Target remote.Target
 	Key    []byte
-	// Env is added to the environment of every command, such as a PATH on which stand-ins come first.
+	// Env is added to the environment of every command, such as a PATH with stand-ins first.
 	Env []string
-	// Enter is put before every command, such as nsenter into a file system of the machine's own.
+	// Enter is put before every command, such as nsenter into the machine's own file system.
 	Enter []string
-	// Shell is the login shell; sh where it is "". Startup is what it runs before every command, as .bashrc.
+	// Shell is the login shell, by default sh. Startup is its script before every command, like .bashrc.
 	Shell, Startup string
-	// CutAfter hangs up each connection once that many bytes came in; 0 is never.
+	// CutAfter hangs up each connection after this many incoming bytes; 0 is never.
 	CutAfter atomic.Int64
-	// HangUpAtLogin closes the connection during authentication, as a machine does that is still booting.
+	// HangUpAtLogin closes the connection during authentication, like a machine that is still booting.
 	HangUpAtLogin atomic.Bool
 	// RefuseForwards refuses port forwards, like AllowTcpForwarding no in OpenSSH.
 	RefuseForwards atomic.Bool
 	// Forward is the target of all port forwards, if it is set.
 	Forward string
-	// Logins counts the connections that came to a login.
+	// Logins counts the connections that started a login.
 	Logins atomic.Int64
 
 	hostKey ssh.Signer
@@ -44,29 +44,29 @@ type Server struct {
 	listener   net.Listener
 	conns      map[*countedConn]bool
 	stopped    bool
-	authorized []string // keys, as they go over the wire
+	authorized []string // public keys in wire format
 	frozen     chan struct{}
 }
 
-// Options are what a server needs that is started without a test.
+// Options configure a server that is started without a test.
 type Options struct {
 	// Address is the address to listen on; the port is free.
 	Address string
-	// HostKey is a private key in PEM; AuthorizedKey is the one that may log in, as in authorized_keys.
+	// HostKey is a private key in PEM; AuthorizedKey is the key that is allowed to log in, as in authorized_keys.
 	HostKey       []byte
 	AuthorizedKey string
 	Hooks         Hooks
 }
 
-// Hooks decide for each connection and each command anew. Any of them may be nil.
+// Hooks are called for each connection or command. Any of them can be nil.
 type Hooks struct {
-	// IsSilent says whether a connection is taken and never answered.
+	// IsSilent reports whether a connection is accepted and never answered.
 	IsSilent func() bool
 	// ShowHostKey returns the host key to show.
 	ShowHostKey func(own ssh.Signer) ssh.Signer
 	// BuildArgv returns the program that runs a command, in place of Enter, Shell and Startup.
 	BuildArgv func(command string) []string
-	// WrapStdin returns what a command reads from; it may close the connection.
+	// WrapStdin returns a command's standard input; it can close the connection.
 	WrapStdin func(input io.Reader, conn net.Conn) io.Reader
 }
 
@@ -84,7 +84,7 @@ func New(o Options) (*Server, error) {
 	return s, s.listen()
 }
 
-// Start starts a server for a test; it ends with the test.
+// Start starts a server for a test; it stops with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	hostPEM, hostKey := newKeyPair(t)
@@ -111,7 +111,7 @@ func (s *Server) AdmitKey(authorized string) error {
 	return nil
 }
 
-// Listen starts to listen again after Stop, on the same port.
+// Listen listens again after Stop, on the same port.
 func (s *Server) Listen(t testing.TB) {
 	t.Helper()
 	if err := s.listen(); err != nil {

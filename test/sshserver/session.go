@@ -40,7 +40,7 @@ func (s *Server) shownHostKey() ssh.Signer {
 	return s.hostKey
 }
 
-// buildArgv returns what runs a command: the login shell, in the machine's namespaces.
+// buildArgv returns the program that runs a command: the login shell, in the machine's namespaces.
 func (s *Server) buildArgv(command string) []string {
 	if s.hooks.BuildArgv != nil {
 		return s.hooks.BuildArgv(command)
@@ -99,8 +99,8 @@ func (s *Server) serveConnection(c *countedConn) {
 	}
 }
 
-// serveSession runs the one command of a session. As with OpenSSH, its standard input ends when the channel does, and
-// nothing else happens to it then.
+// serveSession runs the one command of a session. As with OpenSSH, only its standard input closes when the channel
+// does.
 func (s *Server) serveSession(c *countedConn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for r := range requests {

@@ -27,24 +27,24 @@ import (
 
 // WorkerSettings are what a test can choose for its worker.
 type WorkerSettings struct {
-	// TaskQueue is where the worker listens, and sweeps start operations.
+	// TaskQueue is the queue of the worker and of the operations that sweeps start.
 	TaskQueue string
-	// Home is where the person's kubeconfigs are.
+	// Home is the directory of the user's kubeconfigs.
 	Home string
 	// Release is the directory with the RKE2 release.
 	Release     string
 	Deadlines   activities.Deadlines
 	Policy      plan.Policy
 	OrphanGrace time.Duration
-	// Place is the path of the state, and Ledger the record of starts on its computer. Without a place the home is
-	// never in doubt.
+	// Place is the path of the state, and Ledger the record of starts on its computer. Without Place the home is never
+	// in doubt.
 	Place  home.Location
 	Ledger string
-	// Ahead is how far the clock of sweeps is ahead of the true one, so that tests need not wait for grace periods.
+	// Ahead is how far the clock of sweeps is ahead of real time, so that tests need not wait for grace periods.
 	Ahead time.Duration
 }
 
-// UniformDeadlines gives every part of an activity the same time.
+// UniformDeadlines gives every part of an activity the same deadline.
 func UniformDeadlines(d time.Duration) activities.Deadlines {
 	return activities.Deadlines{
 		Query: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,

@@ -11,9 +11,9 @@ import (
 
 // Moments of an activity that a worker in another process reports.
 const (
-	// BeforeActivity: it is about to run.
+	// BeforeActivity means that it is about to run.
 	BeforeActivity = "before"
-	// AfterActivity: it has run, and Temporal does not know yet.
+	// AfterActivity means that it has run, but Temporal does not know yet.
 	AfterActivity = "after"
 )
 

@@ -15,8 +15,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// cloudCall is a call of a cloud that crosses to another process, over HTTP at a Unix socket: so that the far side's
-// context ends with the caller.
+// cloudCall is a call of a cloud in another process, over HTTP on a Unix socket, so that its context ends with the
+// caller.
 type cloudCall struct {
 	Spec    api.ClusterSpec
 	Launch  cloud.LaunchRequest
@@ -41,7 +41,7 @@ type cloudReply struct {
 // activityHeader names the activity that makes a call.
 const activityHeader = "Activity"
 
-// StartableCloud is a cloud that can start machines that were stopped.
+// StartableCloud is a cloud that can start stopped machines.
 type StartableCloud interface {
 	cloud.Cloud
 	cloud.Starter
@@ -103,7 +103,7 @@ func cloudMethods(c StartableCloud) map[string]func(context.Context, cloudCall, 
 	}
 }
 
-// setError puts an error into an answer, with what matters of its kind.
+// setError puts an error and its kind into a reply.
 func (a *cloudReply) setError(err error) {
 	if err == nil {
 		return

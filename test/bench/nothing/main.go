@@ -1,4 +1,4 @@
-// Command nothing does nothing: what it takes is what any program written in Go takes at least.
+// Command nothing does nothing: its time is the minimum for any Go program.
 package main
 
 func main() {}

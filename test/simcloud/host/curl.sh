@@ -1,6 +1,6 @@
 #!/bin/sh
-# Answers for the ports of a head on the head itself, once its server is up, and for those of other machines at once. Like the
-# real one it uses the proxy of its environment where it is not told otherwise, at which nobody answers.
+# Answers for a head's ports on the head itself, once its server is up, and for those of other machines at once. Like
+# the real curl it uses the proxy of its environment unless told otherwise; that proxy does not answer.
 out=; fail=
 case " $* " in
 *" --noproxy "*) ;;

@@ -1,4 +1,4 @@
-# The first process of a simulated machine: everything that is written to becomes memory of its own.
+# The first process of a simulated machine: all writable directories become its own tmpfs.
 mount --make-rprivate /
 for d in /run /tmp /opt /var/lib /usr/local; do mount -t tmpfs tmpfs "$d"; done
 mkdir -p /run/etc/rancher /run/etc/systemd/system /run/systemd/system /opt/fake

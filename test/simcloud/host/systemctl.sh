@@ -11,7 +11,7 @@ up() {
   cat /proc/sys/kernel/random/uuid >"$unit.InvocationID"
   if [ -e "/opt/fake/broken.$unit" ]; then
     echo "time=\"now\" level=fatal msg=\"$unit was broken by the test, token=$(cat /etc/rancher/rke2/join-token 2>/dev/null)\"" >>journal
-    # A secret may be printed without a word that says so, and in any form.
+    # A secret can be printed unlabelled and in any form.
     password=$(sed 's/.*://' /etc/rancher/rke2/join-token 2>/dev/null)
     echo "$password" >>journal
     printf 'agent:%s@head\n' "$password" | base64 -w0 >>journal
@@ -36,7 +36,8 @@ up() {
     mkdir -p $rke2
     echo "K10$hash::server:$(cat /opt/fake/server-password)" >$rke2/token
     echo "K10$hash::node:$(sed -n 's/^agent-token: *//p' /etc/rancher/rke2/config.yaml | tr -d '"')" >$rke2/agent-token
-    # The first start finds the certificates that the machine was made with; each later one renews what ends soon.
+    # The first start finds the certificates that the machine was created with; each later one renews those that expire
+    # soon.
     if [ -e /etc/rancher/rke2/rke2.yaml ]; then kubeconfig=renewed; else kubeconfig=kubeconfig; fi
     cp /opt/fake/$kubeconfig /etc/rancher/rke2/rke2.yaml
   fi

@@ -1,1 +1,1 @@
-"""Clouds made of Docker hosts: what a SkyPilot of the tests launches its machines on."""
+"""Clouds of Docker hosts, on which SkyPilot launches machines in tests."""

@@ -1,4 +1,4 @@
-"""An AWS whose EC2 instances are Docker hosts: moto's server, with its instances given a life.
+"""An AWS whose EC2 instances are Docker hosts: moto's server, whose instances get real hosts.
 
 python -m skytest.aws PORT
 """
@@ -39,8 +39,8 @@ def ec2(region: str) -> Any:
 
 
 class Lives:
-    """Binds instances to their hosts. An instance whose change is asked for through the API is busy: that its host
-    dies meanwhile is no news."""
+    """Binds instances to their hosts. An instance is busy while the API changes it: the exit of its host is expected
+    then."""
 
     def __init__(self) -> None:
         self._by_id: Dict[str, Any] = {}
@@ -85,7 +85,7 @@ class Lives:
         nic.public_ip = address if nic.public_ip or nic.public_ip_auto_assign else None
 
     def follow_deaths(self) -> None:
-        """Does what EC2 does when a machine shuts itself down: it stops or terminates, as its attribute says."""
+        """Stops or terminates an instance when its machine shuts down, depending on its attribute, as EC2 does."""
         for name, code in hosts.deaths():
             with self._lock:
                 instance = self._by_id.get(name)
@@ -119,7 +119,7 @@ def give_lives() -> Lives:
 
 
 def mend_attributes() -> None:
-    """Teaches moto an attribute that it takes for a change of security groups, and so answers with success."""
+    """Adds an attribute that moto mistakes for a change of security groups and answers with success."""
     cls = responses.InstanceResponse
     original = cls.modify_instance_attribute
 
@@ -135,7 +135,7 @@ def mend_attributes() -> None:
 
 
 def mend_disks() -> None:
-    """Has the disk that a machine starts from end with it, as AWS does where a launch doesn't say otherwise; moto keeps it."""
+    """Deletes a machine's root disk with the machine, which is the default on AWS; moto keeps it."""
     cls = responses.InstanceResponse
     original = cls._parse_block_device_mapping  # pylint: disable=protected-access
 
@@ -150,7 +150,7 @@ def mend_disks() -> None:
 
 
 def mend_groups() -> None:
-    """Has moto refuse, as AWS does, to delete a security group that a machine or another group's rule uses."""
+    """Makes moto refuse, as AWS does, to delete a security group that a machine or another group's rule uses."""
     cls = security_groups.SecurityGroupBackend
     original = cls._delete_security_group  # pylint: disable=protected-access
 
@@ -168,7 +168,7 @@ def mend_groups() -> None:
 
 
 class Faulty:
-    """Stands before moto, and answers for it where a fault says so."""
+    """Receives requests before moto, and answers those that a fault affects."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -190,7 +190,7 @@ class Faulty:
 
 
 def describe(environ: Dict[str, Any]) -> Tuple[Optional[str], Dict[str, Optional[str]]]:
-    """The service that a request is for, and what faults are matched by."""
+    """Returns the service of a request, and the values that faults are matched by."""
     try:
         scope = environ['HTTP_AUTHORIZATION'].split('Credential=')[1].split(',')[0]
         _, _, region, service, _ = scope.split('/')
@@ -243,8 +243,8 @@ def refuse(service: Optional[str], e: faults.Refused, start_response: Any) -> Li
 
 
 def prepare_account() -> None:
-    """Makes what a person's account has and moto's lacks: default VPCs that reach the internet, and a profile for
-    machines that gives no rights."""
+    """Creates what moto's account lacks: default VPCs that reach the internet, and an instance profile without
+    rights."""
     for region in world()['regions']:
         backend = ec2(region)
         gateway = backend.create_internet_gateway()

@@ -34,7 +34,7 @@ if ! id {user} >/dev/null 2>&1; then
 fi
 """
 
-# As on a cloud, nobody knows the host key before the machine has made it.
+# As on a cloud, the host key is unknown before the machine has created it.
 _BOOT = """\
 #!/bin/sh
 {users}
@@ -44,7 +44,7 @@ exec /usr/local/sbin/host-init
 """
 
 
-# cloud-init's own helper for commands of bootcmd, which runs at every boot; no more of it than is used.
+# cloud-init's helper for commands of bootcmd, which runs at every boot; only the part that is used.
 _PER = """\
 #!/bin/sh
 [ "$1" = once ] || exit 2
@@ -65,7 +65,7 @@ def for_user(user: str, public_key: str) -> Dict[str, Any]:
 
 
 def files(config: Dict[str, Any]) -> Dict[str, File]:
-    """What has to be in a host before its first boot."""
+    """Returns the files that a host needs before its first boot."""
     found: Dict[str, File] = {}
     users = []
     for user in config.get('users', []):

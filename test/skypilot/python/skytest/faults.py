@@ -1,4 +1,4 @@
-"""Faults that a test asks of a cloud: one file each in a directory, which every process of the environment reads anew."""
+"""Faults that a test injects into a cloud: one file each in a directory that every process re-reads."""
 import fnmatch
 import json
 import os
@@ -9,12 +9,12 @@ from skytest.world import world
 
 _LOOK_AGAIN = 0.05
 
-# What a fault is matched by; one that is empty matches all.
+# The fields that select requests; an empty field matches all.
 _MATCH = ('cloud', 'operation', 'region', 'zone', 'instance_type', 'cluster')
 
 
 class Refused(Exception):
-    """What the cloud answers instead of doing it."""
+    """The cloud's error in place of carrying out the request."""
 
     def __init__(self, code: str, message: str, status: int):
         super().__init__(f'{code}: {message}')
@@ -26,7 +26,7 @@ def _matches(fault: Dict[str, Any], request: Dict[str, Optional[str]]) -> bool:
 
 
 def _take(path: str, times: int) -> bool:
-    """Counts one use of a fault, in a way that holds for several processes. False where it is used up."""
+    """Counts one use of a fault, safely across processes. Returns False once it is used up."""
     n = 0
     while not times or n < times:
         try:
@@ -38,7 +38,7 @@ def _take(path: str, times: int) -> bool:
 
 
 def meet(after: bool, **request: Optional[str]) -> None:
-    """Hangs or raises Refused where a fault says so for this request, before or after the cloud has done it."""
+    """Hangs or raises Refused if a fault affects this request, before or after the cloud has carried it out."""
     directory = world()['faults']
     for entry in sorted(os.listdir(directory)):
         path = os.path.join(directory, entry)

@@ -1,4 +1,4 @@
-"""Waits for the end of its input, which names process groups, then removes all of the environment: processes, hosts, network."""
+"""Waits for the end of its input, which names process groups, then removes the environment: processes, hosts, network."""
 import os
 import signal
 import sys
@@ -14,8 +14,8 @@ _GIVE_UP_SECONDS = 60
 
 
 def marked() -> List[int]:
-    """What was started with the variables of this environment, this process apart. SkyPilot's executors are not seen: a
-    process that gives itself a title writes it over its variables."""
+    """Returns the processes with this environment's variables, except this one. SkyPilot's executors are not found: a
+    process that sets its title overwrites its variables."""
     mark = f'SKYTEST_WORLD={os.environ["SKYTEST_WORLD"]}'.encode()
     found = []
     for entry in os.listdir('/proc'):
@@ -47,7 +47,7 @@ def zombie(pid: str) -> bool:
 
 
 def end_processes(groups: Set[int]) -> None:
-    """Ends these groups, what is marked, and the groups that a marked process leads."""
+    """Kills these groups, the marked processes, and the groups that a marked process leads."""
     give_up = time.monotonic() + _GIVE_UP_SECONDS
     while True:
         alone = marked()
@@ -73,8 +73,8 @@ def leads(pid: int) -> bool:
 
 
 def remove_hosts() -> None:
-    """Removes the hosts and the network. The engine may have to finish first what a process asked of it before it was
-    ended, and it may refuse what it is busy with."""
+    """Removes the hosts and the network. The engine may first have to finish requests of killed processes, and may
+    refuse to remove a busy container."""
     give_up = time.monotonic() + _GIVE_UP_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Docker hosts as the machines of a cloud: made, found, stopped and removed by the cloud's own name of them."""
+"""Docker hosts as the machines of a cloud: created, found, stopped and removed by the cloud's names."""
 import io
 import tarfile
 from typing import Any, Dict, List, Optional
@@ -9,19 +9,19 @@ from docker import errors
 from skytest import cloudinit
 from skytest.world import world
 
-# Labels of every host. The environment removes by the first one what is left when it ends.
+# Labels of every host. When the environment ends, it removes the remaining hosts by the first label.
 LABEL_ENV = 'skyctl-test-env'
 LABEL_CLOUD = 'skyctl-test-cloud'
 LABEL_REGION = 'skyctl-test-region'
 LABEL_TYPE = 'skyctl-test-type'
 LABEL_CLUSTER = 'skyctl-test-cluster'
 
-# What lies outside the container's layers: overlay doesn't stack on overlay, and etcd wants a disk.
+# Directories outside the container's layers: overlay does not stack on overlay, and etcd needs a disk.
 _VOLUMES = ('/var/lib/rancher', '/var/lib/kubelet', '/var/lib/containerd')
 
 _STOP_SECONDS = 20
 
-# Where a host says which accelerators it plays, for the software of the offline kit that stands in for NVIDIA's.
+# The file with the accelerators that a host simulates, for the offline kit's stand-ins for NVIDIA's software.
 _GPUS = '/etc/skyctl-test/gpus'
 _DRIVER = '580.126.20'
 
@@ -44,14 +44,14 @@ def api() -> docker.APIClient:
 
 
 def _host_config(cpus: float, memory_gib: float) -> Dict[str, Any]:
-    """As the project's own hosts are made, on engines with and without privileged containers."""
+    """Returns the configuration of skyctl's own hosts, for engines with and without privileged containers."""
     memory = int(memory_gib * 1024) << 20
     config: Dict[str, Any] = {
         'NetworkMode': world()['network'],
         'LogConfig': {'Type': 'json-file', 'Config': {'max-size': '1m'}},
         'CgroupnsMode': 'private',
         'Tmpfs': {'/run': 'exec,mode=755', '/run/lock': ''},
-        # An engine refuses more cores than it has; memory may be promised twice.
+        # An engine refuses more cores than it has; memory can be overcommitted.
         'NanoCpus': int(min(cpus, world()['cpus']) * 1e9),
         'Memory': memory,
         'MemorySwap': memory,
@@ -86,7 +86,7 @@ def _archive(files: Dict[str, cloudinit.File]) -> bytes:
 
 
 def accelerators(instance_type: Optional[str], with_driver: bool) -> Dict[str, cloudinit.File]:
-    """What a host of a type with accelerators carries, on an image with NVIDIA's driver or without."""
+    """Returns the files of a host with accelerators, on an image with or without NVIDIA's driver."""
     if instance_type not in world()['accelerators']:
         return {}
     name, count = world()['accelerators'][instance_type]
@@ -98,7 +98,7 @@ def accelerators(instance_type: Optional[str], with_driver: bool) -> Dict[str, c
 
 def launch(name: str, labels: Dict[str, str], cpus: float, memory_gib: float,
            user_data: Dict[str, Any], more: Optional[Dict[str, cloudinit.File]] = None) -> str:
-    """Makes and starts a host that has some more files, and does what the user data says on its first boot. Returns its
+    """Creates and starts a host with additional files, which executes the user data on its first boot. Returns its
     address."""
     engine = api()
     made = engine.create_container_from_config({
@@ -134,7 +134,7 @@ def stop(name: str) -> None:
 
 
 def start(name: str) -> str:
-    """Starts a stopped host, which has a new address then, as on a cloud."""
+    """Starts a stopped host, which gets a new address, as on a cloud."""
     api().start(container_name(name))
     return address(name)
 
@@ -150,7 +150,7 @@ def remove(name: str) -> None:
 
 
 def find(**labels: str) -> List[Dict[str, Any]]:
-    """The containers that carry these labels, in whatever state."""
+    """Returns the containers with these labels, in any state."""
     wanted = [f'{LABEL_ENV}={world()["id"]}'] + [f'{k}={v}' for k, v in labels.items()]
     return api().containers(all=True, filters={'label': wanted})
 
@@ -162,7 +162,7 @@ def name_of(container: Dict[str, Any]) -> str:
 
 
 def deaths():
-    """Yields (name, exit code) of each host that stops, for whatever reason."""
+    """Yields (name, exit code) of each host that stops, for any reason."""
     filters = {'label': f'{LABEL_ENV}={world()["id"]}', 'event': 'die', 'type': 'container'}
     prefix = f'skytest-{world()["id"]}-'
     engine = docker.APIClient(version='auto', timeout=None)
@@ -172,5 +172,5 @@ def deaths():
 
 
 def size(instance_type: Optional[str], default=(2.0, 4.0)):
-    """Cores and GiB of a type, from the same catalogs that SkyPilot reads."""
+    """Returns the cores and GiB of a type, from the catalogs that SkyPilot reads."""
     return tuple(world()['types'].get(instance_type, default))

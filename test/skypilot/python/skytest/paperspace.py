@@ -1,4 +1,4 @@
-"""A second cloud, behind SkyPilot's provisioner interface: its machines are Docker hosts, and so is its memory of them."""
+"""A second cloud, behind SkyPilot's provisioner interface: its machines are Docker hosts, which are also its only record of them."""
 import uuid
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -12,7 +12,7 @@ from skytest import hosts
 _CLOUD = 'paperspace'
 _USER = 'paperspace'
 
-# A machine as it comes from its image, without SkyPilot's runtime.
+# A new machine as its image provides it, without SkyPilot's runtime.
 BARE = common.ProvisionRuntimeMetadata(
     has_ray=False, has_skylet=False, has_job_queue=False, ssh_available=True, runtime_setup_done=True)
 

@@ -1,4 +1,4 @@
-"""What the SkyPilot API server of the tests is given beside its own clouds."""
+"""The plugin that adds the second cloud to the tests' SkyPilot API server."""
 from sky import provision
 from sky.clouds import paperspace as paperspace_cloud
 from sky.server import plugins
@@ -7,7 +7,7 @@ from skytest import paperspace
 
 
 class SecondCloud(plugins.BasePlugin):
-    """Makes Paperspace a cloud of Docker hosts: no SDK, no zones, no spot. No account is asked for."""
+    """Makes Paperspace a cloud of Docker hosts: no SDK, no zones, no spot. It needs no account."""
 
     def install(self, extension_context: plugins.ExtensionContext) -> None:
         del extension_context

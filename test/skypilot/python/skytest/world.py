@@ -1,4 +1,4 @@
-"""What the environment told its processes: the file that SKYTEST_WORLD names."""
+"""The environment's settings for its processes: the file that SKYTEST_WORLD names."""
 import functools
 import json
 import os
