@@ -1,4 +1,4 @@
-"""Waits for the end of its input, which names process groups, then removes the environment: processes, hosts, network."""
+"""Waits for the end of its input, which names process groups, then removes processes, hosts and network."""
 import os
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""A second cloud, behind SkyPilot's provisioner interface: its machines are Docker hosts, which are also its only record of them."""
+"""A second cloud, behind SkyPilot's provisioner interface: its machines are Docker hosts, its only record of them."""
 import uuid
 from typing import Any, Dict, List, Optional, Tuple
 
