@@ -10,8 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-// copyOf is what a person gets of docker commit and docker run: a container with all labels of a host, and another name
-// and id.
+// copyOf copies a host with docker commit and docker run: the copy has all labels of the host, and another name and id.
 func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 	s.t.Helper()
 	saved, err := s.engine.ContainerCommit(s.ctx, m.ID, container.CommitOptions{})
@@ -38,7 +37,7 @@ func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 	return s.machine(made.ID)
 }
 
-// machine is the listed one of an id; one without an ID where there is none.
+// machine returns the listed machine with an id, or one without an ID.
 func (s *site) machine(id string) cloud.Machine {
 	s.t.Helper()
 	all, err := s.ListMachines(s.ctx, s.owner)
@@ -69,7 +68,7 @@ func TestCopyOfAHostIsNotMistakenForIt(t *testing.T) {
 	if backup.Incarnation != real.Incarnation || backup.Name == real.Name || backup.LabelledName() != real.Name {
 		t.Fatalf("the copy is listed as %+v", backup)
 	}
-	// Without an id they cannot be told apart: the copy may have been renamed.
+	// Without an id the two are indistinguishable: the copy may have been renamed.
 	wantKind(t, s.TerminateMachine(s.ctx, req.ToTarget()), cloud.Conflict, real.Name, backup.Name, "same labels")
 	s.runs("the host", real, true)
 	s.runs("the copy", backup, true)

@@ -24,8 +24,8 @@ import (
 // imageTime is enough to build an image first; a boot takes seconds.
 const imageTime = 4 * time.Minute
 
-// site is one installation on the real engine, with the key that may log in to its hosts. What it made is removed at
-// the end of the test.
+// site is one installation on the real engine, with the login key of its hosts. The end of the test removes all that it
+// created.
 type site struct {
 	*docker.Cloud
 	t      *testing.T
@@ -128,7 +128,7 @@ func (s *site) login(m cloud.Machine, user string, auth ...ssh.AuthMethod) (*ssh
 	})
 }
 
-// run runs a command on the machine as its user and returns what it said.
+// run runs a command on the machine as its user and returns the output.
 func (s *site) run(m cloud.Machine, command string) string {
 	s.t.Helper()
 	conn, err := s.login(m, m.SSHUser, ssh.PublicKeys(s.user))

@@ -6,7 +6,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// CreateContainer does what a launch does that dies before it starts its container.
+// CreateContainer creates a container as a launch that dies before it starts the container.
 func (c *Cloud) CreateContainer(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	hostKey, err := publicHostKey(req)
 	if err != nil {
@@ -15,5 +15,5 @@ func (c *Cloud) CreateContainer(ctx context.Context, req cloud.LaunchRequest) (s
 	return c.createContainer(ctx, req, hostKey)
 }
 
-// NetworkName is what a test looks at behind the cloud's back.
+// NetworkName lets a test inspect the network without the cloud.
 func (c *Cloud) NetworkName(owner cloud.Owner) string { return c.network.Name(owner) }

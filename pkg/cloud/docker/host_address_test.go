@@ -121,7 +121,7 @@ func TestVolumesOfAHostRemovedByHandAreRemoved(t *testing.T) {
 		i.RequireNoError(engine.RemoveContainer(i.MachineName("pc", 0)))
 		if f, _ := c.InspectProvider(t.Context()); !strings.Contains(strings.Join(f.Details, " "),
 			"3 volumes of machine "+i.MachineName("pc", 0)) {
-			t.Errorf("the check says %+v", f)
+			t.Errorf("the check reports %+v", f)
 		}
 		if way == "its machine is terminated" {
 			i.RequireNoError(c.TerminateMachine(t.Context(), i.MachineTarget("pc", 0)))

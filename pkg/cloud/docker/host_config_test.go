@@ -27,7 +27,7 @@ func stubEngine(t *testing.T, reason *atomic.Value) (c *Cloud, creates *atomic.I
 			w.Write([]byte(`{"Id": "0123456789ab"}`))
 		case strings.HasSuffix(path, "/start"):
 			if why, _ := reason.Load().(string); why != "" {
-				w.WriteHeader(http.StatusInternalServerError) // which it is, whatever the runtime met
+				w.WriteHeader(http.StatusInternalServerError) // the engine's status for every error of the runtime
 				json.NewEncoder(w).Encode(map[string]string{"message": why})
 				return
 			}
@@ -61,11 +61,11 @@ func TestPrivilegedIsTriedOnce(t *testing.T) {
 		c, creates := stubEngine(t, why)
 		for range 2 {
 			if got, err := c.canRunPrivileged(t.Context(), "image"); err != nil || got != want {
-				t.Errorf("start says %q: privileged is %v, want %v: %v", reason, got, want, err)
+				t.Errorf("start fails with %q: privileged is %v, want %v: %v", reason, got, want, err)
 			}
 		}
 		if creates.Load() != 1 {
-			t.Errorf("start says %q: tried %d times", reason, creates.Load())
+			t.Errorf("start fails with %q: tried %d times", reason, creates.Load())
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestUnrelatedErrorIsNotRememberedAsARefusal(t *testing.T) {
 		why.Store(reason)
 		c, _ := stubEngine(t, why)
 		if _, err := c.canRunPrivileged(t.Context(), "image"); err == nil || !strings.Contains(err.Error(), reason) {
-			t.Errorf("start says %q, and the error is %v", reason, err)
+			t.Errorf("start fails with %q, and the error is %v", reason, err)
 		}
 		why.Store("")
 		if got, err := c.canRunPrivileged(t.Context(), "image"); err != nil || !got {

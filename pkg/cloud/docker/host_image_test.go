@@ -30,7 +30,7 @@ func TestConcurrentCallersBuildOneImage(t *testing.T) {
 	opts := docker.Options{BaseImage: base, ImageCacheDir: scratchDir(t)}
 	s, twin := newSite(t, opts), newSite(t, opts)
 	if s.ImageName() == first.ImageName() {
-		t.Fatal("another base image makes no other image")
+		t.Fatal("another base image gives the same image")
 	}
 	t.Cleanup(func() {
 		s.clean() // an image in use can't be removed
@@ -63,10 +63,10 @@ func TestConcurrentCallersBuildOneImage(t *testing.T) {
 	}
 	wg.Wait()
 	if got := count(said, "building the host image, once per machine"); got != 3 {
-		t.Errorf("%d of 3 were told what they wait for: %q", got, said)
+		t.Errorf("%d of 3 callers learned what they wait for: %q", got, said)
 	}
 	if got := count(said, "installing the host image's packages"); got != 1 {
-		t.Errorf("it was built %d times: %q", got, said)
+		t.Errorf("the image was built %d times: %q", got, said)
 	}
 	s.clean()
 
@@ -78,7 +78,7 @@ func TestConcurrentCallersBuildOneImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if count(said, "installing the host image's packages") != 0 {
-		t.Errorf("the image was lost, its file was not, and it was built again: %q", said)
+		t.Errorf("the image was lost but its file was not, and the image was built again: %q", said)
 	}
 }
 
@@ -86,7 +86,7 @@ func count(said []string, words string) int {
 	return len(slices.DeleteFunc(slices.Clone(said), func(s string) bool { return !strings.Contains(s, words) }))
 }
 
-// TestCancelledBuildLeavesNothing stops debootstrap at its work: no base image of that name can be had anywhere.
+// TestCancelledBuildLeavesNothing stops debootstrap during its work: no registry has a base image of this name.
 func TestCancelledBuildLeavesNothing(t *testing.T) {
 	dir := scratchDir(t)
 	s := newSite(t, docker.Options{BaseImage: "skyctl-test-none:" + randomHex(t, 4), ImageCacheDir: dir})
@@ -97,7 +97,7 @@ func TestCancelledBuildLeavesNothing(t *testing.T) {
 	for began := false; !began; {
 		select {
 		case err := <-done:
-			t.Fatalf("it ended before debootstrap began: %v", err)
+			t.Fatalf("the build ended before debootstrap started: %v", err)
 		case <-time.After(50 * time.Millisecond):
 			trees, err := filepath.Glob(filepath.Join(dir, ".rootfs-*", "var", "cache", "apt", "archives", "*.deb"))
 			if err != nil {
@@ -108,7 +108,7 @@ func TestCancelledBuildLeavesNothing(t *testing.T) {
 	}
 	cancel()
 	if err := <-done; err == nil {
-		t.Fatal("it was given up and says that it was done")
+		t.Fatal("the cancelled build reports success")
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	if err != nil || len(left) > 0 {

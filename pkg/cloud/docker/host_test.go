@@ -19,13 +19,13 @@ func TestHostStartsAsRequested(t *testing.T) {
 	m := s.launch(req)
 
 	if m.Name != req.Name || m.Index != 2 || m.Incarnation != req.Incarnation || m.Owner != req.Owner {
-		t.Errorf("the machine is %+v, asked for was %+v", m, req)
+		t.Errorf("the machine is %+v, the request was %+v", m, req)
 	}
 	if m.State != cloud.StateRunning || m.SSHUser != "sky" || m.SSHPort != 22 || m.PrivateAddress != m.Address {
 		t.Errorf("can't be reached as promised: %+v", m)
 	}
 	if m.CPUs != 1 || m.MemoryGiB != 1 {
-		t.Errorf("says that it was given %v cores and %v GiB", m.CPUs, m.MemoryGiB)
+		t.Errorf("the machine reports %v cores and %v GiB", m.CPUs, m.MemoryGiB)
 	}
 	for what, check := range map[string]struct{ command, want string }{
 		"its hostname":              {"hostname", req.Name},
@@ -45,7 +45,7 @@ func TestHostStartsAsRequested(t *testing.T) {
 			"sudo sh -c \"command -v $c\" >/dev/null || echo no $c; done", ""},
 	} {
 		if got := s.run(m, check.command); got != check.want {
-			t.Errorf("%s: %s said %q, want %q", what, check.command, got, check.want)
+			t.Errorf("%s: %s printed %q, want %q", what, check.command, got, check.want)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestNestedControlGroupStaysWithinTheHost(t *testing.T) {
 	const dir = "d=/sys/fs/cgroup; [ -d $d/memory ] && d=$d/memory; "
 	s.run(a, dir+"sudo mkdir $d/kubepods")
 	if got := s.run(b, dir+"[ -e $d/kubepods ] && echo seen || echo apart"); got != "apart" {
-		t.Errorf("a control group that %s made shows on %s", a.Name, b.Name)
+		t.Errorf("a control group that %s created appears on %s", a.Name, b.Name)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestOnlyTheAuthorizedKeyLogsIn(t *testing.T) {
 	m.HostKey = string(ssh.MarshalAuthorizedKey(newSigner(t).PublicKey()))
 	if conn, err := s.login(m, "sky", ssh.PublicKeys(s.user)); err == nil {
 		conn.Close()
-		t.Error("the host has a host key that it was not given")
+		t.Error("the host has another host key")
 	}
 }
 
@@ -142,7 +142,7 @@ func TestTerminateLeavesNothingAndCanBeRepeated(t *testing.T) {
 		}
 		volumes++
 		if _, err := s.engine.VolumeInspect(s.ctx, mount.Name); !errdefs.IsNotFound(err) {
-			t.Errorf("volume %s of %s is left: %v", mount.Name, mount.Destination, err)
+			t.Errorf("volume %s of %s remains: %v", mount.Name, mount.Destination, err)
 		}
 	}
 	if volumes != 3 {
@@ -185,6 +185,6 @@ func TestListSeparatesClustersAndInstallations(t *testing.T) {
 		}
 	}
 	if _, err := s.ListMachines(s.ctx, cloud.Owner{}); err == nil {
-		t.Error("a list without an installation was given")
+		t.Error("a list without an installation succeeded")
 	}
 }

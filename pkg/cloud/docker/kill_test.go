@@ -12,7 +12,7 @@ import (
 
 const simImage = "host:1"
 
-// TestKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine.
+// TestKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each of its calls to the engine.
 // The fault lab does the same with the real one.
 func TestKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
 	needs.Root(t)
@@ -47,7 +47,7 @@ func TestBuildRemovesFilesOfAKilledBuild(t *testing.T) {
 		i.RequireNoError(os.WriteFile(path, nil, 0o600))
 	}
 	if f, _ := c.InspectProvider(t.Context()); strings.Count(strings.Join(f.Details, " "), "interrupted build") != 2 {
-		t.Errorf("the check says %+v", f)
+		t.Errorf("the check reports %+v", f)
 	}
 	i.RequireNoError(c.EnsureImage(t.Context(), func(string) {}))
 	i.WantNothingLeft(c)

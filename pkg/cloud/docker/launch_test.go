@@ -31,7 +31,7 @@ func (s *site) stop(id string) {
 	}
 }
 
-// wantKind fails the test unless err is of the kind and says all of the words.
+// wantKind fails the test unless err has the kind and contains all of the words.
 func wantKind(t *testing.T, err error, kind cloud.ErrorKind, words ...string) {
 	t.Helper()
 	var typed *cloud.Error
@@ -40,7 +40,7 @@ func wantKind(t *testing.T, err error, kind cloud.ErrorKind, words ...string) {
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q does not say %q", err, w)
+			t.Errorf("%q does not contain %q", err, w)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestForeignContainerIsNotChanged(t *testing.T) {
 	}
 	got, err := s.engine.ContainerInspect(s.ctx, foreign.ID)
 	if err != nil || got.State.Status != container.StateCreated {
-		t.Errorf("the foreign container was touched: %+v, %v", got.State, err)
+		t.Errorf("the foreign container was changed: %+v, %v", got.State, err)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestInterruptedLaunchIsCompleted(t *testing.T) {
 	}
 	listed, err := s.ListMachines(s.ctx, s.owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StatePending {
-		t.Fatalf("the half-made machine is listed as %+v, %v", listed, err)
+		t.Fatalf("the incomplete machine is listed as %+v, %v", listed, err)
 	}
 	m := s.launch(req)
 	if m.ID != created {
@@ -223,7 +223,7 @@ func TestSilentHostFailsAtTheDeadline(t *testing.T) {
 	_, err := s.AwaitLaunch(ctx, req, m.ID, func(string) {})
 	wantKind(t, err, cloud.Transient, req.Name, "sshd does not answer")
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v does not tell that it is the deadline's", err)
+		t.Errorf("%v does not name the deadline", err)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestForeignNetworkIsNotChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.engine.NetworkInspect(s.ctx, foreign.ID, network.InspectOptions{}); err != nil {
-		t.Errorf("the foreign network was touched: %v", err)
+		t.Errorf("the foreign network was changed: %v", err)
 	}
 }
 
@@ -317,10 +317,10 @@ func TestRankPlacementsAsksTheRealEngine(t *testing.T) {
 		t.Errorf("the plan is %+v", plan)
 	}
 	if got := s.networks(); len(got) != 0 {
-		t.Error("a plan made a network")
+		t.Error("a plan created a network")
 	}
 	var field *api.FieldError
 	if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
-		t.Errorf("64 TiB were taken: %v", err)
+		t.Errorf("64 TiB were accepted: %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// big is a machine on which everything that is asked for below would fit.
+// big is a machine that is large enough for all requests below.
 var big = engineCapacity{cpus: 8, memoryGiB: 31.4, freeDiskGiB: 240.5}
 
 func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {

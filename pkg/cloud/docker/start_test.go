@@ -74,13 +74,13 @@ func TestRealHostsKeepTheirAddressesAndVolumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left := s.volumesOf(first.Name); left != 3 {
-		t.Errorf("a host that was removed by hand left %d volumes that tell whose they were, want 3", left)
+		t.Errorf("a host removed by hand left %d labelled volumes, want 3", left)
 	}
 	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(first)); err != nil {
 		t.Fatal(err)
 	}
 	if left := s.volumesOf(first.Name); left != 0 {
-		t.Errorf("%d of them are left", left)
+		t.Errorf("%d of them remain", left)
 	}
 }
 

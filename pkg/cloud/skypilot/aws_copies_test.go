@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
 )
 
-// copiedServer is an API server that knows of one machine on AWS, i-1, and notes what it is asked to end or to start.
+// copiedServer is an API server with one machine on AWS, i-1. It records requests to terminate or start machines.
 type copiedServer struct {
 	mu      sync.Mutex
 	results []string
@@ -67,8 +67,8 @@ var copiedLabels = map[string]string{
 	cloud.LabelIncarnation: "bcdfg",
 }
 
-// awsWithCopies stands in for the library: AWS has what is in the file "instances", with the labels of ours what is in
-// "labelled", and after an end what is in "left" and "left-labelled".
+// awsWithCopies stands in for the library: AWS has the instances in the file "instances", with our labels those in
+// "labelled", and after a termination those in "left" and "left-labelled".
 const awsWithCopies = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')
@@ -119,7 +119,7 @@ func newCopied(t *testing.T, s *copiedServer, instances ...bridge.Instance) (*Cl
 	return c, dir
 }
 
-// launched is an instance with the tags of sky-lost-0, but for what is changed.
+// launched returns an instance with the tags of sky-lost-0, except for the changes.
 func launched(id string, change ...string) bridge.Instance {
 	tags := map[string]string{aws.ClusterNameTag: "sky-lost-0-abcd"}
 	for key, value := range copiedLabels {
@@ -142,14 +142,14 @@ func TestCopySurvivesItsOriginal(t *testing.T) {
 	}
 	_, err = c.StartMachine(t.Context(), copiedTarget, "")
 	if cloud.KindOf(err) != cloud.Conflict || !strings.Contains(err.Error(), "i-9") {
-		t.Errorf("started beside a copy: %v", err)
+		t.Errorf("started despite a copy: %v", err)
 	}
 	if err := c.TerminateMachine(t.Context(), copiedTarget); err != nil {
 		t.Fatal(err)
 	}
 	ended, _ := os.ReadFile(filepath.Join(dir, "ended"))
 	if !strings.Contains(string(ended), `"i-1"`) || strings.Contains(string(ended), `"i-9"`) || len(s.did) > 0 {
-		t.Errorf("ended %s, asked SkyPilot for %v, which acts on both", ended, s.did)
+		t.Errorf("terminated %s, requested %v from SkyPilot, which acts on both", ended, s.did)
 	}
 	listed, err = c.ListMachines(t.Context(), lostOwner)
 	if err != nil || len(listed) != 1 || listed[0].ID != "i-9" {
@@ -169,10 +169,10 @@ func TestCopyWithoutLabelsSurvivesItsOriginal(t *testing.T) {
 	}
 	ended, _ := os.ReadFile(filepath.Join(dir, "ended"))
 	if !strings.Contains(string(ended), `"i-1"`) || strings.Contains(string(ended), `"i-9"`) || len(s.did) > 0 {
-		t.Errorf("ended %s, asked SkyPilot for %v, which acts on both", ended, s.did)
+		t.Errorf("terminated %s, requested %v from SkyPilot, which acts on both", ended, s.did)
 	}
 	if listed, err := c.ListMachines(t.Context(), lostOwner); err != nil || len(listed) != 0 {
-		t.Errorf("its record stands for the copy, and is listed: %+v, %v", listed, err)
+		t.Errorf("its record belongs to the copy, and is listed: %+v, %v", listed, err)
 	}
 }
 
@@ -192,6 +192,6 @@ func TestMachineWithoutCopiesIsTerminatedBySkyPilot(t *testing.T) {
 	s := &copiedServer{}
 	c, _ := newCopied(t, s, launched("i-1"))
 	if err := c.TerminateMachine(t.Context(), copiedTarget); err != nil || !slices.Equal(s.did, []string{"/down"}) {
-		t.Errorf("asked for %v: %v", s.did, err)
+		t.Errorf("requested %v: %v", s.did, err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-// freshServer is a Cloud on a server of its own, whose person has a home without any credentials.
+// freshServer returns a Cloud with its own server, whose user has a home directory without credentials.
 func (w *world) freshServer(t *testing.T, home string) *skypilot.Cloud {
 	t.Helper()
 	free, err := skytest.FindServerPort()
@@ -65,7 +65,7 @@ func TestCloudIsEnabledOnceItsCredentialsExist(t *testing.T) {
 	holdUntouched(t, home)
 }
 
-// holdUntouched: what a person's own SkyPilot keeps of clusters, requests and settings is not what ours does.
+// holdUntouched checks that our SkyPilot does not change the clusters, requests and settings of the user's own.
 func holdUntouched(t *testing.T, home string) {
 	t.Helper()
 	err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {

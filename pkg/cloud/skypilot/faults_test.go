@@ -23,7 +23,7 @@ import (
 func TestLaunchSurvivesAServerRestart(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	// The machine is made, and the server dies before it hears of that.
+	// The machine is created, and the server dies before it gets the response.
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
 		Cluster: "sky-restart-0-*"})
 	req := launchOf("restart", 0, onAWS("us-east-1"), newKey(t))
@@ -37,7 +37,7 @@ func TestLaunchSurvivesAServerRestart(t *testing.T) {
 		m, err := c.AwaitLaunch(eventually.Context(t, 5*time.Minute), req, ref, said(t, req))
 		done <- outcome{m, err}
 	}()
-	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machine",
 		func() bool { return len(w.living(t, "restart")) == 1 })
 	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestIncompleteMachineIsListedAndCompleted(t *testing.T) {
 		Cluster: "sky-half-0-*"})
 	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
 	submit(t, c, req)
-	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machine",
 		func() bool { return len(w.living(t, "half")) == 1 })
 	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestIncompleteMachineIsListedAndCompleted(t *testing.T) {
 	if err := hang.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	// Everything of ours ended too: a new one looks.
+	// Our processes also ended: a new one checks.
 	c = w.cloud(t)
 	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
@@ -164,9 +164,9 @@ func TestMachineOfAHalfFailedLaunchIsListed(t *testing.T) {
 		Cluster: "sky-init-0-*"})
 	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machine",
 		func() bool { return made.CountRequests() > 0 && len(w.living(t, "init")) == 1 })
-	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
+	// From here on AWS does not list its machines there, so the launch fails and its machine cannot be terminated.
 	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
 		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
 	if err := made.Clear(); err != nil {
@@ -224,7 +224,7 @@ func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			fault.Cloud, fault.Operation = "aws", "DescribeInstances"
 			f := w.fault(t, fault.Fault)
-			// SkyPilot does not report what it could not refresh, and trusts its last answer for a moment.
+			// SkyPilot does not report a failed refresh, and uses its last result for a moment.
 			eventually.HoldsWithin(t, 2*time.Minute, "the state of the machine on AWS is unknown", func() bool {
 				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)
@@ -241,7 +241,7 @@ func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
 			if err := f.Clear(); err != nil {
 				t.Fatal(err)
 			}
-			// What hung goes on for a moment, and SkyPilot asks a cloud about a machine once at a time.
+			// The hanging request continues for a moment, and SkyPilot makes one request per machine at a time.
 			eventually.HoldsWithin(t, time.Minute, "all is known again", func() bool {
 				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				states := statesOf(listed)
@@ -267,7 +267,7 @@ func TestMachineThatSkyPilotForgotIsListedAndTerminated(t *testing.T) {
 	await(t, c, req, submit(t, c, req))
 	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stray-0-*",
 		Code: "InternalError", Message: "An internal error has occurred."})
-	// This is how people lose machines: SkyPilot forgets what it could not end.
+	// This is how users lose machines: SkyPilot forgets machines that it could not terminate.
 	response, err := http.Post(c.Endpoint()+"/down", "application/json",
 		strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
 	if err != nil {
@@ -312,7 +312,7 @@ func TestGroupInUseDoesNotDelayOtherQuestions(t *testing.T) {
 	w.rank(t, c)
 	select {
 	case err := <-released:
-		t.Fatalf("another question was answered only after the group was given up: %v", err)
+		t.Fatalf("another question was answered only after the group was abandoned: %v", err)
 	default:
 	}
 	if err := held.Clear(); err != nil {
@@ -363,7 +363,7 @@ func TestStoppedMachineIsStarted(t *testing.T) {
 		t.Errorf("sudo gives user %q, want root", got)
 	}
 	if profiles, err := w.env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 {
-		t.Errorf("the start has made instance profiles: %+v, %v", profiles, err)
+		t.Errorf("the start has created instance profiles: %+v, %v", profiles, err)
 	}
 	living := w.living(t, "nap")
 	if len(living) != 1 || living[0].ID != m.ID {
@@ -406,7 +406,7 @@ func TestNoMachineIsLostWithSkyPilotsDatabase(t *testing.T) {
 		t.Errorf("without access to AWS: %v", err)
 	}
 	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), targets[0]); err == nil {
-		t.Error("a machine counts as ended though AWS could not be asked")
+		t.Error("a machine counts as terminated although AWS did not answer")
 	}
 	give()
 	c = w.cloud(t) // which remembers no refusal
@@ -430,7 +430,7 @@ func TestNoMachineIsLostWithSkyPilotsDatabase(t *testing.T) {
 	}
 }
 
-// withoutCredentials takes the credentials of AWS away, until they are given back.
+// withoutCredentials removes the AWS credentials, until they are restored.
 func (w *world) withoutCredentials(t *testing.T) (give func()) {
 	t.Helper()
 	i := slices.IndexFunc(w.env.EnvVars(), func(kv string) bool { return strings.HasPrefix(kv, "HOME=") })
@@ -469,7 +469,7 @@ func TestLaunchIsRetriedOnceCredentialsAreRenewed(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	req := launchOf("renew", 0, onAWS("us-east-1"), newKey(t))
-	// SkyPilot itself tries again for minutes what AWS throttles, so that this takes what it gives up on at once.
+	// SkyPilot itself retries throttled requests for minutes, so this test uses an error that it does not retry.
 	ill := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Cluster: req.Name + "-*",
 		Code: "ExpiredToken", Message: "The provided token has expired."})
 	ref := submit(t, c, req)
@@ -484,7 +484,7 @@ func TestLaunchIsRetriedOnceCredentialsAreRenewed(t *testing.T) {
 		}
 	})
 	if err != nil || !told {
-		t.Fatalf("the reason was told: %v; %v", told, err)
+		t.Fatalf("the reported reason: %v; %v", told, err)
 	}
 	if living := w.living(t, "renew"); len(living) != 1 || living[0].ID != m.ID {
 		t.Errorf("AWS has %+v, want just %s", living, m.ID)

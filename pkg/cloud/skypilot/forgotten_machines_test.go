@@ -19,8 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
 )
 
-// emptyServer is an API server whose databases were lost: it knows of no cluster, and has access to no cloud until it
-// looks.
+// emptyServer is an API server whose databases were lost: it has no clusters, and no enabled cloud until it checks.
 type emptyServer struct {
 	mu      sync.Mutex
 	access  []string // the clouds to which it finds access
@@ -77,7 +76,7 @@ func (s *emptyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oneInstance stands in for the library: AWS has what is in the file "instances" until it is terminated, by its id.
+// oneInstance stands in for the library: AWS has the instance in the file "instances" until it is terminated by id.
 const oneInstance = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')
@@ -138,10 +137,10 @@ func TestKnownCloudIsNotEmptyAfterDatabaseLoss(t *testing.T) {
 	_, err := c.ListVerified(t.Context(), lostOwner, cloud.KnownMachines{Clouds: []string{"aws", "docker"}})
 	isPartial(t, err, "aws")
 	if !strings.Contains(err.Error(), "the credentials have expired") {
-		t.Errorf("it gives no reason: %v", err)
+		t.Errorf("the error has no reason: %v", err)
 	}
 	if err := c.TerminateMachine(t.Context(), lostTarget("aws")); err == nil {
-		t.Error("a machine counts as ended on a cloud that nobody can ask")
+		t.Error("a machine counts as terminated on an unreachable cloud")
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "instances")); err != nil || !strings.Contains(string(data), "i-1") {
 		t.Errorf("AWS has %s, %v", data, err)

@@ -71,7 +71,7 @@ func TestRetriesOfSkyPilotItselfAreReported(t *testing.T) {
 type failingServer struct {
 	mu       sync.Mutex
 	launched int
-	read     []string // the requests whose end was asked for
+	read     []string // the requests whose result was read
 }
 
 func (s *failingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -130,6 +130,6 @@ func TestFailedLaunchIsRetriedAsANewRequest(t *testing.T) {
 	req.Wanted = func(context.Context) error { return unwanted }
 	if _, err := c.AwaitLaunch(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) ||
 		s.launched != 1 {
-		t.Errorf("one that nobody wants: %d new launches, %v", s.launched, err)
+		t.Errorf("an abandoned launch: %d new launches, %v", s.launched, err)
 	}
 }

@@ -32,7 +32,7 @@ func TestLocalServerRejectsWebPages(t *testing.T) {
 		{http.MethodGet, "/api/health", "127.0.0.1:" + at, "null", http.StatusForbidden},
 		{http.MethodPost, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden},
 		{http.MethodPost, "/status", "evil.example:" + at, "", http.StatusMisdirectedRequest},
-		// what a browser asks first
+		// a browser's first request
 		{http.MethodOptions, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden},
 	} {
 		req, err := http.NewRequestWithContext(eventually.Context(t, time.Minute), tt.method, "http://127.0.0.1:"+

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
-// ensureVenv returns a virtual environment with what a file pins.
+// ensureVenv returns a virtual environment with a file's pinned packages.
 func ensureVenv(t *testing.T, requirements string) string {
 	t.Helper()
 	needs.SkyPilot(t)
@@ -25,7 +25,7 @@ func ensureVenv(t *testing.T, requirements string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// askSource runs testdata/rights.py in the SkyPilot of the tests, beside Azure's own models.
+// askSource runs testdata/rights.py in the tests' SkyPilot, together with Azure's own models.
 func askSource(t *testing.T, answer any, args ...string) {
 	t.Helper()
 	models, err := filepath.Glob(filepath.Join(ensureVenv(t, "testdata/azure.txt"), "lib", "python*", "site-packages"))
@@ -65,7 +65,7 @@ func TestPluginCreatesAzureMachinesWithoutIdentity(t *testing.T) {
 	for _, kind := range lean.Deployed {
 		if strings.HasPrefix(kind, "Microsoft.Authorization/") ||
 			strings.HasPrefix(kind, "Microsoft.ManagedIdentity/") {
-			t.Errorf("%s is made", kind)
+			t.Errorf("%s is created", kind)
 		}
 	}
 	if len(lean.Identities) > 0 || slices.Contains(lean.Written, "identity") ||
@@ -107,6 +107,6 @@ func TestPlacementsOfSeveralMachinesAreConnected(t *testing.T) {
 		}
 	}
 	if found.Problem.Field != "num_nodes" || !strings.Contains(found.Problem.Want, "azure.vpc_name") {
-		t.Errorf("the problem is told as %+v", found.Problem)
+		t.Errorf("the problem is reported as %+v", found.Problem)
 	}
 }

@@ -38,7 +38,7 @@ func TestOptimizerRanksCloudsTypesAndZonesByPrice(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		spec  api.ClusterSpec
-		first api.Placement // zone, region and type count where they are given
+		first api.Placement // zone, region and type count if they are set
 	}{
 		{"of two clouds the one that is cheaper for two cores", api.ClusterSpec{CPUs: "2+"},
 			api.Placement{Cloud: "paperspace", InstanceType: "C4", PricePerMachine: 0.06}},

@@ -45,7 +45,7 @@ func TestFirstBootOfABilledMachineStartsThePowerOffTimer(t *testing.T) {
 	req := launchOf("deadman", 0, billing("us-east-1"), k)
 	ref := submit(t, c, req)
 	timer := cloud.BootPowerOffUnit + ".timer"
-	// Nobody has logged in yet: the timer runs even if nobody ever does.
+	// No client has logged in yet: the timer runs even if none ever does.
 	eventually.HoldsWithin(t, 2*time.Minute, "the timer is set", func() bool {
 		said, ok := w.onHost(t, "deadman", "systemctl", "is-active", timer)
 		return ok && said == "active"
@@ -73,6 +73,6 @@ func TestFreeMachineHasNoPowerOffTimer(t *testing.T) {
 	m := await(t, c, req, submit(t, c, req))
 	if got := logIn(t, m, k, "systemctl list-timers --all "+cloud.BootPowerOffUnit+".timer"); !strings.Contains(got,
 		"0 timers listed") {
-		t.Errorf("nobody stops this timer: %q", got)
+		t.Errorf("no process stops this timer: %q", got)
 	}
 }

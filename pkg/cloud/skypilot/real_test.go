@@ -65,7 +65,7 @@ func TestAWSMachinesShareAGroupAndLeaveNothingBehind(t *testing.T) {
 			t.Errorf("machine %s has the instance profile %s", i.ID, i.Profile)
 		}
 		if ends, err := w.env.AWS.ReadShutdownBehavior(t.Context(), i); err != nil || ends != "terminate" {
-			t.Errorf("machine %s at shutdown: %q, %v; it would go on billing", i.ID, ends, err)
+			t.Errorf("machine %s at shutdown: %q, %v; it would keep costing money", i.ID, ends, err)
 		}
 		if i.Region != plan[0].Region || i.Type != plan[0].InstanceType || i.MetadataToken != "required" {
 			t.Errorf("machine %+v", i)
@@ -73,7 +73,7 @@ func TestAWSMachinesShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	}
 	group := w.group(t, "alpha")
 	if group == nil {
-		t.Fatal("the cluster has no group of its own")
+		t.Fatal("the cluster does not have its own group")
 	}
 	holdRules(t, *group)
 	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), owner("alpha"))
@@ -132,7 +132,8 @@ func (w *world) holdLifetimes(t *testing.T, c *skypilot.Cloud, o cloud.Owner) {
 	}
 }
 
-// holdRules: members reach each other, and the world SSH, the Kubernetes API and the ports asked for alone.
+// holdRules checks that members reach each other, and the internet only SSH, the Kubernetes API and the requested
+// ports.
 func holdRules(t *testing.T, group skytest.SecurityGroup) {
 	t.Helper()
 	want := map[[2]int]bool{{22, 22}: false, {6443, 6443}: false, {30000, 30100}: false}
@@ -168,7 +169,7 @@ func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	first := submit(t, c, req)
 	eventually.HoldsWithin(t, 3*time.Minute, "the launch has reached AWS",
 		func() bool { return hang.CountRequests() > 0 })
-	// Whoever asked died: another one asks again.
+	// The first caller died: another one asks again.
 	other := w.cloud(t)
 	second, err := other.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if err != nil || second != first {
@@ -202,7 +203,7 @@ func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	successor := req
 	successor.Incarnation = "zzzzz"
 	if _, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), successor); cloud.KindOf(err) != cloud.Conflict {
-		t.Errorf("the next incarnation beside the first: %v", err)
+		t.Errorf("the next incarnation together with the first: %v", err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {
 		t.Errorf("AWS has %d machines, want 1", len(living))
@@ -262,7 +263,7 @@ func TestLaunchesAreBounded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if ref, err := c.SubmitLaunch(ctx, second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a second launch beside the first: %q, %v", ref, err)
+		t.Errorf("a second launch together with the first: %q, %v", ref, err)
 	}
 	if err := hang.Clear(); err != nil {
 		t.Fatal(err)

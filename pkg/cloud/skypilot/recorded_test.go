@@ -42,7 +42,7 @@ func TestCloudRejectionsKeepKindAndWords(t *testing.T) {
 				t.Errorf("%s: %v", cloud.KindOf(err), err)
 			}
 			if fault.CountRequests() == 0 {
-				t.Error("nobody met the fault")
+				t.Error("no request met the fault")
 			}
 			compare(t, c, ref, test.name)
 			if left := w.living(t, req.Owner.Cluster); len(left) > 0 {
@@ -52,8 +52,7 @@ func TestCloudRejectionsKeepKindAndWords(t *testing.T) {
 	}
 }
 
-// compare holds a recording of a failed launch against what the server says of this one; with -update it is the
-// recording.
+// compare compares the server's report of a failed launch with the recording; with -update it writes the recording.
 func compare(t *testing.T, c *skypilot.Cloud, id, name string) {
 	t.Helper()
 	for suffix, path := range map[string]string{".json": "/api/get?request_id=",
@@ -77,12 +76,12 @@ func compare(t *testing.T, c *skypilot.Cloud, id, name string) {
 			t.Fatal(err)
 		}
 		if got, want := shape(data), shape(want); got != want {
-			t.Errorf("the server says now\n%s\nand the recording\n%s", got, want)
+			t.Errorf("the server now reports\n%s\nbut the recording is\n%s", got, want)
 		}
 	}
 }
 
-// recordable leaves out what no reader uses and what changes each time: pickles, paddings and where the tests ran.
+// recordable leaves out unused and variable parts: pickles, padding and the paths of the tests.
 func recordable(data []byte) []byte {
 	data = regexp.MustCompile(` {200,}`).ReplaceAll(data, []byte("  "))
 	data = regexp.MustCompile(`"(entrypoint|request_body)":"[^"]*"`).ReplaceAll(data, []byte(`"$1":""`))

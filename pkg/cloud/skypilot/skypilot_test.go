@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
-// Update rewrites recordings of what a real server says.
+// Update rewrites recordings of a real server's responses.
 var Update = flag.Bool("update", false, "rewrite recordings")
 
 // newLaunchRequest asks for a worker of a cluster.
@@ -37,7 +37,7 @@ func TestAbsentServerIsReportedAtOnce(t *testing.T) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
 		}
 		if spent := time.Since(begin); spent > 10*time.Second {
-			t.Errorf("it took %v to say so", spent)
+			t.Errorf("the error took %v", spent)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestCheckReportExplainsDisabledClouds(t *testing.T) {
 	}
 	got := parseCheckReport(log.All())
 	if why, ok := got["aws"]; !ok || why != "" {
-		t.Errorf("aws is enabled, and the check says %q", why)
+		t.Errorf("aws is enabled, but the check reports %q", why)
 	}
 	if why := got["gcp"]; !strings.HasPrefix(why, "GCP tools are not installed") || strings.Contains(why, "Enabled") {
 		t.Errorf("gcp: %q", why)

@@ -70,7 +70,7 @@ func TestTeamServerAcceptsOnlyServiceAccountTokens(t *testing.T) {
 	req := launchOf("looker", 0, onAWS("us-east-1"), newKey(t))
 	_, err = w.onTeamServer(t, s, token("looker", "viewer")).SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if cloud.KindOf(err) != cloud.Access {
-		t.Errorf("somebody who may only look: %s: %v", cloud.KindOf(err), err)
+		t.Errorf("a user with the viewer role: %s: %v", cloud.KindOf(err), err)
 	}
 }
 

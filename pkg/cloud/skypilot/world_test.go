@@ -110,7 +110,7 @@ func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot
 	return c
 }
 
-// key is a pair: what logs in, and what is let in.
+// key is a key pair: the private key that logs in, and the authorized public key.
 type key struct {
 	signer     ssh.Signer
 	authorized string
@@ -171,7 +171,7 @@ func logIn(t *testing.T, m cloud.Machine, k key, command string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// submit asks for a machine, and has it taken down at the end of the test.
+// submit launches a machine, and terminates it at the end of the test.
 func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 	t.Helper()
 	t.Cleanup(func() { gone(t, c, req) })

@@ -111,10 +111,10 @@ func TestAbandonedQuestionDoesNotAffectOtherQuestions(t *testing.T) {
 	enough := errors.New("enough")
 	giveUp(enough)
 	if err := <-given; !errors.Is(err, enough) {
-		t.Errorf("given up: %v", err)
+		t.Errorf("abandoned question: %v", err)
 	}
 	if second := b.answer(t, "quick"); second == first {
-		t.Error("what may hang is asked further questions")
+		t.Error("a process that may hang gets further questions")
 	}
 	if err := os.WriteFile(filepath.Join(b.dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// theLibrary is a package in SkyPilot's place that can be imported only by a thread which makes all others wait: the
-// parts of the real one import each other, and threads that import them at once find them half made.
+// theLibrary stands in for SkyPilot. It can be imported only by a thread that makes all others wait: the real modules
+// import each other, and concurrent imports find them incomplete.
 var theLibrary = map[string]string{
 	"__init__.py": `import sys
 if not sys.modules['__main__']._LOADING.locked():

@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
-// What a real server said; TestCloudRejectionsKeepKindAndWords compares these recordings with one.
+// Recorded errors of a real server; TestCloudRejectionsKeepKindAndWords compares them with a running one.
 func TestRecordedFailuresAreClassified(t *testing.T) {
 	for name, want := range map[string]struct {
 		kind  cloud.ErrorKind
@@ -58,7 +58,7 @@ func recorded(t *testing.T, name string) (*client.FailedRequest, []string) {
 	return failed, log
 }
 
-// Messages as the clouds document them; there is no account to hear them from.
+// Error messages from the clouds' documentation, because no account is available to record them.
 func TestDocumentedFailuresAreClassified(t *testing.T) {
 	const none = "Failed to provision all possible launchable resources."
 	for _, test := range []struct {

@@ -29,9 +29,9 @@ func TestHeadsGoFirst(t *testing.T) {
 		}()
 		for give := time.Now().Add(10 * time.Second); before() == n; {
 			if time.Now().After(give) {
-				t.Fatal("nobody came to wait")
+				t.Fatal("no waiter arrived")
 			}
-			time.Sleep(time.Millisecond) // between two looks
+			time.Sleep(time.Millisecond) // between two checks
 		}
 	}
 	come("first worker", false)
@@ -55,7 +55,7 @@ func TestCancelledTurnDoesNotBlockTheQueue(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := q.AwaitTurn(ctx, true); err == nil {
-		t.Error("a turn beside another's")
+		t.Error("two turns at the same time")
 	}
 	done()
 	done, err = q.AwaitTurn(t.Context(), false)

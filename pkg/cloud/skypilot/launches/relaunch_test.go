@@ -53,7 +53,7 @@ func TestRelauncherGivesUpWithReasonAndTimeOfFirstFailure(t *testing.T) {
 			r.ReportProgress("launching on aws")
 		}
 		if spent := time.Since(began); spent > relaunchTimeout || spent < relaunchTimeout/2 {
-			t.Errorf("given up after %v", spent)
+			t.Errorf("stopped after %v", spent)
 		}
 		if cloud.KindOf(err) != cloud.Capacity || !strings.Contains(err.Error(), "RequestLimitExceeded") {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
@@ -61,7 +61,7 @@ func TestRelauncherGivesUpWithReasonAndTimeOfFirstFailure(t *testing.T) {
 		first := began.UTC().Format(time.TimeOnly)
 		for _, s := range heard {
 			if !strings.Contains(s, "RequestLimitExceeded") || !strings.Contains(s, first) {
-				t.Errorf("%q says not why, or not since when", s)
+				t.Errorf("%q lacks the reason or the time of the first failure", s)
 			}
 		}
 	})
