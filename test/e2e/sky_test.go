@@ -203,7 +203,7 @@ func (w *skyWorld) failover(t *testing.T) {
 	}
 	w.holdInstances(t, c)
 	w.holdGroup(t, c)
-	if said := w.delete(t, "aws"); !strings.Contains(said, "It has cost $") {
+	if said := w.delete(t, "aws"); !strings.Contains(said, "It cost $") {
 		t.Errorf("delete does not print the cluster's cost: %s", said)
 	}
 }
