@@ -76,7 +76,7 @@ func (e *ConflictError) Error() string {
 type ClusterReplacedError struct{ Name string }
 
 func (e *ClusterReplacedError) Error() string {
-	return fmt.Sprintf("cluster %s was deleted meanwhile, and a new cluster has the same name; skyctl did not "+
+	return fmt.Sprintf("cluster %s was deleted in the meantime, and a new cluster has the same name; skyctl did not "+
 		"change the new one. To delete it, run the command again", e.Name)
 }
 
@@ -126,7 +126,7 @@ func (e *DriftError) Error() string {
 type ClusterDeletedError struct{ Name string }
 
 func (e *ClusterDeletedError) Error() string {
-	return fmt.Sprintf("cluster %s was deleted meanwhile", e.Name)
+	return fmt.Sprintf("cluster %s was deleted in the meantime", e.Name)
 }
 
 // WaitTimeoutError says that a wait ended before its operation, which continues.

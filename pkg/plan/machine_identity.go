@@ -224,7 +224,7 @@ func (p *planner) planLeftoverMachines() {
 			p.reportDrift(l.Name, api.DriftMachineConflict, why, conflictAdvice)
 		case kept:
 			p.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m),
-				"only reported: a machine with this name is to be kept")
+				"only reported: a machine with this name must be kept")
 		case p.cluster.Status.WasReady():
 			p.reportDrift(l.Name, api.DriftLeftover, "it should be gone and still exists",
 				"only reported: it may hold data; delete the cluster, or terminate it on the cloud")

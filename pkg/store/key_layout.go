@@ -18,7 +18,7 @@ import (
 //	<prefix>/home
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
-//	<prefix>/orphans/<cloud>/<name>
+//	<prefix>/orphans/<cloud>/<name>/<id>
 //	<prefix>/secrets/<uid>/<key>
 //	<prefix>/secrets-key
 //	<prefix>/swept

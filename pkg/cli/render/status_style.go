@@ -8,7 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// formatStatus is how a status is shown: the phase, with notes in parentheses. A style or colour belongs here.
+// formatStatus returns the text of a status: the phase, with notes in parentheses. A colour would be chosen here, too;
+// the table has to measure the text without it, and terminal.SanitizingWriter removes escape sequences.
 func formatStatus(c *api.Cluster) string {
 	var notes []string
 	if st := c.Status; hasUnwantedDrift(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {

@@ -314,7 +314,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 	}
 	if found == nil {
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s: SkyPilot no longer knows it; it was taken down meanwhile", req.Name)}
+			"machine %s: SkyPilot no longer knows it; it was terminated in the meantime", req.Name)}
 	}
 	if err := checkSameLaunch(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return none, err
