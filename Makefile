@@ -44,17 +44,17 @@ FORCE:
 host-image: setup ## build the Docker hosts' image (skyd does it by itself where it is missing)
 	go run ./test/setup/hostimage
 
-skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skyconf; CLOUDS="aws gcp azure" and the like
+skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skyconf; CLOUDS="aws gcp azure" and others
 	pkg/cloud/skypilot/venv/setup/install.sh "$${SKYCONF_DIR:-$$HOME/.skyconf}/skypilot/venv" $(CLOUDS)
 
 # SkyPilot and the API server of AWS that the tests run: pinned, in a virtual environment of their own (cached).
 venv: setup
 	@test/skypilot/venv.sh test/skypilot/requirements.txt >/dev/null
 
-demo: setup build kit ## the main job: a cluster of three nodes on Docker hosts, with a page from a pod
+demo: setup build kit ## start here: create a cluster of three nodes on Docker hosts and fetch a page from a pod
 	@test/demo/up.sh
 
-demo-down: ## take everything away again that `make demo` made
+demo-down: ## remove everything that `make demo` created
 	@test/demo/down.sh
 
 test: setup lint build kit unit e2e ## all tests, set-up included
@@ -94,17 +94,17 @@ e2e: build kit external venv ## real clusters on Docker hosts, through the built
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
 		go test -count=1 -timeout 60m ./test/e2e
 
-e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, but what needs the kit's stand-ins for NVIDIA
+e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, except what needs the kit's stand-ins for NVIDIA
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
 
 # What make test runs of these is one try of each kill, shorter outages and fewer rounds of drift.
-faults: setup ## kill, cut, fill and lie at every step, all of it; FAULTS="-report $(CURDIR)/docs/reliability.md" keeps the results
+faults: setup ## run the whole fault lab: kills, outages, full disks, lying clouds; FAULTS="-report $(CURDIR)/docs/reliability.md" records the results
 	go test -count=1 -timeout 90m ./test/faults -long $(FAULTS)
 
 clean: ## remove what was built: bin/ and the kit
 	rm -rf $(BIN) "$${XDG_CACHE_HOME:-$$HOME/.cache}/skyctl"
 
-bench: setup build kit external ## measure what people wait for, each beside a baseline; BENCH="-strict -rounds 9" and the like
+bench: setup build kit external ## measure what users wait for, each with a baseline; BENCH="-strict -rounds 9" and other options
 	SKYCTL_TEST_RKE2=$(KIT) go run ./test/bench -bin $(BIN) $(BENCH)
 
 help: ## list the targets

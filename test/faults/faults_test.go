@@ -56,8 +56,8 @@ func sshFaults() []fault {
 	return []fault{
 		{kind: "SSH", name: "cut while a worker's release is unpacked", try: cut(1, "tar -xzf", 0, time.Millisecond),
 			ends: isReady},
-		{kind: "SSH", name: "cut in the midst of an upload", try: cut(1, "got=$(head -c", 20000, 0), ends: isReady},
-		{kind: "SSH", name: "cut in the midst of a script", try: cut(0, "unit=rke2-server", -2, 0), ends: isReady},
+		{kind: "SSH", name: "cut during an upload", try: cut(1, "got=$(head -c", 20000, 0), ends: isReady},
+		{kind: "SSH", name: "cut during a script", try: cut(0, "unit=rke2-server", -2, 0), ends: isReady},
 		{kind: "SSH", name: "cut while the server starts", try: cut(0, "unit=rke2-server", 0, time.Millisecond),
 			ends: isReady},
 		{kind: "SSH", name: "cut while a worker joins", try: cut(2, "unit=rke2-agent", 0, time.Millisecond),
@@ -110,7 +110,7 @@ func machineFaults() []fault {
 			},
 		},
 		{
-			kind: "machine", name: "supervisor never stops to answer 503", home: home{settings: soon},
+			kind: "machine", name: "supervisor keeps answering 503", home: home{settings: soon},
 			ends: isError(0, "Deadline"),
 			try:  func(l *lane) { l.cloud.SetSupervisorBusy(l.machine(0), true); l.create() },
 		},
@@ -119,7 +119,7 @@ func machineFaults() []fault {
 			try: func(l *lane) { l.cloud.TakeNodeName(l.machine(1), true); l.create() },
 		},
 		{
-			kind: "machine", name: "agent falls over", ends: isError(2, rke2.UnitFailed),
+			kind: "machine", name: "agent crashes", ends: isError(2, rke2.UnitFailed),
 			try: func(l *lane) { l.cloud.BreakUnit(l.machine(2), "rke2-agent"); l.create() },
 		},
 	}
@@ -250,13 +250,13 @@ func cloudFaults() []fault {
 		{kind: "cloud", name: "release fails twice", ends: isGone, try: deleting(func(l *lane) {
 			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpRelease, Times: 2, Err: transient})
 		})},
-		{kind: "cloud", name: "no place has all machines", ends: isError(2, string(cloud.Capacity)),
+		{kind: "cloud", name: "no placement has enough machines", ends: isError(2, string(cloud.Capacity)),
 			try: func(l *lane) {
 				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(2),
 					Err: simcloud.NewRefusal(cloud.Capacity)})
 				l.create()
 			}},
-		{kind: "cloud", name: "lists a machine that nobody knows", ends: isReady, try: repairing(func(l *lane) {
+		{kind: "cloud", name: "lists an unknown machine", ends: isReady, try: repairing(func(l *lane) {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: l.find().Metadata.UID}
 			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(9), Index: 9, Incarnation: "extra"})
 		})},

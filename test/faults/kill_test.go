@@ -40,7 +40,7 @@ var scenes = []scene{
 		},
 	},
 	{
-		name: "create, to the next place", ends: isReady,
+		name: "create, to the next placement", ends: isReady,
 		prepare: func(l *lane) api.Ref {
 			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2),
 				Err: simcloud.NewRefusal(cloud.Capacity)})

@@ -24,7 +24,7 @@ func shellFaults() []fault {
 			l.check(l.cloud.StopUnit(l.machine(1), "failed"))
 			l.converge()
 		}},
-		{kind: "noisy shell", name: "turns everybody away", ends: isError(1, "LoginShellFailed"), try: func(l *lane) {
+		{kind: "noisy shell", name: "rejects every login", ends: isError(1, "LoginShellFailed"), try: func(l *lane) {
 			l.cloud.SetNoisyShell(l.machine(1), "echo 'This account is currently not available.'; exit 1")
 			l.create()
 		}},
