@@ -21,7 +21,7 @@ import (
 // Labels of containers in addition to those of every cloud.
 const (
 	labelCPUs      = "skyctl-cpus"
-	labelMemoryGiB = "skyctl-memory-engine.GiB"
+	labelMemoryGiB = "skyctl-memory-gib"
 	labelHostKey   = "skyctl-host-key"
 	// labelMachine is the name of the machine that a volume belongs to.
 	labelMachine = "skyctl-machine"

@@ -42,10 +42,11 @@ type diskSpaceMonitor struct {
 	full bool
 }
 
-func (m *diskSpaceMonitor) checkDiskSpace() {
+// checkDiskSpace reads the free space, and reports whether it could.
+func (m *diskSpaceMonitor) checkDiskSpace() bool {
 	space, err := diskspace.ReadSpace(m.dir)
 	if err != nil {
-		return // the servers report more about that
+		return false // the servers report more about that
 	}
 	switch full := space.IsFull(); {
 	case full && !m.full:
@@ -55,4 +56,5 @@ func (m *diskSpaceMonitor) checkDiskSpace() {
 		m.full = false
 		m.log.Info("there is enough free disk space again: operations and sweeps continue", "free_bytes", space.Free)
 	}
+	return true
 }

@@ -146,7 +146,7 @@ func (s *Stack) watchServers() {
 			s.reportStopped(errors.New("etcd stopped unexpectedly; the log has the reason"))
 			return
 		case <-checkSpace.C:
-			if disk.checkDiskSpace(); !disk.full {
+			if known := disk.checkDiskSpace(); known && !disk.full {
 				etcdSpace.reclaimIfNeeded(ctx)
 			}
 		case now := <-renew.C:

@@ -249,9 +249,9 @@ func (s *Server) killProcessGroup(ctx context.Context) error {
 	return os.Remove(s.pidFilePath())
 }
 
-// killGroup kills a process group and waits until it is gone.
+// killGroup kills a process group and waits until it is gone, even if the caller's context has ended.
 func killGroup(ctx context.Context, pgid int) error {
-	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	signal := syscall.SIGKILL
 	return await.Condition(ctx, 10*time.Millisecond, func() (bool, error) {
