@@ -30,12 +30,12 @@ var mayImport = map[string]string{
 	"pkg/filelock":    "pkg/await",
 	"pkg/keyedlock":   "",
 
-	// Thinking, without touching anything.
+	// Pure functions, without I/O.
 	"pkg/plan":      "pkg/api",
 	"pkg/printable": "",
 	"pkg/redact":    "pkg/printable",
 
-	// One part of the world each.
+	// Packages that each access one external system.
 	"pkg/diskspace":       "",
 	"pkg/home":            "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
 	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox pkg/await",
@@ -79,8 +79,8 @@ var mayImport = map[string]string{
 	"pkg/cloud/skypilot/task":    "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot/venv":    "pkg/cloud pkg/cloud/skypilot/client",
 
-	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
-	// they know the kinds of errors.
+	// Activities, and the workflows that order them. Workflows use the signatures of activities and no clients; of the
+	// clouds they use only the kinds of errors.
 	"activities":           "pkg/api pkg/cloud pkg/kube pkg/redact pkg/remote pkg/store pkg/tunnel",
 	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/store",
 	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store " +
@@ -99,7 +99,7 @@ var mayImport = map[string]string{
 		"pkg/cloud/skypilot pkg/redact workflows activities activities/gpustack activities/homewatch " +
 		"activities/machines activities/nodes activities/observe activities/record",
 
-	// The programs: one that only asks, one that works.
+	// The programs: skyctl, which only sends requests, and skyd, which does the work.
 	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",

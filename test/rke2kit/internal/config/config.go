@@ -20,7 +20,7 @@ const DefaultFile = "/etc/rancher/rke2/config.yaml"
 // Values holds every setting by its key; a scalar is a list of one.
 type Values map[string][]string
 
-// Load reads file and the drop-ins beside it. A missing file is no error. The
+// Load reads file and its drop-ins. A missing file is no error. The
 // second result holds one warning for each key the role does not have.
 func Load(file string, role Role) (Values, []string, error) {
 	files := []string{file}

@@ -15,18 +15,18 @@ import (
 // Variables that tests set through the charts' own values: driver.env, toolkit.env, devicePlugin.env, gfd.env,
 // validator.env.
 const (
-	// slowVariable is how many seconds a part takes before it goes on.
+	// slowVariable delays the start of a part by this many seconds.
 	slowVariable = "SKYCTL_TEST_SLOW_SECONDS"
-	// crashVariable names the node on which a part crashes, or is "*"; crashLineVariable is what it says then.
+	// crashVariable names the node on which a part crashes, or is "*"; crashLineVariable is the line that it prints.
 	crashVariable     = "SKYCTL_TEST_CRASH_NODE"
 	crashLineVariable = "SKYCTL_TEST_CRASH_LINE"
-	// restartVariable has the toolkit restart RKE2 once, if it is "true".
+	// restartVariable makes the toolkit restart RKE2 once, if it is "true".
 	restartVariable = "SKYCTL_TEST_RESTART_RKE2"
 )
 
-const defaultCrashLine = "Error: this part was told to crash on this node"
+const defaultCrashLine = "Error: a crash of this part was requested on this node"
 
-// applyDelay lets the time pass that a part was told to take.
+// applyDelay waits for the delay that is requested for a part.
 func applyDelay(ctx context.Context, dir, part string) error {
 	told := os.Getenv(slowVariable)
 	if onHost, err := os.ReadFile(filepath.Join(dir, "slow-"+part)); err == nil {
@@ -36,7 +36,7 @@ func applyDelay(ctx context.Context, dir, part string) error {
 	if err != nil || seconds <= 0 {
 		return nil
 	}
-	fmt.Printf("taking %d s, as told\n", seconds)
+	fmt.Printf("waiting %d s, as requested\n", seconds)
 	select {
 	case <-time.After(time.Duration(seconds) * time.Second):
 		return nil
@@ -45,10 +45,10 @@ func applyDelay(ctx context.Context, dir, part string) error {
 	}
 }
 
-// errRequestedCrash is the end of a part that was told to crash.
-var errRequestedCrash = errors.New("told to crash")
+// errRequestedCrash ends a part for which a crash is requested.
+var errRequestedCrash = errors.New("crash requested")
 
-// crashIfRequested says what a part was told to say, and is its end.
+// crashIfRequested prints the requested line and returns errRequestedCrash if a crash is requested for the part.
 func crashIfRequested(out io.Writer, dir, part string) error {
 	line := ""
 	if told, err := os.ReadFile(filepath.Join(dir, "crash-"+part)); err == nil {
@@ -66,7 +66,7 @@ func crashIfRequested(out io.Writer, dir, part string) error {
 	return errRequestedCrash
 }
 
-// pollUntil looks each time the interval is over until done, an error, or the end of ctx.
+// pollUntil polls at the interval until done, an error, or the end of ctx.
 func pollUntil(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
 	for {
 		ok, err := done()
@@ -86,5 +86,5 @@ func fileExists(file string) bool {
 	return err == nil
 }
 
-// IsRequestedCrash says that a part ended because it was told to; it has said its line.
+// IsRequestedCrash reports whether a part ended in a requested crash; it has already printed its line.
 func IsRequestedCrash(err error) bool { return errors.Is(err, errRequestedCrash) }

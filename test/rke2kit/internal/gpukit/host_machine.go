@@ -1,6 +1,6 @@
 // Package gpukit stands in for NVIDIA's software on machines that have no accelerators: a device plugin that speaks the
-// kubelet's real API, and a GPU operator with what people and programs see of the real one: names, labels, DaemonSets,
-// the ClusterPolicy's status. What a machine has is read from a file on it, where the real parts ask a driver.
+// kubelet's real API, and a GPU operator with the visible behaviour of the real one: names, labels, DaemonSets, the
+// ClusterPolicy's status. The parts read a machine's accelerators from a file; the real ones query a driver.
 package gpukit
 
 import (
@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// HostDir is where a machine says what it plays. Pods have it mounted at the same place.
+// HostDir has the files that define what a machine simulates. Pods mount it at the same path.
 //
 //	gpus               how many accelerators there are, then, optionally, their name and the driver's version;
 //	                   absent: none
-//	slow-<part>        how many seconds a part takes before it goes on
-//	crash-<part>       while it is there, the part writes what it holds and ends with 1
-//	restart-rke2       the toolkit restarts RKE2 once after it was installed; toolkit-restarted says that it did
+//	slow-<part>        delay of the part's start in seconds
+//	crash-<part>       while the file exists, the part prints its content and exits with 1
+//	restart-rke2       the toolkit restarts RKE2 once after its installation, recorded in toolkit-restarted
 //
 // Parts are device-plugin, toolkit, driver, validator, gfd, nfd-worker and operator.
 const HostDir = "/etc/skyctl-test"
@@ -31,7 +31,7 @@ const (
 	defaultDriver  = "580.126.20"
 )
 
-// machine is what a machine plays.
+// machine is what a machine simulates.
 type machine struct {
 	gpus            int
 	product, driver string

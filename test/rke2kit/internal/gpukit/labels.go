@@ -39,7 +39,7 @@ func readNode(ctx context.Context, api *kubeapi.Client, name string) (node, erro
 	return n, err
 }
 
-// patchNodeLabels has a node carry these labels; nil takes one away. It writes only what differs.
+// patchNodeLabels sets these labels on a node; nil removes a label. It writes only differences.
 func patchNodeLabels(ctx context.Context, api *kubeapi.Client, n node, want map[string]any) error {
 	differs := map[string]any{}
 	for key, value := range want {
@@ -55,8 +55,8 @@ func patchNodeLabels(ctx context.Context, api *kubeapi.Client, n node, want map[
 	return api.CallJSON(ctx, http.MethodPatch, nodesPath+"/"+n.Metadata.Name, patch, nil)
 }
 
-// keepLabels sets the labels of this pod's node that follow from its machine, for as long as ctx lasts. Errors of the
-// apiserver pass: it may be starting anew.
+// keepLabels keeps the labels of this pod's node in line with its machine until ctx ends. It tolerates errors of the
+// apiserver, which may be restarting.
 func keepLabels(ctx context.Context, api *kubeapi.Client, dir, operand string,
 	labels func(machine) map[string]any) error {
 	last := ""

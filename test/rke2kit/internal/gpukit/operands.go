@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// operand is one DaemonSet of the operator's, with the real one's names.
+// operand is one DaemonSet of the operator, named as by the real operator.
 type operand struct {
 	name, deploy, state string // DaemonSet, end of the node's label, state in the operator's messages
 	container, init     string // names of its container and of the init container that it waits in
@@ -18,9 +18,9 @@ type operand struct {
 	// run is the argument of its container, wait what its init container waits for.
 	run  []string
 	wait func(*policy) []string
-	// mounts are host directories that it sees, each by its path in the pod; they are made where they are not there.
+	// mounts maps paths in the pod to host directories, which are created if missing.
 	mounts map[string]string
-	// hostPID has it among the host's processes: systemd talks to nobody whom it can't see.
+	// hostPID runs the pod in the host's PID namespace: systemd rejects clients whose process it cannot see.
 	hostPID bool
 }
 
@@ -88,7 +88,7 @@ func afterToolkit(p *policy) []string {
 	return nil
 }
 
-// renderDaemonSet is the DaemonSet, and what tells it from another.
+// renderDaemonSet returns the DaemonSet and the hash of its template.
 func (op operand) renderDaemonSet(p *policy, namespace string) ([]byte, string, error) {
 	type m = map[string]any
 	labels := map[string]string{"app": op.name, "app.kubernetes.io/part-of": "nvidia-gpu"}
@@ -113,7 +113,7 @@ func (op operand) renderDaemonSet(p *policy, namespace string) ([]byte, string, 
 			"initContainers":     []m{container(op.init, append([]string{"wait", op.run[0]}, op.wait(p)...))},
 			"containers":         []m{container(op.container, op.run)},
 			"volumes":            volumes,
-			// A pod that is to go has nothing to finish.
+			// A terminating pod has nothing to finish.
 			"terminationGracePeriodSeconds": 2,
 		},
 	}
@@ -137,7 +137,7 @@ func (op operand) renderDaemonSet(p *policy, namespace string) ([]byte, string, 
 	return object, hash, err
 }
 
-// containerEnv is the policy's, and the node's name. A name that comes twice would be refused: the last one holds.
+// containerEnv returns the policy's variables and the node's name. The API rejects duplicate names: the last one wins.
 func containerEnv(p operandConfig) []any {
 	type m = map[string]any
 	last := map[string]string{}

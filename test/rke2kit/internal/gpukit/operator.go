@@ -17,7 +17,7 @@ const (
 	policiesPath = "/apis/nvidia.com/v1/clusterpolicies"
 	operatorPoll = 2 * time.Second
 	fieldManager = "gpu-operator"
-	// hashAnnotation is the real operator's: it goes by what it applied last, not by what a DaemonSet says now.
+	// hashAnnotation is the real operator's, which compares with what it applied last, not with the current DaemonSet.
 	hashAnnotation = "nvidia.com/last-applied-hash"
 )
 
@@ -30,7 +30,7 @@ const (
 	reasonNotReady   = "OperandNotReady"
 )
 
-// operator brings about what the ClusterPolicy says.
+// operator applies the ClusterPolicy.
 type operator struct {
 	api       *kubeapi.Client
 	namespace string
@@ -91,7 +91,7 @@ func (o *operator) reconcile(ctx context.Context) error {
 	}
 }
 
-// oldestPolicy is the oldest ClusterPolicy, the only one that counts; nil where there is none.
+// oldestPolicy is the oldest ClusterPolicy, the only one that counts; nil if there is none.
 func (o *operator) oldestPolicy(ctx context.Context) (*policy, error) {
 	var list struct {
 		Items []policy `json:"items"`
@@ -109,7 +109,7 @@ func (o *operator) oldestPolicy(ctx context.Context) (*policy, error) {
 	return &oldest, nil
 }
 
-// nodesFound is what the nodes' labels say.
+// nodesFound summarizes the nodes' labels.
 type nodesFound struct {
 	gpus     int
 	labelled bool // by Node Feature Discovery
@@ -138,7 +138,7 @@ func (o *operator) labelNodes(ctx context.Context) (nodesFound, error) {
 				labels[key] = "true"
 			}
 		} else if n.Metadata.Labels[deployPrefix+"device-plugin"] == "" {
-			continue // whoever labelled it, it was not this operator
+			continue // another program set the label
 		}
 		if err := patchNodeLabels(ctx, o.api, n, labels); err != nil {
 			return found, fmt.Errorf("label node %s: %w", n.Metadata.Name, err)
@@ -147,7 +147,7 @@ func (o *operator) labelNodes(ctx context.Context) (nodesFound, error) {
 	return found, nil
 }
 
-// reconcileOperands makes the DaemonSets what the policy says, and names those that are not ready.
+// reconcileOperands applies the policy to the DaemonSets and returns those that are not ready.
 func (o *operator) reconcileOperands(ctx context.Context, p *policy) ([]string, error) {
 	path := "/apis/apps/v1/namespaces/" + o.namespace + "/daemonsets"
 	var list struct {
@@ -189,7 +189,7 @@ func (o *operator) reconcileOperands(ctx context.Context, p *policy) ([]string, 
 	return waiting, nil
 }
 
-// daemonSet is what is looked at in a DaemonSet.
+// daemonSet has the fields of a DaemonSet that the operator reads.
 type daemonSet struct {
 	Metadata struct {
 		Name        string            `json:"name"`
@@ -209,7 +209,7 @@ func (d daemonSet) isReady() bool {
 	return s.ObservedGeneration >= d.Metadata.Generation && s.Ready >= s.Desired && s.Updated >= s.Desired
 }
 
-// writePolicyStatus writes the policy's status, where it says something new.
+// writePolicyStatus writes the policy's status if it changed.
 func (o *operator) writePolicyStatus(ctx context.Context, p *policy, state, reason, message string) error {
 	o.logIfNew(fmt.Sprintf("ClusterPolicy %s: %s: %s", p.Metadata.Name, state, message))
 	good, bad := condition{Type: "Ready", Status: "False", Reason: "Error"}, condition{Type: "Error", Status: "True",

@@ -73,7 +73,7 @@ func TestDaemonSetChangesOnlyWithItsPartOfThePolicy(t *testing.T) {
 		_, again, _ := op.renderDaemonSet(policyOf(t, `{"driver":{"version":"1"}}`), "n")
 		_, two, _ := op.renderDaemonSet(after, "n")
 		if one != again {
-			t.Errorf("%s changes by itself", op.name)
+			t.Errorf("%s changes without a reason", op.name)
 		}
 		if changed := one != two; changed != (op.name == "nvidia-driver-daemonset") {
 			t.Errorf("%s changes: %t", op.name, changed)

@@ -14,20 +14,20 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeapi"
 )
 
-// Where the real parts tell each other that they are ready, on the host.
+// The files on the host with which the real parts signal that they are ready.
 const (
 	validations  = "/run/nvidia/validations"
 	driverReady  = ".driver-ctr-ready"
 	toolkitReady = "toolkit-ready"
-	// devicesReady is no file there: it is that this pod's node offers accelerators.
+	// devicesReady is not a file: it means that this pod's node offers accelerators.
 	devicesReady = "devices"
 	partPoll     = time.Second
 )
 
-// hostRoot is where a pod has the host's root.
+// hostRoot is the path of the host's root in a pod.
 const hostRoot = "/host"
 
-// Run is the program: the first argument says as which part. It returns when ctx ends or the part fails.
+// Run runs the part that the first argument names. It returns when ctx ends or the part fails.
 func Run(ctx context.Context, args []string) error {
 	part := ""
 	if len(args) > 0 {
@@ -70,7 +70,7 @@ func Run(ctx context.Context, args []string) error {
 	return fmt.Errorf("no such part: %q", part)
 }
 
-// awaitDependencies is a part's init container: it takes its time, and goes on when what it needs is there.
+// awaitDependencies is a part's init container: it applies the requested delay and waits for the part's dependencies.
 func awaitDependencies(ctx context.Context, part string, needs []string) error {
 	if err := applyDelay(ctx, HostDir, part); err != nil {
 		return err
@@ -92,7 +92,7 @@ func awaitDependencies(ctx context.Context, part string, needs []string) error {
 	return nil
 }
 
-// offersDevices is false too where the apiserver can't be asked: it may be starting anew.
+// offersDevices is also false if the apiserver does not answer: it may be restarting.
 func offersDevices(ctx context.Context, api *kubeapi.Client) bool {
 	n, err := readNode(ctx, api, os.Getenv("NODE_NAME"))
 	if err != nil {
@@ -102,7 +102,7 @@ func offersDevices(ctx context.Context, api *kubeapi.Client) bool {
 	return count > 0
 }
 
-// runUntilStopped is a part that does its work once and then is there, for others to see, until ctx ends.
+// runUntilStopped does a part's work once and then keeps the part running, marked as ready, until ctx ends.
 func runUntilStopped(ctx context.Context, operand, ready string, work func(context.Context) error) error {
 	if err := crashIfRequested(os.Stderr, HostDir, operand); err != nil {
 		return err
@@ -128,8 +128,8 @@ func runUntilStopped(ctx context.Context, operand, ready string, work func(conte
 	return err
 }
 
-// restartRKE2 has the host restart RKE2, once in the machine's life, as the toolkit does after it has configured its
-// containerd: where the host or the chart's values say so.
+// restartRKE2 restarts RKE2 on the host, once in the machine's life, if the host or the chart's values request it. The
+// real toolkit does so after it has configured containerd.
 func restartRKE2(ctx context.Context) error {
 	told := os.Getenv(restartVariable) == "true" || fileExists(filepath.Join(HostDir, restartFile))
 	done := filepath.Join(HostDir, restartedFile)
@@ -154,7 +154,7 @@ func restartRKE2(ctx context.Context) error {
 	return nil
 }
 
-// installRuntime puts a runtime where RKE2 looks for NVIDIA's at its start. It is runc under another name.
+// installRuntime installs runc under the path at which RKE2 searches for NVIDIA's runtime when it starts.
 func installRuntime(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install the runtime: %w", err)
@@ -162,7 +162,7 @@ func installRuntime(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "nvidia-container-runtime"), []byte("#!/bin/sh\nexec runc \"$@\"\n"), 0o755)
 }
 
-// runSystemctl runs the host's own.
+// runSystemctl runs the host's systemctl.
 func runSystemctl(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "/usr/bin/systemctl", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: hostRoot}
@@ -172,7 +172,7 @@ func runSystemctl(ctx context.Context, args ...string) error {
 	return cmd.Run()
 }
 
-// runVectorAdd is the workload that NVIDIA's sample is: it ends well where an accelerator was handed to it.
+// runVectorAdd stands in for NVIDIA's sample workload: it succeeds if an accelerator was allocated to it.
 func runVectorAdd() error {
 	fmt.Println("[Vector addition of 50000 elements]")
 	switch devices := os.Getenv("NVIDIA_VISIBLE_DEVICES"); devices {

@@ -17,11 +17,11 @@ import (
 	pluginapi "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
 )
 
-// ResourceName is what the accelerators are called in Kubernetes.
+// ResourceName is the accelerators' resource name in Kubernetes.
 const ResourceName = "nvidia.com/gpu"
 
 const (
-	// pluginSocket is the real plugin's: two of them on a node meet there.
+	// pluginSocket has the real plugin's name, so that two plugins on a node conflict.
 	pluginSocket = "nvidia-gpu.sock"
 	pluginPoll   = 500 * time.Millisecond
 )
@@ -29,8 +29,7 @@ const (
 // Plugin is a device plugin.
 type Plugin struct {
 	pluginapi.UnimplementedDevicePluginServer
-	// HostDir says how many devices there are, SocketDir is where the kubelet is met, Node makes the devices' names
-	// unique.
+	// HostDir defines the number of devices, SocketDir has the kubelet's socket, Node makes the devices' names unique.
 	HostDir, SocketDir, Node string
 
 	mu      sync.Mutex
@@ -38,7 +37,7 @@ type Plugin struct {
 	changed chan struct{}
 }
 
-// Run serves the kubelet until ctx ends. A kubelet that starts anew makes a new socket and wants to be told again.
+// Run serves the kubelet until ctx ends. A restarted kubelet creates a new socket and needs a new registration.
 func (p *Plugin) Run(ctx context.Context) error {
 	p.changed = make(chan struct{})
 	m, err := readMachine(p.HostDir)
@@ -54,7 +53,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 	return nil
 }
 
-// serveKubelet registers once, and ends when the kubelet starts anew or somebody took the socket away.
+// serveKubelet registers once and returns when the kubelet restarts or the plugin's socket is gone or replaced.
 func (p *Plugin) serveKubelet(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -73,7 +72,7 @@ func (p *Plugin) serveKubelet(ctx context.Context) error {
 	kubelet := filepath.Join(p.SocketDir, "kubelet.sock")
 	before := socketIdentity(kubelet)
 	if err := p.registerWithKubelet(ctx, kubelet); err != nil {
-		fmt.Printf("the kubelet can't be told yet: %v\n", err)
+		fmt.Printf("cannot register with the kubelet yet: %v\n", err)
 		return pollUntil(ctx, pluginPoll, func() (bool, error) { return true, sleepFor(ctx, time.Second) })
 	}
 	mine := socketIdentity(own)
@@ -84,15 +83,15 @@ func (p *Plugin) serveKubelet(ctx context.Context) error {
 		}
 		p.refreshMachine()
 		if socketIdentity(kubelet) != before {
-			fmt.Println("the kubelet has started anew, registering again")
+			fmt.Println("the kubelet restarted, registering again")
 			return true, nil
 		}
 		return socketIdentity(own) != mine, nil
 	})
 }
 
-// socketIdentity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they
-// are used again.
+// socketIdentity distinguishes sockets of the same name; it is empty if there is none. Inode numbers alone are not
+// enough, as they are reused.
 func socketIdentity(socket string) string {
 	info, err := os.Stat(socket)
 	if err != nil {
@@ -126,7 +125,7 @@ func (p *Plugin) registerWithKubelet(ctx context.Context, kubelet string) error 
 	return err
 }
 
-// refreshMachine notices that the machine's file has changed. One that can't be read leaves things as they are.
+// refreshMachine picks up changes of the machine's file. It ignores a file that it cannot read.
 func (p *Plugin) refreshMachine() {
 	m, err := readMachine(p.HostDir)
 	p.mu.Lock()
@@ -146,7 +145,7 @@ func (p *Plugin) currentMachine() machine {
 	return p.machine
 }
 
-// listDevices are named after node and place, so that the same device keeps its name.
+// listDevices names devices after node and index, so that a device keeps its name.
 func (p *Plugin) listDevices() ([]*pluginapi.Device, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,7 +163,7 @@ func (p *Plugin) GetDevicePluginOptions(context.Context, *pluginapi.Empty) (*plu
 	return &pluginapi.DevicePluginOptions{}, nil
 }
 
-// ListAndWatch tells the kubelet of the devices, and again whenever they change.
+// ListAndWatch sends the devices to the kubelet, now and whenever they change.
 func (p *Plugin) ListAndWatch(_ *pluginapi.Empty,
 	stream grpc.ServerStreamingServer[pluginapi.ListAndWatchResponse]) error {
 	for {
@@ -180,7 +179,7 @@ func (p *Plugin) ListAndWatch(_ *pluginapi.Empty,
 	}
 }
 
-// Allocate tells a container which devices are its own, in the way that NVIDIA's runtime reads.
+// Allocate passes a container its devices in the variable that NVIDIA's runtime reads.
 func (p *Plugin) Allocate(_ context.Context, in *pluginapi.AllocateRequest) (*pluginapi.AllocateResponse, error) {
 	out := &pluginapi.AllocateResponse{}
 	for _, container := range in.GetContainerRequests() {

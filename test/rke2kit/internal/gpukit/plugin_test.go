@@ -52,7 +52,7 @@ func (k *kubelet) registration(t *testing.T) *pluginapi.RegisterRequest {
 
 func write(t *testing.T, dir, text string) {
 	t.Helper()
-	// At once, so that nobody reads a half of it.
+	// Written atomically, so that no reader sees half of it.
 	if err := os.WriteFile(filepath.Join(dir, "new"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestPartCrashesWhereRequested(t *testing.T) {
 	for node, want := range map[string]bool{"": false, "two": false, "one": true, "*": true} {
 		t.Setenv(crashVariable, node)
 		if line, err := said(); IsRequestedCrash(err) != want || want != (line == defaultCrashLine+"\n") {
-			t.Errorf("told to crash on %q: %v, said %q", node, err, line)
+			t.Errorf("crash requested on %q: got %v, printed %q", node, err, line)
 		}
 	}
 	t.Setenv(crashVariable, "")

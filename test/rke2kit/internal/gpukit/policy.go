@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// policy is a ClusterPolicy, as far as the stand-in looks at it.
+// policy has the fields of a ClusterPolicy that the stand-in uses.
 type policy struct {
 	Metadata struct {
 		Name              string `json:"name"`

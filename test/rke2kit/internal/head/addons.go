@@ -9,12 +9,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// addons are what a server brings to its cluster: the kinds and objects of RKE2's own charts that somebody may rely on.
+// addons are the kinds and objects of RKE2's own charts, on which users may rely, that a server adds to its cluster.
 //
 //go:embed addons
 var addons embed.FS
 
-// addonPaths are where their kinds are kept in the API.
+// addonPaths are the API paths of their kinds.
 var addonPaths = map[string]string{
 	"CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/",
 	"RuntimeClass":             "/apis/node.k8s.io/v1/runtimeclasses/",
@@ -50,7 +50,7 @@ func (h *Head) applyAddons(ctx context.Context) error {
 func (h *Head) startHelmController(ctx context.Context) error {
 	return h.startComponent(ctx, "helm-controller", []string{
 		"--kubeconfig=" + h.serverPath("cred", "helm-controller.kubeconfig"),
-		// Every node has it there: a Job may run on any.
+		// The path is the same on every node: a Job may run on any.
 		"--job-binary=" + filepath.Join(h.opts.DataDir, "bin", "kubectl"),
 	}, nil)
 }

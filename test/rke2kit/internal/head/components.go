@@ -22,7 +22,7 @@ func (h *Head) startComponent(ctx context.Context, name string, args, extra []st
 }
 
 // startEtcd returns when the client port accepts connections; the apiserver
-// waits for the rest itself, but is slow to try again a port that refused it.
+// waits for the rest itself, but is slow to retry a port that refused it.
 func (h *Head) startEtcd(ctx context.Context) error {
 	file := h.serverPath("db", "etcd.yaml")
 	if err := pki.WriteFile(file, []byte(h.renderEtcdConfig()), 0o600); err != nil {
@@ -40,7 +40,7 @@ func (h *Head) startEtcd(ctx context.Context) error {
 	})
 }
 
-// renderEtcdConfig is a single member's. Writes are not forced to the disk: they
+// renderEtcdConfig renders a single member's configuration. Writes are not forced to the disk: they
 // outlive every process, if not the machine, and many clusters share one disk
 // in tests.
 func (h *Head) renderEtcdConfig() string {
@@ -106,7 +106,7 @@ func (h *Head) startAPIServer(ctx context.Context) error {
 
 // startControllers starts both without leader election: there is one server.
 func (h *Head) startControllers(ctx context.Context) error {
-	// A certificate of their own spares them making one, which takes long.
+	// With a certificate they need not generate one, which takes long.
 	serving := []string{
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
@@ -123,11 +123,10 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--controllers=*,tokencleaner",
 		"--authentication-kubeconfig=" + controller,
 		"--authorization-kubeconfig=" + controller,
-		// At the default rate making the controllers' accounts takes seconds.
+		// At the default rate creating the controllers' accounts takes seconds.
 		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--kubeconfig=" + controller,
-		// Half of the usual, with the kubelets' leases to match: so that a test need not wait long to see a Node
-		// NotReady.
+		// Half of the defaults, with the kubelets' leases to match, so that tests see a Node NotReady sooner.
 		"--node-monitor-grace-period=20s", "--node-monitor-period=2s",
 		"--root-ca-file=" + h.tlsPath("server-ca.crt"),
 		"--service-account-private-key-file=" + h.tlsPath("service.key"),

@@ -32,7 +32,7 @@ type leaf struct {
 	pki.Leaf
 }
 
-// makeCertificates loads or makes the authorities and makes all leaves anew.
+// makeCertificates loads or creates the authorities and recreates all leaves.
 func (h *Head) makeCertificates() error {
 	cas := map[string]*pki.CA{}
 	for name, common := range map[string]string{
@@ -72,8 +72,8 @@ func (h *Head) makeCertificates() error {
 	return nil
 }
 
-// servingHosts are the names the head may be called by. It is RKE2's list: an
-// address that is in none of these keys is not in the certificate.
+// servingHosts returns the names of the head in its certificate. It is RKE2's list:
+// an address that is in none of these keys is not in the certificate.
 func (h *Head) servingHosts() []string {
 	hosts := []string{
 		"localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
@@ -87,8 +87,8 @@ func (h *Head) servingHosts() []string {
 }
 
 // settleCredentials decides on the passwords: those configured, else those of
-// an earlier start, else new ones. Data made with another server token is not
-// taken over, as in RKE2.
+// an earlier start, else new ones. It rejects data of another
+// server token, as RKE2 does.
 func (h *Head) settleCredentials() (credentials, error) {
 	var creds credentials
 	var err error
@@ -123,7 +123,7 @@ func (h *Head) settleCredentials() (credentials, error) {
 	return creds, pki.WriteFile(file, []byte(data), 0o600)
 }
 
-// configuredPassword takes it out of a configured token of either form.
+// configuredPassword extracts it from a configured token of either form.
 func (h *Head) configuredPassword(key, configured string) (string, error) {
 	if configured == "" {
 		return "", nil

@@ -57,7 +57,7 @@ type Head struct {
 	creds      credentials
 }
 
-// Start brings up what the head's own node needs to join: port 9345, the token
+// Start starts what the head's own node needs to join: port 9345, the token
 // files and the kubeconfig. The rest is Run's.
 func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) {
 	h := &Head{opts: opts, group: group}
@@ -135,8 +135,8 @@ func (h *Head) Run(ctx context.Context) error {
 	return h.startHelmController(ctx)
 }
 
-// awaitCondition tries again every 25 ms until ctx ends, and says every ten seconds what
-// it waits for.
+// awaitCondition retries every 25 ms until ctx ends, and logs every ten seconds what it
+// waits for.
 func (h *Head) awaitCondition(ctx context.Context, what string, ok func() error) error {
 	spoken := time.Now()
 	for {
@@ -156,7 +156,7 @@ func (h *Head) awaitCondition(ctx context.Context, what string, ok func() error)
 	}
 }
 
-// ensureNamespace makes kube-system, which the apiserver makes only some time
+// ensureNamespace creates kube-system, which the apiserver creates only some time
 // after it is ready; node passwords are kept there.
 func (h *Head) ensureNamespace(ctx context.Context) error {
 	namespace := map[string]any{"apiVersion": "v1", "kind": "Namespace",
@@ -228,10 +228,10 @@ func (h *Head) writeKubeconfigs() error {
 	return nil
 }
 
-// Stop ends the control plane; etcd goes last, so that nobody misses it.
+// Stop stops the control plane, etcd last because the other components need it.
 func (h *Head) Stop() {
-	// Watches keep an apiserver that ends gracefully waiting far longer than
-	// any request that writes.
+	// Watches delay the graceful shutdown of an apiserver far longer than any
+	// request that writes.
 	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler",
 		"helm-controller")
 	h.group.Stop(4*time.Second, "etcd")

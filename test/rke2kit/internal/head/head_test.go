@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/token"
 )
 
-// begin does what a start does before anything listens.
+// begin runs the steps of a start before anything listens.
 func begin(t *testing.T, dataDir, serverToken, agentToken string) (*Head, error) {
 	t.Helper()
 	h := &Head{opts: Options{

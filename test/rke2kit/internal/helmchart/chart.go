@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Chart is a HelmChart, as far as it is honoured.
+// Chart has the supported fields of a HelmChart.
 type Chart struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -19,7 +19,7 @@ type Chart struct {
 	Status            Status `json:"status,omitempty"`
 }
 
-// Spec is what is asked for.
+// Spec is the requested state.
 type Spec struct {
 	Chart                 string                        `json:"chart,omitempty"`
 	Repo                  string                        `json:"repo,omitempty"`
@@ -39,12 +39,12 @@ type Spec struct {
 	Timeout               *metav1.Duration              `json:"timeout,omitempty"`
 }
 
-// Reference names an object beside the HelmChart.
+// Reference names an object in the namespace of the HelmChart.
 type Reference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// Status is what came of it.
+// Status is the observed state.
 type Status struct {
 	JobName    string      `json:"jobName,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"`
@@ -81,7 +81,7 @@ func (c *Chart) jobName() string {
 	return "helm-install-" + c.Name
 }
 
-// describeSource says in words where the chart comes from.
+// describeSource describes the chart's source for messages.
 func (c *Chart) describeSource() string {
 	s := c.Spec
 	version := "latest stable version of " + s.Chart
@@ -128,7 +128,7 @@ func (c *Chart) jobArgs() []string {
 	sort.Strings(keys)
 	for _, key := range keys {
 		value := c.Spec.Set[key]
-		// What looks like a number, a boolean or null is one; everything else is text, commas and all.
+		// Values that look like a number, a boolean or null are one; all others are text, commas included.
 		text := value.String()
 		switch {
 		case value.Type == intstr.Int, strings.EqualFold(text, "true"), strings.EqualFold(text, "false"),

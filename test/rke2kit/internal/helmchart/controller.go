@@ -1,9 +1,9 @@
 // Package helmchart is the controller of HelmChart resources: each is installed, upgraded or uninstalled by a Job, as
-// RKE2's helm-controller does it (github.com/k3s-io/helm-controller). What people and programs see of that is the same:
+// RKE2's helm-controller does it (github.com/k3s-io/helm-controller). The visible behaviour is the same:
 // the names, labels and annotations of the Job and of what it uses, the log of its pod, the HelmChart's finalizer,
-// status and events, and that the release is looked at only when the HelmChart or its Job changes, or at a start.
+// status and events, and that the release is checked only when the HelmChart or its Job changes, or at a start.
 //
-// Different are: the Job's image is empty and its pod runs the node's own copy of the kit's Kubernetes program, which
+// The differences: the Job's image is empty and its pod runs the node's own copy of the kit's Kubernetes program, which
 // is Helm as well, so that no node has to carry Helm twice; it runs on the host's network, as there is no DNS for pods;
 // Jobs are not created suspended; there are no HelmChartConfigs, no credentials for repositories, and no values from
 // Secrets.
@@ -39,7 +39,7 @@ var chartResource = schema.GroupVersionResource{Group: "helm.cattle.io", Version
 const (
 	chartLabel = "helmcharts.helm.cattle.io/chart"
 	finalizer  = "wrangler.cattle.io/on-helm-chart-remove"
-	// managedBy says which of several controllers a HelmChart is for; unmanaged, that it is for none.
+	// managedBy names the controller that is responsible for a HelmChart; unmanaged means that none is.
 	managedByAnnotation = "helmcharts.cattle.io/managed-by"
 	unmanagedAnnotation = "helmcharts.helm.cattle.io/unmanaged"
 	managedBy           = "helm-controller"
@@ -125,7 +125,7 @@ type jobGetter func(namespace, name string) (*batchv1.Job, error)
 
 func (g jobGetter) Get(namespace, name string) (*batchv1.Job, error) { return g(namespace, name) }
 
-// newEventHandler calls changed for whatever happens to an object.
+// newEventHandler calls changed for every event of an object.
 func newEventHandler(changed func(metav1.Object)) cache.ResourceEventHandler {
 	on := func(o any) {
 		if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
@@ -186,7 +186,7 @@ func (c *controller) reconcileChart(ctx context.Context, key cache.ObjectName) e
 	return c.ensureRelease(ctx, raw, chart)
 }
 
-// claimChart marks a HelmChart as ours before anything is done for it. The change brings it here again.
+// claimChart marks a HelmChart as ours before any other action. The change queues it again.
 func (c *controller) claimChart(ctx context.Context, raw *unstructured.Unstructured) (bool, error) {
 	own := raw.DeepCopy()
 	annotations := own.GetAnnotations()
@@ -209,7 +209,7 @@ func (c *controller) claimChart(ctx context.Context, raw *unstructured.Unstructu
 	return true, err
 }
 
-// setStatus writes what a HelmChart is told about its Job.
+// setStatus writes the state of the Job to the HelmChart's status.
 func (c *controller) setStatus(ctx context.Context, raw *unstructured.Unstructured, s Status) error {
 	var status map[string]any
 	status, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&s)

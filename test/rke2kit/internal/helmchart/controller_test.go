@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/tools/record"
 )
 
-// world is a controller with an API that only remembers.
+// world is a controller with an API that only stores objects.
 type world struct {
 	t      *testing.T
 	c      *controller
@@ -48,7 +48,7 @@ func newWorld(t *testing.T, spec map[string]any) *world {
 	return w
 }
 
-// sync shows the controller the HelmChart as it is, until it has nothing more to do for now.
+// sync runs the controller on the current HelmChart until it has nothing more to do.
 func (w *world) sync() {
 	w.t.Helper()
 	for range 3 {
@@ -100,7 +100,7 @@ func (w *world) job(name string) *batchv1.Job {
 	return job
 }
 
-// end has a Job end, and leave a release behind where it was well.
+// end finishes a Job; a successful one leaves a release behind.
 func (w *world) end(job *batchv1.Job, how batchv1.JobConditionType) {
 	w.t.Helper()
 	job.Status.Conditions = []batchv1.JobCondition{{Type: how, Status: corev1.ConditionTrue}}

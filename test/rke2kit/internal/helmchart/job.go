@@ -29,14 +29,13 @@ const (
 
 const (
 	configHash = "helmcharts.helm.cattle.io/configHash"
-	// backOffLimit is how often a Job tries before the HelmChart counts as failed; the original's default, days.
+	// backOffLimit is the number of retries of a Job before the HelmChart has failed: the original's default, days.
 	backOffLimit = 1000
-	// longestLabel is how long a label's value may be.
+	// longestLabel is the maximum length of a label's value.
 	longestLabel = 63
 )
 
-// newJob is the Job that brings the release to what the chart says. Its annotation, and what hash returns, tell one
-// configuration from another.
+// newJob returns the Job that applies the chart to the release. Its hash annotation identifies the configuration.
 func (c *controller) newJob(chart *Chart) *batchv1.Job {
 	limit := int32(backOffLimit)
 	if chart.Spec.BackOffLimit != nil {
@@ -57,12 +56,12 @@ func (c *controller) newJob(chart *Chart) *batchv1.Job {
 
 func hashJob(job *batchv1.Job, chart *Chart) string {
 	h := sha256.New()
-	// Neither a Job nor strings can fail to be written.
+	// Encoding a Job and strings cannot fail.
 	_ = json.NewEncoder(h).Encode([]any{job.Spec, chart.Spec.ValuesContent, chart.Spec.ChartContent, chart.Spec.RepoCA})
 	return fmt.Sprintf("%X", h.Sum(nil))
 }
 
-// readJobHash is the hash of a Job, and, shortened, the label of the release that it makes.
+// readJobHash returns the hash of a Job and, shortened, the label of the release that it creates.
 func readJobHash(job *batchv1.Job) (annotation, label string) {
 	annotation = job.Spec.Template.Annotations[configHash]
 	label = annotation
@@ -72,7 +71,7 @@ func readJobHash(job *batchv1.Job) (annotation, label string) {
 	return annotation, label[:min(len(label), longestLabel)]
 }
 
-// setExpectedRelease tells the Job's pod what it will find. That is no part of the hash: it changes with each release.
+// setExpectedRelease passes the expected revision to the Job's pod. The hash omits it: it changes with each release.
 func setExpectedRelease(job *batchv1.Job, revision int) {
 	_, label := readJobHash(job)
 	container := &job.Spec.Template.Spec.Containers[0]
@@ -150,7 +149,7 @@ func jobEnv(chart *Chart) []corev1.EnvVar {
 	return env
 }
 
-// Beside the Job there are its account, which may do everything, and its files.
+// Besides the Job there are its account, with all permissions, and its files.
 
 func newServiceAccount(chart *Chart) (*corev1.ServiceAccount, *rbacv1.ClusterRoleBinding) {
 	name := "helm-" + chart.Name

@@ -13,7 +13,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// ensureRelease has a Job make the release what the HelmChart says, unless one has or is about to.
+// ensureRelease creates a Job that applies the HelmChart to the release, unless an equal one exists. It deletes an
+// outdated Job first.
 func (c *controller) ensureRelease(ctx context.Context, raw *unstructured.Unstructured, chart *Chart) error {
 	job := c.newJob(chart)
 	annotation, label := readJobHash(job)
@@ -71,7 +72,7 @@ func (c *controller) recordJobFailure(ctx context.Context, raw *unstructured.Uns
 	}})
 }
 
-// deleteJob removes a Job whose place another is to take; that it is gone brings the HelmChart here again.
+// deleteJob removes a Job so that another can replace it; its deletion queues the HelmChart again.
 func (c *controller) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	if job.DeletionTimestamp != nil {
 		return nil
@@ -95,7 +96,7 @@ func hasJobCondition(job *batchv1.Job, how batchv1.JobConditionType) bool {
 	return false
 }
 
-// release is the latest revision of a chart's release, all zero where there is none.
+// release is the latest revision of a chart's release, all zero if there is none.
 type release struct {
 	revision     int
 	status, hash string
@@ -117,7 +118,7 @@ func (c *controller) latestRelease(ctx context.Context, chart *Chart) (release, 
 	return latest, nil
 }
 
-// ensureJobResources makes what the Job uses.
+// ensureJobResources creates the objects that the Job uses.
 func (c *controller) ensureJobResources(ctx context.Context, chart *Chart) error {
 	sa, binding := newServiceAccount(chart)
 	values, content := newJobFiles(chart)
@@ -150,7 +151,7 @@ func (c *controller) ensureJobResources(ctx context.Context, chart *Chart) error
 	return nil
 }
 
-// uninstallRelease has a Job uninstall the release, and lets the HelmChart go once it is gone.
+// uninstallRelease runs a Job that uninstalls the release and then removes the HelmChart's finalizer.
 func (c *controller) uninstallRelease(ctx context.Context, raw *unstructured.Unstructured, chart *Chart) error {
 	if !hasFinalizer(raw) {
 		return nil
@@ -177,7 +178,7 @@ func (c *controller) uninstallRelease(ctx context.Context, raw *unstructured.Uns
 	case old != nil:
 		return nil
 	}
-	// An installation that is under way, or that fails over and over, must not go on beside it.
+	// A running or repeatedly failing installation must stop first.
 	if installing, err := c.jobs.Get(chart.Namespace, "helm-install-"+chart.Name); err == nil {
 		return c.deleteJob(ctx, installing)
 	}

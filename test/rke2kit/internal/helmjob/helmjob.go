@@ -158,8 +158,7 @@ func (j *Job) readRelease(ctx context.Context) (release, error) {
 	return release{Status: answer.Info.Status, Revision: answer.Version}, nil
 }
 
-// hasUnexpectedRevision says that somebody changed the release since this run was asked for: another run is on its way
-// then.
+// hasUnexpectedRevision reports whether the release changed since this run was requested; another run then follows.
 func (j *Job) hasUnexpectedRevision(now release) bool {
 	expected := j.Env["EXPECTED_RELEASE_REVISION"]
 	if expected == "" || expected == strconv.Itoa(now.Revision) {

@@ -1,5 +1,5 @@
 // Package kubeapi is the small part of a Kubernetes client that the supervisor
-// needs. It spares it client-go, and with that most of its size and start time.
+// needs. It avoids client-go, which would be most of its size and start time.
 package kubeapi
 
 import (
@@ -32,7 +32,7 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
-// HasStatusCode tells whether err is an answer with this HTTP status.
+// HasStatusCode reports whether err is an answer with this HTTP status.
 func HasStatusCode(err error, code int) bool {
 	var status *StatusError
 	return errors.As(err, &status) && status.Code == code
@@ -86,7 +86,7 @@ func newClient(server string, caPEM []byte, certs ...tls.Certificate) (*Client, 
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second,
 		ForceAttemptHTTP2:   true,
-		// A watch on a machine that vanished must not hang for ever.
+		// A watch on a machine that vanished must not hang forever.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
 	return &Client{base: server, http: &http.Client{Transport: transport}}, nil
@@ -109,7 +109,7 @@ func (c *Client) CallJSON(ctx context.Context, method, path string, in, out any)
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// ApplyObject has an object, in YAML or JSON, be as it says in all fields that it names, whoever else set them.
+// ApplyObject applies an object, in YAML or JSON, on the server side and takes over its fields from other managers.
 func (c *Client) ApplyObject(ctx context.Context, path, manager string, object []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -166,7 +166,7 @@ func (c *Client) sendRequest(ctx context.Context, method, path, kind string, bod
 	return resp, nil
 }
 
-// CheckReady asks the apiserver's own readiness endpoint.
+// CheckReady queries the apiserver's readiness endpoint.
 func (c *Client) CheckReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

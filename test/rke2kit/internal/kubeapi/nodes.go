@@ -10,7 +10,7 @@ import (
 
 const nodesPath = "/api/v1/nodes"
 
-// Node is what the supervisor looks at in a Node.
+// Node has the fields of a Node that the supervisor reads.
 type Node struct {
 	Metadata struct {
 		Name            string            `json:"name"`
@@ -45,9 +45,9 @@ type nodeList struct {
 	Items []Node `json:"items"`
 }
 
-// WatchNodes calls changed with every node there is and then with every change,
-// until ctx ends. Deleted nodes come with gone set. Lost connections are made
-// again; what was missed meanwhile is found by listing anew.
+// WatchNodes calls changed with every existing node and then with every change,
+// until ctx ends. For deleted nodes gone is set. It reopens lost connections and
+// lists the nodes again to find the changes that it missed.
 func (c *Client) WatchNodes(ctx context.Context, changed func(n Node, gone bool), failed func(error)) {
 	known := map[string]Node{}
 	for ctx.Err() == nil {
@@ -91,7 +91,7 @@ func (c *Client) watchNodesOnce(ctx context.Context, known map[string]Node, chan
 			Object Node   `json:"object"`
 		}
 		if err := events.Decode(&event); err != nil {
-			return nil // the apiserver ends watches by itself after some minutes
+			return nil // the apiserver closes every watch after some minutes
 		}
 		switch event.Type {
 		case "ADDED", "MODIFIED":

@@ -28,7 +28,7 @@ type cgroups struct {
 	root   string
 }
 
-// detectCgroups looks at this machine's. A container that sees its engine's whole
+// detectCgroups inspects this machine's cgroups. A container that sees its engine's whole
 // tree needs a root of its own there: kubelets that share a tree remove each
 // other's pods as orphans.
 func detectCgroups(node string) (cgroups, error) {
@@ -54,8 +54,8 @@ func detectCgroups(node string) (cgroups, error) {
 	return cgroups{driver: driverCgroupfs, root: root}, nil
 }
 
-// detectCgroupDriver leaves a unified hierarchy to systemd, which owns it where it is
-// the first process. In the older ones the kubelet writes by itself.
+// detectCgroupDriver leaves a unified hierarchy to systemd if systemd is the first
+// process and so owns it. In older hierarchies the kubelet writes directly.
 func detectCgroupDriver() string {
 	var fs syscall.Statfs_t
 	unified := syscall.Statfs("/sys/fs/cgroup", &fs) == nil && int64(fs.Type) == cgroup2Magic

@@ -28,8 +28,8 @@ const (
 	socketTimeout      = 60 * time.Second
 )
 
-// StartContainerRuntime starts containerd and imports the images, beside whatever else
-// the node does meanwhile. Enter waits for it.
+// StartContainerRuntime starts containerd and imports the images in the background.
+// Enter waits for it.
 func (n *Node) StartContainerRuntime(ctx context.Context) {
 	go func() {
 		defer close(n.containers)

@@ -70,8 +70,8 @@ func (n *Node) renderKubeletConfig(cluster supervisor.ClusterConfig) ([]byte, er
 		"staticPodPath":            n.agentPath("pod-manifests"),
 		"evictionHard":             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		"evictionMinimumReclaim":   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
-		// RKE2 pins the images that it imports, which older containerds don't know: on a disk that is fairly full the
-		// kubelet would remove them, and nowhere are they to be had again.
+		// Older containerds do not support the pinning of images that RKE2 imports. On a nearly full disk the kubelet
+		// would remove them, and no registry has them.
 		"imageGCHighThresholdPercent": 100,
 	}
 	if n.cgroups.root != "" {

@@ -1,5 +1,5 @@
-// Package proc runs a node's components as child processes: it starts them again
-// when they end, and finds those that a killed supervisor left behind.
+// Package proc runs a node's components as child processes: it restarts them when
+// they exit, and finds those that a killed supervisor left behind.
 package proc
 
 import (
@@ -23,7 +23,7 @@ const (
 	maxBackoff   = 5 * time.Second
 	// steadyAfter is how long a component has to run for its failures to be forgotten.
 	steadyAfter = 30 * time.Second
-	// logLimit is the size at which a component's log is begun anew at a start.
+	// logLimit is the size above which a component's log is truncated at a start.
 	logLimit = 8 << 20
 )
 
@@ -60,7 +60,7 @@ func NewGroup(pidDir string) (*Group, error) {
 }
 
 // Start runs a component until Stop. The first start's error is returned; later
-// ends are logged and the component is started again.
+// exits are logged and the component is restarted.
 func (g *Group) Start(ctx context.Context, spec Spec) error {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &component{spec: spec, cancel: cancel, done: make(chan struct{})}
@@ -102,8 +102,8 @@ func (c *component) startProcess(pidDir string) error {
 	return writePidFile(pidDir, c.spec.Name, cmd.Process.Pid)
 }
 
-// componentEnv leaves out what systemd gave to the supervisor alone: etcd and the
-// apiserver would report READY in its name.
+// componentEnv omits the variables that systemd set for the supervisor only: etcd and
+// the apiserver would report READY in its name.
 func componentEnv() []string {
 	var out []string
 	for _, kv := range os.Environ() {
@@ -143,8 +143,8 @@ func (c *component) keepRunning(ctx context.Context, pidDir string) {
 	}
 }
 
-// lastErrorLine is the last line of a log that speaks of an error, or the last line:
-// whoever reads the journal only is to see why a component ended.
+// lastErrorLine returns the last line of a log that mentions an error, or the last line,
+// so that the journal shows why a component exited.
 func lastErrorLine(file string) string {
 	const most, window = 400, 16 << 10
 	data, err := os.ReadFile(file)
@@ -203,11 +203,11 @@ func (c *component) sendSignal(sig syscall.Signal) {
 
 func pidFilePath(dir, name string) string { return filepath.Join(dir, name+".pid") }
 
-// writePidFile notes the start time beside the pid: pids are used again.
+// writePidFile stores the start time with the pid, because pids are reused.
 func writePidFile(dir, name string, pid int) error {
 	start, err := processStartTime(pid)
 	if err != nil {
-		return nil // it has ended already, and Wait will say why
+		return nil // it has exited, and Wait returns the reason
 	}
 	return os.WriteFile(pidFilePath(dir, name), fmt.Appendf(nil, "%d %s\n", pid, start), 0o600)
 }
@@ -228,7 +228,7 @@ func processStartTime(pid int) (string, error) {
 }
 
 // KillLeftovers kills the components that an earlier supervisor left running. They hold
-// no state that SIGKILL would lose, and pods run on without them.
+// no state that SIGKILL would lose, and pods keep running without them.
 func KillLeftovers(pidDir string) error {
 	files, err := filepath.Glob(filepath.Join(pidDir, "*.pid"))
 	if err != nil {

@@ -38,9 +38,8 @@ var charts = []chart{
 	newPluginChart("0.18.1"),
 }
 
-// defaultRegistry is where the charts' images are if nobody says otherwise; mirrorRegistry has the newest of them under
-// the same paths, for tests of mirrors. Each name takes every node a while at its start, so there are no more than
-// needed.
+// defaultRegistry is the default registry of the charts' images; mirrorRegistry has the newest of them under the same
+// paths, for tests of mirrors. Each name slows the start of every node, so there are no more than needed.
 const (
 	defaultRegistry = "docker.io/skyctl"
 	mirrorRegistry  = "mirror.skyctl.test/gpu"

@@ -69,6 +69,6 @@ func equalSecrets(a, b string) bool {
 	return b != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
-// newDiscardLogger drops the lines about handshakes that a client ended: every agent that
-// looks at /cacerts before it trusts the CA makes one.
+// newDiscardLogger drops log lines about handshakes that a client aborted: every agent
+// that reads /cacerts before it trusts the CA causes one.
 func newDiscardLogger() *log.Logger { return log.New(io.Discard, "", 0) }
