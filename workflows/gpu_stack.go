@@ -15,7 +15,7 @@ import (
 var gpuWait = activityKind{attempt: 45 * time.Minute, heartbeat: heartbeatTimeout, total: time.Hour}
 
 // installGPUs makes a cluster's accelerators available to Kubernetes, and waits until a pod has used one on each node.
-// See activities.StackInput for again.
+// See gpustack.StackInput for again.
 func installGPUs(ctx workflow.Context, ref api.Ref, again string) error {
 	var in gpustack.StackInput
 	if err := step.runForResult(ctx, ref.Name+": probe the machines for a driver", &in, gpuActivities.ProbeGPUs,

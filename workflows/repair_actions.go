@@ -71,6 +71,7 @@ func startMachine(ctx workflow.Context, m activities.MachineRef) error {
 // startRKE2 starts RKE2 on a machine with the addresses on record, and waits for its Node.
 func startRKE2(ctx workflow.Context, m activities.MachineRef) error {
 	b := &machineBringUp{progress: newMachineProgress()}
+	b.progress.trackMachines([]activities.MachineRef{m})
 	if m.Role == api.RoleHead {
 		if err := b.runStep(ctx, m, "start the server", nodeActivities.StartHead, m); err != nil {
 			return err

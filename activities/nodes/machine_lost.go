@@ -174,7 +174,7 @@ func (a *Activities) explainLoss(ctx context.Context, step *machineStep) string 
 		return ""
 	case found == nil:
 		return "the machine is gone: it does not answer, and its cloud no longer lists it; it was " +
-			"terminated outside skyctl"
+			"terminated, or the cloud took it back"
 	case found.State == cloud.StateStopped:
 		return "the machine is stopped: it does not answer, and its cloud lists it as stopped"
 	}

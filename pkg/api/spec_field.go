@@ -120,7 +120,11 @@ func ParseSpec(values map[string][]string) (ClusterSpec, error) {
 		case !ok:
 			given = []string{f.Default}
 		case f.Flag == FlagText && strings.Join(given, "") == "":
-			errs.addField(f.Name, "", f.Want+"; to leave it open, omit --"+f.Name)
+			hint := "; to leave it open, omit --" + f.Name
+			if f.Default != "" {
+				hint = "; the default is " + f.Default
+			}
+			errs.addField(f.Name, "", f.Want+hint)
 			given = []string{f.Default}
 			if f.Default == "" {
 				continue

@@ -17,7 +17,7 @@ func (s ClusterSpec) LabeledValues() []string {
 }
 
 // CreateFlags returns the flags of the create that asks for the spec, each as name and value. The value of a switch is
-// empty. Fields whose value a create chooses by default are left out.
+// empty. Fields whose value follows from the others are left out.
 func (s ClusterSpec) CreateFlags() [][2]string {
 	var all [][2]string
 	for _, f := range Fields {

@@ -171,7 +171,7 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 	machines := render.ExistingMachines(c)
 	if len(machines) == 0 {
-		fmt.Fprintf(d.env.Err, "Cluster %s has no machines on record.\n", c.Metadata.Name)
+		fmt.Fprintf(d.env.Err, "Cluster %s has no machines that may exist.\n", c.Metadata.Name)
 		return
 	}
 	fmt.Fprintln(d.env.Err, "If the cloud cannot be reached, these machines may keep costing money after the "+

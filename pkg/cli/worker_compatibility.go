@@ -14,7 +14,7 @@ import (
 )
 
 // A command uses every setting and flag or reports that it cannot: a worker reads its settings when it starts, and may
-// have another version than this program. Settings of one cluster travel with its spec (config.RecordIn).
+// have another version than this program. Settings of one cluster travel with its spec (config.ApplyToSpec).
 
 // restartServerCommand makes a skyd on this computer use other settings or another version.
 const restartServerCommand = "skyctl server stop && skyctl server start"
