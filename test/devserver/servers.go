@@ -57,9 +57,12 @@ func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, er
 }
 
 // Start starts the servers again after Stop. Connections reconnect.
-func (s *Servers) Start(ctx context.Context) (err error) {
-	s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
-	return err
+func (s *Servers) Start(ctx context.Context) error {
+	return freeport.TryAgain(func() (err error) {
+		s.stack, err = embedded.StartServers(ctx,
+			embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
+		return err
+	})
 }
 
 // Stop stops the servers and keeps their data.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // SetEnvironment sets the environment of machines of a name, as /etc/environment does; nil removes it.
@@ -53,7 +55,7 @@ const outsideAddress = "0.0.0.0"
 // listenOnPorts makes a machine listen on RKE2's ports, so that others can probe them. It sends nothing there.
 func (h *host) listenOnPorts(ports ...int) error {
 	for _, port := range ports {
-		l, err := net.Listen("tcp", net.JoinHostPort(h.address, fmt.Sprint(port))) //nolint:noctx // at once
+		l, err := freeport.ListenAgain(net.JoinHostPort(h.address, fmt.Sprint(port)))
 		if err != nil {
 			return err
 		}

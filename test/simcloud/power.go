@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 var _ cloud.Starter = (*Cloud)(nil)
@@ -27,7 +28,7 @@ func (h *host) powerOff() error {
 // powerOn boots the host again: enabled units start, and SSH answers at another port.
 func (h *host) powerOn() error {
 	if h.api != nil {
-		l, err := net.Listen("tcp", net.JoinHostPort(h.address, "6443")) //nolint:noctx // at once
+		l, err := freeport.ListenAgain(net.JoinHostPort(h.address, "6443"))
 		if err != nil {
 			return err
 		}
