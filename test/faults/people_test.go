@@ -122,6 +122,8 @@ func (l *lane) befall(luck *rand.Rand) {
 	c := l.find()
 	any, worker := l.machine(luck.IntN(size)), l.machine(1+luck.IntN(size-1))
 	node := c.Status.Machines[luck.IntN(size)].NodeName
+	// Only this worker is not Ready for good: where all workers are, the planner replaces none, as it should.
+	last := l.machine(size - 1)
 	all := []struct {
 		name string
 		do   func() error
@@ -131,7 +133,7 @@ func (l *lane) befall(luck *rand.Rand) {
 		{"fail the unit of " + any, func() error { return l.cloud.StopUnit(any, "failed") }},
 		{"stop the unit of " + any, func() error { return l.cloud.StopUnit(any, "inactive") }},
 		{"not Ready until a restart: " + any, func() error { return l.cloud.MakeNodeNotReady(any, false) }},
-		{"not Ready for good: " + worker, func() error { return l.cloud.MakeNodeNotReady(worker, true) }},
+		{"not Ready for good: " + last, func() error { return l.cloud.MakeNodeNotReady(last, true) }},
 		{"delete Node " + node, func() error { return l.cloud.DeleteNode(c.Metadata.UID, node) }},
 		{"lose the kubeconfig", func() error { return os.Remove(l.kubeconfig()) }},
 		{"plant an extra machine", func() error {
