@@ -49,5 +49,5 @@ What to try next:
   export KUBECONFIG=$kubeconfig
   kubectl get nodes -o wide
   skyctl describe cluster $cluster
-  make demo-down                # takes everything away again
+  make demo-down                # removes everything again
 TXT
