@@ -122,7 +122,7 @@ func ParseSpec(values map[string][]string) (ClusterSpec, error) {
 		case f.Flag == FlagText && strings.Join(given, "") == "":
 			hint := "; to leave it open, omit --" + f.Name
 			if f.Default != "" {
-				hint = "; the default is " + f.Default
+				hint = "; for the default, " + f.Default + ", omit --" + f.Name
 			}
 			errs.addField(f.Name, "", f.Want+hint)
 			given = []string{f.Default}
