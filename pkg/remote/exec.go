@@ -254,6 +254,9 @@ func (h *Host) runSession(r *runningCall) error {
 	}
 	select {
 	case ferr := <-fed:
+		if cut := new(streamCutError); errors.As(ferr, &cut) && !isExitStatus(err) {
+			return h.lostError(r.name, cut.cause)
+		}
 		if ferr != nil && !isExitStatus(err) {
 			return fmt.Errorf("machine %s: %s: %w", h.target.Name, r.name, ferr)
 		}
@@ -268,13 +271,31 @@ func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script str
 	if err != nil || r.feed == nil {
 		return nil // Wait reports a broken connection; the watcher needs the stream open
 	}
-	if err = r.feed(stdin); err == nil || errors.Is(err, io.EOF) {
+	if err = r.feed(inputStream{stdin}); err == nil || errors.Is(err, io.EOF) {
 		_ = stdin.Close()
 		return nil
 	}
 	s.Close()
 	return err
 }
+
+// inputStream marks the errors of writing to a session, so that they differ from those of reading what to write.
+type inputStream struct{ io.Writer }
+
+// Write implements io.Writer.
+func (s inputStream) Write(data []byte) (int, error) {
+	n, err := s.Writer.Write(data)
+	if err != nil && !errors.Is(err, io.EOF) { // the script may end without reading everything
+		err = &streamCutError{err}
+	}
+	return n, err
+}
+
+// streamCutError is why a script's input could not be written: the connection broke.
+type streamCutError struct{ cause error }
+
+func (e *streamCutError) Error() string { return e.cause.Error() }
+func (e *streamCutError) Unwrap() error { return e.cause }
 
 // awaitEnd waits until the session ends, or until its script has exited if the session stays open.
 func (r *runningCall) awaitEnd(s *ssh.Session) error {
