@@ -28,6 +28,18 @@ func ReadCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster
 	return c, err
 }
 
+// ReadMachine reads the cluster of a machine, with its control plane and the machine as its only machines, and the
+// machine's record in it. If another incarnation has its index, the error is a *store.StaleError. What it reads does
+// not grow with the cluster.
+func ReadMachine(ctx context.Context, s *store.Store, m MachineRef) (*api.Cluster, *api.Machine, error) {
+	c, err := s.ReadClusterPart(ctx, m.Cluster, m.Index)
+	if err != nil {
+		return nil, nil, err
+	}
+	record, err := FindMachineRecord(c, m)
+	return c, record, err
+}
+
 // MachineRefOf returns the reference to a cluster's machine.
 func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,

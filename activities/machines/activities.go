@@ -41,12 +41,17 @@ func (a *Activities) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
+	onCloud, owner, err := a.findCloudAndOwner(ctx, c)
+	return c, onCloud, owner, err
+}
+
+func (a *Activities) findCloudAndOwner(ctx context.Context, c *api.Cluster) (cloud.Cloud, cloud.Owner, error) {
 	onCloud, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
-		return nil, nil, cloud.Owner{}, err
+		return nil, cloud.Owner{}, err
 	}
-	owner, err := a.readCloudOwner(ctx, ref)
-	return c, onCloud, owner, err
+	owner, err := a.readCloudOwner(ctx, c.Ref())
+	return onCloud, owner, err
 }
 
 func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {

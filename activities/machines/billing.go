@@ -16,20 +16,27 @@ import (
 const lifetimesTimeout = 20 * time.Second
 
 // updateLifetimes records when a cluster's machines existed, according to their cloud. If the cloud can't tell, their
-// cost stays an estimate and the step goes on.
-func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, onCloud cloud.Cloud, owner cloud.Owner) {
+// cost stays an estimate and the step goes on. own is the machine of the step, nil if it has none.
+func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, onCloud cloud.Cloud, owner cloud.Owner,
+	own *activities.MachineRef) {
 	keeper, ok := onCloud.(cloud.LifetimeLister)
 	if !ok {
 		return
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, lifetimesTimeout)
 	defer cancel()
-	// Machines that are terminated at the same time share the answer. The last of them, or the end of a delete, settles
-	// what it misses.
-	answer, err, _ := a.lifetimeQueries.Do(ref.UID,
-		func() (any, error) { return keeper.ListLifetimes(queryCtx, owner) })
-	if err == nil {
-		err = a.recordLifetimes(queryCtx, ref, answer.(cloud.Lifetimes))
+	// Machines that are terminated at the same time share the answer, and one step records it for all. The last of
+	// them, or the end of a delete, settles what it misses.
+	answer, err, shared := a.lifetimeQueries.Do(ref.UID, func() (any, error) {
+		lifetimes, err := keeper.ListLifetimes(queryCtx, owner)
+		if err == nil {
+			err = a.recordLifetimes(queryCtx, ref, lifetimes)
+		}
+		return lifetimes, err
+	})
+	if err == nil && shared && own != nil {
+		// The other step may have read the record of this machine before it changed.
+		err = a.recordLifetime(queryCtx, *own, answer.(cloud.Lifetimes))
 	}
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("the machines' cost is an estimate: their cloud did not report when they "+
@@ -60,15 +67,22 @@ func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, lifetimes
 		if m.Placement.PricePerMachine <= 0 || !mergeLifetimes(&m, lifetimes, a.Now()) {
 			continue
 		}
-		_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
-			mergeLifetimes(r, lifetimes, a.Now())
-			return nil
-		})
-		if err != nil && !activities.IsUnwanted(err) {
+		if err := a.recordLifetime(ctx, activities.MachineRefOf(ref, m), lifetimes); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (a *Activities) recordLifetime(ctx context.Context, m activities.MachineRef, lifetimes cloud.Lifetimes) error {
+	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		mergeLifetimes(r, lifetimes, a.Now())
+		return nil
+	})
+	if activities.IsUnwanted(err) {
+		return nil
+	}
+	return err
 }
 
 // mergeLifetimes adds to a record when its machine existed, and reports whether that changes it. SkyPilot may have

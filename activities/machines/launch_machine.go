@@ -50,11 +50,7 @@ func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (strin
 
 // recheckStillWanted reads the machine's record again, and fails if the machine must not be launched any longer.
 func (a *Activities) recheckStillWanted(ctx context.Context, m activities.MachineRef) error {
-	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
-	if err != nil {
-		return err
-	}
-	record, err := activities.FindMachineRecord(c, m)
+	_, record, err := activities.ReadMachine(ctx, a.Store, m)
 	if err != nil {
 		return err
 	}
@@ -132,7 +128,7 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 		err = errors.Join(err, a.terminateUnwanted(ctx, onCloud, req))
 	}
 	if err == nil && req.Placement.PricePerMachine > 0 {
-		a.updateLifetimes(ctx, m.Cluster, onCloud, req.Owner)
+		a.updateLifetimes(ctx, m.Cluster, onCloud, req.Owner, &m)
 	}
 	return a.recordStepError(ctx, step, m, err)
 }
@@ -148,11 +144,7 @@ func (a *Activities) cancelLaunch(ctx context.Context, onCloud cloud.Cloud, laun
 func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineRef) (cloud.Cloud, cloud.LaunchRequest,
 	error) {
 	none := cloud.LaunchRequest{}
-	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
-	if err != nil {
-		return nil, none, err
-	}
-	record, err := activities.FindMachineRecord(c, m)
+	c, record, err := activities.ReadMachine(ctx, a.Store, m)
 	if err != nil {
 		return nil, none, err
 	}

@@ -95,7 +95,11 @@ func (a *Activities) recordNewAddress(ctx context.Context, c *api.Cluster, m act
 		}
 	}
 	if m.Role == api.RoleHead && up.PrivateAddress != head.PrivateAddress {
-		for _, other := range c.Status.Machines {
+		all, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
+		if err != nil {
+			return err
+		}
+		for _, other := range all.Status.Machines {
 			if other.Role == api.RoleHead || other.State != api.MachineReady {
 				continue
 			}

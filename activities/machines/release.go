@@ -34,7 +34,7 @@ func (a *Activities) Release(ctx context.Context, ref api.Ref) error {
 	if len(conflicting) > 0 {
 		return activities.StepError(ctx, step, "", a.recordLeftBehind(ctx, c, conflicting))
 	}
-	a.updateLifetimes(ctx, ref, onCloud, owner)
+	a.updateLifetimes(ctx, ref, onCloud, owner, nil)
 	terminateCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
 	return a.recordReleaseError(ctx, ref, onCloud.RemoveClusterResources(terminateCtx, owner))

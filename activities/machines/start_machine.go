@@ -10,11 +10,11 @@ import (
 // StartMachine starts a stopped machine, and records its new address.
 func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) error {
 	const step = "start the machine"
-	c, onCloud, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
+	c, record, err := activities.ReadMachine(ctx, a.Store, m)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
-	record, err := activities.FindMachineRecord(c, m)
+	onCloud, owner, err := a.findCloudAndOwner(ctx, c)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -26,7 +28,11 @@ type TerminateInput struct {
 // Terminate terminates a machine, and marks it gone once the cloud no longer lists it.
 func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
-	c, onCloud, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
+	c, err := a.readClusterOfMachine(ctx, in)
+	if err != nil {
+		return activities.StepError(ctx, step, in.Name, err)
+	}
+	onCloud, owner, err := a.findCloudAndOwner(ctx, c)
 	if err != nil {
 		return activities.StepError(ctx, step, in.Name, err)
 	}
@@ -35,7 +41,7 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 		return nil // another machine has its index, so this one was confirmed gone: this call comes late
 	}
 	if record == nil {
-		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, onCloud, owner, in))
+		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, onCloud, owner, in))
 	}
 	if record.State != api.MachineGone {
 		if err := a.recordTerminating(ctx, activities.MachineRefOf(in.Cluster, *record)); err != nil {
@@ -56,9 +62,19 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 		return activities.StepError(ctx, step, in.Name, err)
 	}
 	if record.Placement.PricePerMachine > 0 {
-		a.updateLifetimes(ctx, in.Cluster, onCloud, owner)
+		m := activities.MachineRefOf(in.Cluster, *record)
+		a.updateLifetimes(ctx, in.Cluster, onCloud, owner, &m)
 	}
 	return nil
+}
+
+// readClusterOfMachine reads a cluster with the machine that has a name, which contains its index.
+func (a *Activities) readClusterOfMachine(ctx context.Context, in TerminateInput) (*api.Cluster, error) {
+	index, err := strconv.Atoi(in.Name[strings.LastIndex(in.Name, "-")+1:])
+	if err != nil || index < 0 || api.MachineName(in.Cluster.Name, index) != in.Name {
+		return activities.ReadCluster(ctx, a.Store, in.Cluster) // a copy, say
+	}
+	return a.Store.ReadClusterPart(ctx, in.Cluster, index)
 }
 
 // recordTerminating records that a machine is being terminated. It keeps the trouble of a termination that is retried.
@@ -99,8 +115,12 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 
 // terminateUnrecorded terminates a machine that carries a cluster's labels and has no record. It refuses if the machine
 // may be a copy of a recorded one.
-func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, onCloud cloud.Cloud, owner cloud.Owner,
+func (a *Activities) terminateUnrecorded(ctx context.Context, onCloud cloud.Cloud, owner cloud.Owner,
 	in TerminateInput) error {
+	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
+	if err != nil {
+		return err
+	}
 	for _, m := range c.Status.Machines {
 		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {
 			return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(

@@ -34,7 +34,7 @@ type Activities struct {
 
 // newKubeClient returns a client for the cluster's API.
 func (a *Activities) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
-	c, err := activities.ReadCluster(ctx, a.Store, ref)
+	c, err := a.Store.ReadClusterObject(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

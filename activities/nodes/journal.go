@@ -19,11 +19,7 @@ func (a *Activities) Diagnose(ctx context.Context, m activities.MachineRef) (lin
 }
 
 func (a *Activities) readJournal(ctx context.Context, m activities.MachineRef) ([]string, error) {
-	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	record, err := activities.FindMachineRecord(c, m)
+	_, record, err := activities.ReadMachine(ctx, a.Store, m)
 	if err != nil || record.Address == "" || record.State == api.MachineGone {
 		return nil, err
 	}

@@ -81,9 +81,7 @@ func (a *Activities) runUnlessLost(ctx context.Context, step *machineStep,
 func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) error {
 	step := &machineStep{machine: m}
 	var err error
-	if step.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-		step.record, err = activities.FindMachineRecord(step.cluster, m)
-	}
+	step.cluster, step.record, err = activities.ReadMachine(ctx, a.Store, m)
 	if err != nil || !a.Clouds.HasAny() || step.record.Address == "" || a.answersOnSSHPort(ctx, step) {
 		return nil
 	}
@@ -151,7 +149,11 @@ func (a *Activities) answersOnSSHPort(ctx context.Context, step *machineStep) bo
 
 // explainLoss returns how the cloud's list shows that a machine no longer runs; "" if it runs, or its state is unknown.
 func (a *Activities) explainLoss(ctx context.Context, step *machineStep) string {
-	onCloud, err := a.Clouds.FindCloud(step.cluster.CloudName())
+	c, err := activities.ReadCluster(ctx, a.Store, step.machine.Cluster) // a broker has to be told all its machines
+	if err != nil {
+		return ""
+	}
+	onCloud, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return ""
 	}
@@ -161,9 +163,8 @@ func (a *Activities) explainLoss(ctx context.Context, step *machineStep) string 
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	owner := cloud.Owner{Installation: installation, Cluster: step.cluster.Metadata.Name,
-		ClusterUID: step.cluster.Metadata.UID}
-	listed, err := cloud.ListVerified(ctx, onCloud, owner, activities.KnownOfCluster(step.cluster))
+	owner := cloud.Owner{Installation: installation, Cluster: c.Metadata.Name, ClusterUID: c.Metadata.UID}
+	listed, err := cloud.ListVerified(ctx, onCloud, owner, activities.KnownOfCluster(c))
 	if partial := new(cloud.PartialError); err != nil &&
 		(!errors.As(err, &partial) || partial.LacksCloud(step.record.Placement.Cloud)) {
 		return ""

@@ -19,6 +19,7 @@ import (
 // machineStep is the state of a machine when a step starts, and how the step reports progress.
 type machineStep struct {
 	machine activities.MachineRef
+	// cluster has no machines but its control plane and this one.
 	cluster *api.Cluster
 	record  *api.Machine
 	report  func(string)
@@ -39,10 +40,8 @@ func (a *Activities) runStepThoughLost(ctx context.Context, m activities.Machine
 	step := &machineStep{machine: m, report: activities.NewProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
-		if step.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-			if step.record, err = activities.FindMachineRecord(step.cluster, m); err == nil {
-				err = work(ctx, step)
-			}
+		if step.cluster, step.record, err = activities.ReadMachine(ctx, a.Store, m); err == nil {
+			err = work(ctx, step)
 		}
 		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
 			break

@@ -227,6 +227,7 @@ func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Clust
 func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 	doing := fmt.Sprintf("deleting cluster %q", ref.Name)
 	defer s.learner.forgetCluster(ref.UID)
+	defer s.servers.forget(ref.UID)
 	rest := []clientv3.Op{
 		clientv3.OpDelete(s.keys.machinesPrefix(ref.UID), clientv3.WithPrefix()),
 		clientv3.OpDelete(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix()),

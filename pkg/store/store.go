@@ -36,6 +36,7 @@ type Store struct {
 	box     *secretbox.Box
 	leases  eventLease
 	learner secretLearner
+	servers serverCache
 }
 
 // Open connects to etcd. If etcd does not answer in time, the error is an *UnavailableError that names the endpoint.

@@ -53,12 +53,9 @@ func DialAPI(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref
 // headTarget returns the SSH target and key of a cluster's head.
 func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target, []byte, error) {
 	none := remote.Target{}
-	c, err := s.ReadCluster(ctx, ref.Name)
+	c, err := s.ReadClusterPart(ctx, ref)
 	if err != nil {
 		return none, nil, err
-	}
-	if c.Metadata.UID != ref.UID {
-		return none, nil, &store.NotFoundError{Cluster: ref.Name}
 	}
 	for _, m := range c.Status.Machines {
 		if m.Role != api.RoleHead {

@@ -1,0 +1,101 @@
+package store_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// traffic counts what a store exchanges with etcd.
+type traffic struct{ calls, received atomic.Int64 }
+
+func (n *traffic) reset() { n.calls.Store(0); n.received.Store(0) }
+
+// newCountedWorld returns a world that counts the calls of its store.
+func newCountedWorld(t testing.TB) (world, *traffic) {
+	t.Helper()
+	w, n := newWorld(t), &traffic{}
+	count := func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, next grpc.UnaryInvoker,
+		opts ...grpc.CallOption) error {
+		err := next(ctx, method, req, reply, conn, opts...)
+		n.calls.Add(1)
+		if m, ok := reply.(protoadapt.MessageV1); ok {
+			n.received.Add(int64(proto.Size(protoadapt.MessageV2Of(m))))
+		}
+		return err
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{shared},
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(count)}})
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	w.Store = store.New(c, w.prefix, testKey("a"))
+	return w, n
+}
+
+func machineIndexes(c *api.Cluster) []int {
+	var all []int
+	for _, m := range c.Status.Machines {
+		all = append(all, m.Index)
+	}
+	return all
+}
+
+func TestPartOfClusterCostsTheSameHoweverManyMachines(t *testing.T) {
+	w, n := newCountedWorld(t)
+	for _, count := range []int{3, 300} {
+		ref := w.created(t, "a", "u1")
+		must(t, w.PutMachines(t.Context(), ref, machines("a", count, "aaaaa")))
+		_, err := w.ReadClusterPart(t.Context(), ref, 1)
+		must(t, err)
+		n.reset()
+		c, err := w.ReadClusterPart(t.Context(), ref, 2)
+		must(t, err)
+		if got := machineIndexes(c); !slices.Equal(got, []int{0, 2}) || c.Status.Machines[0].Role != api.RoleHead {
+			t.Errorf("of %d machines: %v", count, got)
+		}
+		if calls, received := n.calls.Load(), n.received.Load(); calls != 1 || received > 2000 {
+			t.Errorf("of %d machines: %d calls, %d bytes received", count, calls, received)
+		}
+		must(t, w.DeleteCluster(t.Context(), ref))
+	}
+}
+
+func TestPartOfClusterFollowsItsControlPlane(t *testing.T) {
+	w := newWorld(t)
+	ref := w.created(t, "a", "u1")
+	read := func(want ...int) {
+		t.Helper()
+		c, err := w.ReadClusterPart(t.Context(), ref, 1)
+		must(t, err)
+		if got := machineIndexes(c); !slices.Equal(got, want) {
+			t.Errorf("machines %v, want %v", got, want)
+		}
+	}
+	read() // nothing is recorded yet
+	head := machine("a", 3, "aaaaa")
+	head.Role = api.RoleHead
+	worker := machine("a", 1, "aaaaa")
+	must(t, w.PutMachines(t.Context(), ref, []api.Machine{worker, head}))
+	read(1, 3)
+	second := machine("a", 7, "aaaaa")
+	second.Role = api.RoleHead
+	must(t, w.PutMachines(t.Context(), ref, []api.Machine{machine("a", 6, "aaaaa"), second}))
+	read(1, 3, 7)
+	_, err := w.etcd.Delete(t.Context(), w.prefix+"/machines/u1/0003")
+	must(t, err)
+	read(1, 7)
+	_, err = w.ReadClusterPart(t.Context(), api.Ref{Name: "a", UID: "u2"}, 1)
+	wantErr[*store.NotFoundError](t, err)
+	must(t, w.DeleteCluster(t.Context(), ref))
+	_, err = w.ReadClusterPart(t.Context(), ref, 1)
+	wantErr[*store.NotFoundError](t, err)
+}
