@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/await"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // ClusterChangeType is the kind of a ClusterChange.
@@ -127,8 +128,7 @@ func watchRetryDelay(attempt int) time.Duration {
 func (s *Store) followChanges(ctx context.Context, v *watchState, revision int64, out chan<- ClusterChange) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	end := clientv3.GetPrefixRangeEnd(s.keys.allMachinesPrefix())
-	changes := s.etcd.Watch(ctx, s.keys.clustersPrefix(), clientv3.WithRange(end), clientv3.WithRev(revision+1))
+	changes, machineChanges := s.watchKeys(ctx, v, revision)
 	for {
 		var send chan<- ClusterChange
 		next, pending := v.nextChange()
@@ -145,8 +145,103 @@ func (s *Store) followChanges(ctx context.Context, v *watchState, revision int64
 				return
 			}
 			for _, e := range resp.Events {
+				if v.only != "" {
+					var err error
+					if machineChanges, err = s.alignMachines(ctx, v, e, machineChanges); err != nil {
+						return
+					}
+				}
 				v.applyChange(e)
 			}
+		case resp, ok := <-machineChanges:
+			if !ok || resp.Err() != nil {
+				return
+			}
+			kept, err := s.isClusterKept(ctx, v, resp.Events)
+			if err != nil {
+				return
+			}
+			if !kept {
+				machineChanges = nil // the deletion of the cluster, with these machines, comes next
+				continue
+			}
+			v.applyMachineChanges(resp.Events)
 		}
 	}
+}
+
+// watchKeys starts a watch of all clusters and machines, in their order. For one cluster it starts a watch of its
+// object and another one of its machines, because those of other clusters can be many.
+func (s *Store) watchKeys(ctx context.Context, v *watchState, revision int64) (changes,
+	machineChanges clientv3.WatchChan) {
+	if v.only == "" {
+		end := clientv3.GetPrefixRangeEnd(s.keys.allMachinesPrefix())
+		return s.etcd.Watch(ctx, s.keys.clustersPrefix(), clientv3.WithRange(end), clientv3.WithRev(revision+1)), nil
+	}
+	if c, ok := v.clusters[v.only]; ok {
+		machineChanges = s.watchMachines(ctx, c.uid, revision)
+	}
+	return s.etcd.Watch(ctx, s.keys.clusterKey(v.only), clientv3.WithRev(revision+1)), machineChanges
+}
+
+func (s *Store) watchMachines(ctx context.Context, uid string, revision int64) clientv3.WatchChan {
+	return s.etcd.Watch(ctx, s.keys.machinesPrefix(uid), clientv3.WithPrefix(), clientv3.WithRev(revision+1))
+}
+
+// alignMachines makes the machines of a watched cluster as new as a change of its object, before that is applied: the
+// two watches are not ordered, and a cluster must not be READY with machines that are not. It returns the watch of
+// machines, which is another one for a new cluster with the name.
+func (s *Store) alignMachines(ctx context.Context, v *watchState, e *clientv3.Event,
+	machineChanges clientv3.WatchChan) (clientv3.WatchChan, error) {
+	if e.Type == clientv3.EventTypeDelete {
+		return nil, nil
+	}
+	c, corrupt := s.decodeCluster(e.Kv)
+	if corrupt != nil { // it is left out
+		return machineChanges, nil
+	}
+	revision := e.Kv.ModRevision
+	if known, ok := v.clusters[v.only]; !ok || known.uid != c.Metadata.UID {
+		v.machinesAt = revision // it was created without machines
+		return s.watchMachines(ctx, c.Metadata.UID, revision), nil
+	}
+	if revision <= v.machinesAt {
+		return machineChanges, nil
+	}
+	prefix := s.keys.machinesPrefix(c.Metadata.UID)
+	resp, err := s.etcd.Commit(ctx, fmt.Sprintf("reading the machines of cluster %q", v.only), nil, []clientv3.Op{
+		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithRev(revision),
+			clientv3.WithMinModRev(v.machinesAt+1)),
+		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithRev(revision), clientv3.WithCountOnly()),
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, kv := range etcd.RangeResult(resp, 0) {
+		v.updateMachine(kv, false)
+	}
+	v.machinesAt = revision
+	if resp.Responses[1].GetResponseRange().GetCount() != int64(len(v.machines)+len(v.unreadable)) {
+		return nil, errMachinesDeleted
+	}
+	return machineChanges, nil
+}
+
+// errMachinesDeleted says that machines were deleted, so that all have to be read again.
+var errMachinesDeleted = errors.New("machines were deleted")
+
+// isClusterKept reports whether a watched cluster outlives the deletion of its machines. If it was deleted with them,
+// its last state has these machines.
+func (s *Store) isClusterKept(ctx context.Context, v *watchState, machineChanges []*clientv3.Event) (bool, error) {
+	for _, e := range machineChanges {
+		if e.Type != clientv3.EventTypeDelete {
+			continue
+		}
+		resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading cluster %q", v.only), s.keys.clusterKey(v.only),
+			clientv3.WithCountOnly(), clientv3.WithRev(e.Kv.ModRevision))
+		if err != nil || resp.Count == 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }

@@ -3,11 +3,16 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -85,6 +90,104 @@ func TestWatchOneSendsStateMachinesAndDeletion(t *testing.T) {
 	again := until(t, events, "the successor", mine(is(store.ClusterUpdated, "u3")))
 	if len(again.Cluster.Status.Machines) != 0 {
 		t.Errorf("the new cluster has the old one's machines: %+v", again.Cluster.Status.Machines)
+	}
+}
+
+func TestWatchOfOneClusterReceivesOnlyItsOwnChanges(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	other := w.created(t, "b", "u2")
+	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
+	must(t, w.PutMachines(t.Context(), other, machines("b", 300, "bbbbb")))
+	var received atomic.Int64
+	count := func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer,
+		opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		stream, err := next(ctx, desc, conn, method, opts...)
+		return &countedStream{ClientStream: stream, received: &received}, err
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{shared},
+		DialOptions: []grpc.DialOption{grpc.WithChainStreamInterceptor(count)}})
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	events, err := store.New(c, w.prefix, nil).WatchClusters(t.Context(), "a")
+	must(t, err)
+	<-events
+	must(t, w.PutMachines(t.Context(), other, machines("b", 300, "ccccc")[:100]))
+	for i := range 100 {
+		_, err = w.UpdateMachine(t.Context(), other, 100+i, "bbbbb",
+			func(m *api.Machine) error { m.Step = "joining"; return nil })
+		must(t, err)
+	}
+	_, err = w.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
+	must(t, err)
+	until(t, events, "READY", func(e store.ClusterChange) bool { return e.Cluster.Status.Phase == api.PhaseReady })
+	if received.Load() > 4000 {
+		t.Errorf("the watch received %d bytes", received.Load())
+	}
+}
+
+// countedStream counts the bytes that a stream receives.
+type countedStream struct {
+	grpc.ClientStream
+	received *atomic.Int64
+}
+
+func (s *countedStream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if v1, ok := m.(protoadapt.MessageV1); ok && err == nil {
+		s.received.Add(int64(proto.Size(protoadapt.MessageV2Of(v1))))
+	}
+	return err
+}
+
+func TestChangeOfClusterComesWithTheMachinesOfThatMoment(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutMachines(t.Context(), r, machines("a", 40, "aaaaa")))
+	for range 20 {
+		_, err := w.UpdateCluster(t.Context(), r, phase(api.PhaseProvisioning))
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := w.WatchClusters(ctx, "a")
+		must(t, err)
+		<-events
+		setStates := func(state api.MachineState) {
+			for i := range 40 {
+				_, err := w.UpdateMachine(t.Context(), r, i, "aaaaa",
+					func(m *api.Machine) error { m.State = state; return nil })
+				must(t, err)
+			}
+		}
+		setStates(api.MachineReady)
+		_, err = w.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
+		must(t, err)
+		ready := until(t, events, "READY",
+			func(e store.ClusterChange) bool { return e.Cluster.Status.Phase == api.PhaseReady })
+		for _, m := range ready.Cluster.Status.Machines {
+			if m.State != api.MachineReady {
+				t.Fatalf("the cluster is READY with machine %s %s", m.Name, m.State)
+			}
+		}
+		cancel()
+		setStates(api.MachineReserved)
+	}
+}
+
+func TestWatchNoticesRemovedMachines(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutMachines(t.Context(), r, machines("a", 3, "aaaaa")))
+	events, err := w.WatchClusters(t.Context(), "a")
+	must(t, err)
+	<-events
+	_, err = w.etcd.Delete(t.Context(), w.prefix+"/machines/u1/0001")
+	must(t, err)
+	_, err = w.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
+	must(t, err)
+	ready := until(t, events, "READY",
+		func(e store.ClusterChange) bool { return e.Cluster.Status.Phase == api.PhaseReady })
+	if got := machineIndexes(ready.Cluster); !slices.Equal(got, []int{0, 2}) {
+		t.Errorf("machines %v", got)
 	}
 }
 

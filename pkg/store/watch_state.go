@@ -20,8 +20,12 @@ type watchState struct {
 	clusters map[string]knownCluster
 	names    map[string]string // of clusters, by UID
 	machines map[string]api.Machine
-	queue    []pendingChange
-	built    *ClusterChange // the head of queue, ready to send
+	// unreadable are the keys of machines that cannot be decoded.
+	unreadable map[string]bool
+	// machinesAt is the revision up to which machines has every change.
+	machinesAt int64
+	queue      []pendingChange
+	built      *ClusterChange // the head of queue, ready to send
 }
 
 type knownCluster struct {
@@ -39,7 +43,7 @@ type pendingChange struct {
 
 func newWatchState(s *Store, only string) *watchState {
 	return &watchState{store: s, only: only, clusters: map[string]knownCluster{}, names: map[string]string{},
-		machines: map[string]api.Machine{}}
+		machines: map[string]api.Machine{}, unreadable: map[string]bool{}}
 }
 
 // applySnapshot replaces the whole state. Clusters that are missing in it were deleted; all others are sent again.
@@ -56,10 +60,28 @@ func (v *watchState) applySnapshot(snap snapshot) {
 	for _, kv := range snap.clusters {
 		v.updateCluster(kv)
 	}
-	clear(v.machines)
+	v.clearMachines()
 	for _, kv := range snap.machines {
 		v.updateMachine(kv, false)
 	}
+	v.machinesAt = snap.revision
+}
+
+// applyMachineChanges applies changes of a watch of machines. It ignores those that were read before.
+func (v *watchState) applyMachineChanges(events []*clientv3.Event) {
+	for _, e := range events {
+		if e.Kv.ModRevision > v.machinesAt {
+			v.applyChange(e)
+		}
+	}
+	if n := len(events); n > 0 {
+		v.machinesAt = max(v.machinesAt, events[n-1].Kv.ModRevision)
+	}
+}
+
+func (v *watchState) clearMachines() {
+	clear(v.machines)
+	clear(v.unreadable)
 }
 
 func (v *watchState) applyChange(e *clientv3.Event) {
@@ -104,13 +126,26 @@ func (v *watchState) updateMachine(kv *mvccpb.KeyValue, deleted bool) {
 		return
 	}
 	if v.only != "" {
-		if deleted {
-			delete(v.machines, string(kv.Key))
-		} else if m, corrupt := decodeMachine(kv); corrupt == nil {
-			v.machines[string(kv.Key)] = m
-		}
+		v.keepMachine(kv, deleted)
 	}
 	v.queueUpdate(name, uid)
+}
+
+// keepMachine keeps the last known state of a machine whose new state cannot be decoded.
+func (v *watchState) keepMachine(kv *mvccpb.KeyValue, deleted bool) {
+	key := string(kv.Key)
+	if deleted {
+		delete(v.machines, key)
+		delete(v.unreadable, key)
+		return
+	}
+	m, corrupt := decodeMachine(kv)
+	if corrupt == nil {
+		v.machines[key] = m
+		delete(v.unreadable, key)
+	} else if _, known := v.machines[key]; !known {
+		v.unreadable[key] = true
+	}
 }
 
 func (v *watchState) queueUpdate(name, uid string) {
@@ -130,7 +165,7 @@ func (v *watchState) removeCluster(name string) {
 	last := v.buildCluster(old)
 	delete(v.clusters, name)
 	delete(v.names, old.uid)
-	clear(v.machines)
+	v.clearMachines()
 	v.queue = slices.DeleteFunc(v.queue, func(p pendingChange) bool {
 		return p.kind == ClusterUpdated && p.uid == old.uid
 	})
