@@ -23,21 +23,20 @@ func (a *Activities) ensureClusterKeys(ctx context.Context, ref api.Ref, machine
 	for _, m := range machines {
 		keys = append(keys, store.SecretHostKey(m.Incarnation))
 	}
+	secrets := map[string][]byte{}
 	for _, key := range keys {
 		private, _, err := remote.NewKeyPair()
 		if err != nil {
 			return err
 		}
-		if _, err := a.Store.CreateSecret(ctx, ref, key, private); err != nil {
-			return err
-		}
+		secrets[key] = private
 	}
 	password, err := rke2.NewAgentToken()
 	if err != nil {
 		return err
 	}
-	_, err = a.Store.CreateSecret(ctx, ref, store.SecretAgentPassword, []byte(password))
-	return err
+	secrets[store.SecretAgentPassword] = []byte(password)
+	return a.Store.CreateSecrets(ctx, ref, secrets)
 }
 
 // checkNoKeysLost returns an error if machines already know keys that are missing now.

@@ -1,42 +1,19 @@
 package store_test
 
 import (
-	"context"
 	"slices"
-	"sync/atomic"
 	"testing"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
-// traffic counts what a store exchanges with etcd.
-type traffic struct{ calls, received atomic.Int64 }
-
-func (n *traffic) reset() { n.calls.Store(0); n.received.Store(0) }
-
-// newCountedWorld returns a world that counts the calls of its store.
-func newCountedWorld(t testing.TB) (world, *traffic) {
+// newCountedWorld returns a world that counts the traffic of its store.
+func newCountedWorld(t testing.TB) (world, *etcdserver.Traffic) {
 	t.Helper()
-	w, n := newWorld(t), &traffic{}
-	count := func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, next grpc.UnaryInvoker,
-		opts ...grpc.CallOption) error {
-		err := next(ctx, method, req, reply, conn, opts...)
-		n.calls.Add(1)
-		if m, ok := reply.(protoadapt.MessageV1); ok {
-			n.received.Add(int64(proto.Size(protoadapt.MessageV2Of(m))))
-		}
-		return err
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{shared},
-		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(count)}})
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	w := newWorld(t)
+	c, n := etcdserver.NewCountedClient(t, shared)
 	w.Store = store.New(c, w.prefix, testKey("a"))
 	return w, n
 }
@@ -56,13 +33,13 @@ func TestPartOfClusterCostsTheSameHoweverManyMachines(t *testing.T) {
 		must(t, w.PutMachines(t.Context(), ref, machines("a", count, "aaaaa")))
 		_, err := w.ReadClusterPart(t.Context(), ref, 1)
 		must(t, err)
-		n.reset()
+		n.Reset()
 		c, err := w.ReadClusterPart(t.Context(), ref, 2)
 		must(t, err)
 		if got := machineIndexes(c); !slices.Equal(got, []int{0, 2}) || c.Status.Machines[0].Role != api.RoleHead {
 			t.Errorf("of %d machines: %v", count, got)
 		}
-		if calls, received := n.calls.Load(), n.received.Load(); calls != 1 || received > 2000 {
+		if calls, received := n.Calls(), n.Received(); calls != 1 || received > 2000 {
 			t.Errorf("of %d machines: %d calls, %d bytes received", count, calls, received)
 		}
 		must(t, w.DeleteCluster(t.Context(), ref))

@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -99,16 +95,7 @@ func TestWatchOfOneClusterReceivesOnlyItsOwnChanges(t *testing.T) {
 	other := w.created(t, "b", "u2")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
 	must(t, w.PutMachines(t.Context(), other, machines("b", 300, "bbbbb")))
-	var received atomic.Int64
-	count := func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer,
-		opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		stream, err := next(ctx, desc, conn, method, opts...)
-		return &countedStream{ClientStream: stream, received: &received}, err
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{shared},
-		DialOptions: []grpc.DialOption{grpc.WithChainStreamInterceptor(count)}})
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	c, n := etcdserver.NewCountedClient(t, shared)
 	events, err := store.New(c, w.prefix, nil).WatchClusters(t.Context(), "a")
 	must(t, err)
 	<-events
@@ -121,23 +108,9 @@ func TestWatchOfOneClusterReceivesOnlyItsOwnChanges(t *testing.T) {
 	_, err = w.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
 	must(t, err)
 	until(t, events, "READY", func(e store.ClusterChange) bool { return e.Cluster.Status.Phase == api.PhaseReady })
-	if received.Load() > 4000 {
-		t.Errorf("the watch received %d bytes", received.Load())
+	if n.Received() > 4000 {
+		t.Errorf("the watch received %d bytes", n.Received())
 	}
-}
-
-// countedStream counts the bytes that a stream receives.
-type countedStream struct {
-	grpc.ClientStream
-	received *atomic.Int64
-}
-
-func (s *countedStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	if v1, ok := m.(protoadapt.MessageV1); ok && err == nil {
-		s.received.Add(int64(proto.Size(protoadapt.MessageV2Of(v1))))
-	}
-	return err
 }
 
 func TestChangeOfClusterComesWithTheMachinesOfThatMoment(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -40,6 +42,51 @@ func (s *Store) PutSecret(ctx context.Context, ref api.Ref, key string, value []
 // return the same value.
 func (s *Store) CreateSecret(ctx context.Context, ref api.Ref, key string, value []byte) ([]byte, error) {
 	return s.writeSecret(ctx, "creating", ref, key, value, true)
+}
+
+// secretsAtOnce bounds the secrets in one transaction: etcd accepts requests of up to 1.5 MiB (--max-request-bytes).
+const secretsAtOnce = 500
+
+// CreateSecrets stores each of the secrets unless its key already has one, in as few transactions as etcd allows.
+func (s *Store) CreateSecrets(ctx context.Context, ref api.Ref, values map[string][]byte) error {
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(values)), secretsAtOnce) {
+		if err := s.createSecretsAtOnce(ctx, ref, part, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) createSecretsAtOnce(ctx context.Context, ref api.Ref, keys []string, values map[string][]byte) error {
+	doing := fmt.Sprintf("creating %d secrets of cluster %q", len(keys), ref.Name)
+	_, kv, err := s.readClusterByRef(ctx, ref)
+	if err != nil {
+		return err
+	}
+	creations := make([]clientv3.Op, len(keys))
+	for i, key := range keys {
+		if err := checkKeyPart("secret's key", key); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		path := s.keys.secretKey(ref.UID, key)
+		sealed, err := s.box.Seal(path, values[key])
+		if err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		creations[i] = clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(path), "=", 0)},
+			[]clientv3.Op{clientv3.OpPut(path, string(sealed))}, nil)
+	}
+	resp, err := s.etcd.Commit(ctx, doing, []clientv3.Cmp{clusterStillExists(kv)}, etcd.GroupOps(creations), nil)
+	if err != nil {
+		return err
+	}
+	if !resp.Succeeded {
+		return &NotFoundError{Cluster: ref.Name} // deleted at the same time, with its secrets
+	}
+	for _, key := range keys {
+		redact.LearnSecret(ref.UID, values[key])
+	}
+	return nil
 }
 
 func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key string, value []byte, keep bool) ([]byte,

@@ -169,3 +169,29 @@ func TestSecretPathsStayWithinTheirCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestManySecretsAreCreatedInFewRequestsAndKeepThoseThatExist(t *testing.T) {
+	w, n := newCountedWorld(t)
+	ref := w.created(t, "a", "u1")
+	must(t, w.PutSecret(t.Context(), ref, "host-key-7", []byte("the first")))
+	values := map[string][]byte{}
+	for i := range 1200 {
+		values[fmt.Sprintf("host-key-%d", i)] = fmt.Appendf(make([]byte, 600), "new %d", i)
+	}
+	n.Reset()
+	must(t, w.CreateSecrets(t.Context(), ref, values))
+	if calls := n.Calls(); calls > 6 { // three times the cluster and a transaction
+		t.Errorf("%d calls", calls)
+	}
+	usable, err := w.ListUsableSecrets(t.Context(), ref)
+	must(t, err)
+	kept, err := w.ReadSecret(t.Context(), ref, "host-key-7")
+	must(t, err)
+	last, err := w.ReadSecret(t.Context(), ref, "host-key-1199")
+	must(t, err)
+	if len(usable) != 1200 || string(kept) != "the first" || !bytes.Equal(last, values["host-key-1199"]) {
+		t.Errorf("%d secrets, %q, %q", len(usable), kept, last)
+	}
+	gone := api.Ref{Name: "a", UID: "u2"}
+	wantErr[*store.NotFoundError](t, w.CreateSecrets(t.Context(), gone, values))
+}
