@@ -34,22 +34,27 @@ func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error 
 		if err != nil {
 			return err
 		}
-		timeoutCtx, cancel := context.WithTimeout(ctx, drainTimeout)
-		defer cancel()
-		step.report("draining the Node")
-		if err := kube.DrainNode(timeoutCtx, client, m.NodeName, step.report); err != nil && ctx.Err() == nil {
+		defer kube.CloseClient(client)
+		step.report("draining")
+		if _, err := kube.DrainNode(ctx, client, m.NodeName, kube.DrainOptions{
+			Timeout: drainTimeout, Reason: "the machine is being replaced", Report: step.report,
+		}); err != nil && ctx.Err() == nil {
 			activity.GetLogger(ctx).Warn("replacing a worker that still has pods", "machine", m.Name, "error", err)
 		}
-		if step.record.Address == "" {
-			return nil
-		}
-		if err := a.stopAgent(ctx, step); err != nil && ctx.Err() == nil {
-			activity.GetLogger(ctx).Info("could not stop the agent of a worker that is being replaced", "machine",
-				m.Name,
-				"error", err)
-		}
-		return ctx.Err()
+		return a.stopAgentIfPossible(ctx, step)
 	})
+}
+
+// stopAgentIfPossible stops the agent of a machine that is to be terminated, unless it does not answer.
+func (a *Activities) stopAgentIfPossible(ctx context.Context, step *machineStep) error {
+	if step.record.Address == "" {
+		return nil
+	}
+	if err := a.stopAgent(ctx, step); err != nil && ctx.Err() == nil {
+		activity.GetLogger(ctx).Info("could not stop the agent of a worker that leaves", "machine",
+			step.machine.Name, "error", err)
+	}
+	return ctx.Err()
 }
 
 func (a *Activities) stopAgent(ctx context.Context, step *machineStep) error {

@@ -22,7 +22,8 @@ type Observation struct {
 	// Nodes are indexed by name.
 	Nodes     map[string]NodeObservation
 	Resources api.Resources
-	// Unmeasured is why pods could not be listed although nodes could. Resources are then meaningless.
+	// Unmeasured is why pods could not be listed although nodes could. Resources, and the pods of nodes,
+	// are then meaningless.
 	Unmeasured error
 	// Versions are those of the head.
 	Versions api.Versions
@@ -42,6 +43,8 @@ type NodeObservation struct {
 	Kubelet string
 	// GPUs is the number of allocatable GPUs.
 	GPUs int
+	// Pods is the number of pods that a drain would evict. It is meaningless if the cluster is Unmeasured.
+	Pods int
 }
 
 // ObserveCluster returns the state of a cluster's nodes, and the total and available resources of the nodes of these
@@ -55,17 +58,19 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 		return Observation{}, err
 	}
 	// Listing many thousands of pods can exceed the timeout although the API is healthy.
-	requested, unmeasured := sumRequestsByNode(ctx, cs)
+	pods, unmeasured := sumPodsByNode(ctx, cs)
 	seen := Observation{Nodes: make(map[string]NodeObservation, len(nodes)), Unmeasured: unmeasured}
 	for name, n := range nodes {
-		seen.Nodes[name] = toNodeObservation(n)
+		node := toNodeObservation(n)
+		node.Pods = pods[name].evictable
+		seen.Nodes[name] = node
 	}
 	for _, m := range machines {
 		node, ok := nodes[m.NodeName]
 		if !ok {
 			continue
 		}
-		seen.addMachineNode(node, requested[m.NodeName], m, accelerator)
+		seen.addMachineNode(node, pods[m.NodeName].requests, m, accelerator)
 		if m.Role == api.RoleHead {
 			kubelet := node.Status.NodeInfo.KubeletVersion
 			// RKE2 appends its own part after the plus sign.
@@ -129,9 +134,15 @@ func toFloat(q resource.Quantity) float64 { return q.AsApproximateFloat64() }
 // podPageSize is the number of pods per page of a list.
 const podPageSize = 500
 
-// sumRequestsByNode sums the requests of pods that have not ended, by the node they are bound to.
-func sumRequestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.ResourceList, error) {
-	sum := map[string]corev1.ResourceList{}
+// podSum is about the pods of one node that have not ended.
+type podSum struct {
+	requests  corev1.ResourceList
+	evictable int
+}
+
+// sumPodsByNode sums up the pods that have not ended, by the node they are bound to.
+func sumPodsByNode(ctx context.Context, cs kubernetes.Interface) (map[string]podSum, error) {
+	sums := map[string]podSum{}
 	options := metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: podPageSize}
 	for {
 		page, err := listPodPage(ctx, cs, options)
@@ -143,13 +154,18 @@ func sumRequestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string
 			if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 				continue
 			}
-			if sum[p.Spec.NodeName] == nil {
-				sum[p.Spec.NodeName] = corev1.ResourceList{}
+			sum := sums[p.Spec.NodeName]
+			if sum.requests == nil {
+				sum.requests = corev1.ResourceList{}
 			}
-			addQuantities(sum[p.Spec.NodeName], podRequests(p))
+			addQuantities(sum.requests, podRequests(p))
+			if IsEvictable(p) {
+				sum.evictable++
+			}
+			sums[p.Spec.NodeName] = sum
 		}
 		if options.Continue = page.Continue; options.Continue == "" {
-			return sum, nil
+			return sums, nil
 		}
 	}
 }

@@ -115,15 +115,28 @@ func (a *apiServer) getNode(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, n)
 }
 
-// patchNode applies a patch of the one field that operations change: unschedulable.
+// patchNode applies a patch of the fields that operations change: unschedulable, and annotations.
 func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
-	var patch corev1.Node
+	var patch struct {
+		Metadata struct{ Annotations map[string]*string }
+		Spec     struct{ Unschedulable *bool }
+	}
 	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
 		writeFailure(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
-	n := a.registry.changeNode(r.PathValue("name"),
-		func(n *corev1.Node) { n.Spec.Unschedulable = patch.Spec.Unschedulable })
+	n := a.registry.changeNode(r.PathValue("name"), func(n *corev1.Node) {
+		for key, value := range patch.Metadata.Annotations {
+			if value == nil {
+				delete(n.Annotations, key)
+			} else {
+				metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, *value)
+			}
+		}
+		if patch.Spec.Unschedulable != nil {
+			n.Spec.Unschedulable = *patch.Spec.Unschedulable
+		}
+	})
 	if n == nil {
 		writeNotFound(w, r)
 		return

@@ -120,7 +120,8 @@ func TestDeletedNodeReturnsWhenItsUnitRestarts(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
 	p.check(p.AddPod(owner.ClusterUID, worker, "default/web", "web"))
-	p.check(kube.DrainNode(p.ctx, client, worker, nil))
+	_, err := kube.DrainNode(p.ctx, client, worker, kube.DrainOptions{Timeout: time.Minute})
+	p.check(err)
 	if left := p.ListPods(owner.ClusterUID, worker); len(left) != 0 {
 		t.Errorf("pods remain on a drained node: %q", left)
 	}
