@@ -30,7 +30,7 @@ const formerSchedule = "measure"
 func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue string, every time.Duration,
 	log *slog.Logger) {
 	for {
-		err := ensureSchedule(ctx, c, taskQueue, every)
+		err := EnsureSchedule(ctx, c, taskQueue, every)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -43,9 +43,9 @@ func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue str
 	}
 }
 
-// ensureSchedule creates or updates the schedule of sweeps. Sweeps that were missed while no worker ran are not made up
+// EnsureSchedule creates or updates the schedule of sweeps. Sweeps that were missed while no worker ran are not made up
 // for, and sweeps do not overlap. A schedule that a person paused stays paused.
-func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
+func EnsureSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
 		ID: operation.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{operation.SweepInput{}},

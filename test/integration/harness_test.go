@@ -115,14 +115,20 @@ func newWorld(t *testing.T, placements ...api.Placement) *world {
 // newIdleWorld creates a world without a worker.
 func newIdleWorld(t *testing.T, s *devserver.Servers, placements ...api.Placement) *world {
 	t.Helper()
+	mine := *s.Config
+	mine.Etcd.Prefix, mine.Temporal.TaskQueue = "/"+t.Name(), t.Name()
+	return newConfiguredWorld(t, s, &mine, placements...)
+}
+
+// newConfiguredWorld creates a world without a worker, with the prefix and the task queue of the settings.
+func newConfiguredWorld(t *testing.T, s *devserver.Servers, cfg *config.Config, placements ...api.Placement) *world {
+	t.Helper()
 	if len(placements) == 0 {
 		placements = []api.Placement{here, there}
 	}
-	w := &world{temporal: s.Temporal, t: t, queue: t.Name(), cloud: simcloud.New(placements...), home: t.TempDir()}
+	w := &world{temporal: s.Temporal, cfg: cfg, t: t, queue: cfg.Temporal.TaskQueue,
+		cloud: simcloud.New(placements...), home: t.TempDir()}
 	t.Cleanup(w.cloud.Close)
-	mine := *s.Config
-	mine.Etcd.Prefix = "/" + t.Name()
-	w.cfg = &mine
 	var err error
 	if w.store, err = devserver.OpenStore(t.Context(), w.cfg); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ var paths = []string{
 	"delete", "delete-after-plan", "delete-after-submit", "delete-after-await", "delete-stumbling", "delete-refused",
 	"purge",
 	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "repair-keys", "sweep-orphans",
+	"provision-under-way", "repair-under-way", "delete-under-way",
 }
 
 var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))

@@ -20,6 +20,9 @@ import (
 // Name is the name of this cloud in specs and placements.
 const Name = "sim"
 
+// idFormat is the format of the ids of machines.
+const idFormat = "i-%04d"
+
 // Cloud implements cloud.Cloud. Close terminates all its machines.
 type Cloud struct {
 	placements []api.Placement
@@ -117,7 +120,7 @@ func (c *Cloud) launchMachine(req cloud.LaunchRequest) (string, error) {
 	c.next++
 	m := &machine{region: req.Placement.Region, Machine: cloud.Machine{
 		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation,
-		ID:    fmt.Sprintf("i-%04d", c.next),
+		ID:    fmt.Sprintf(idFormat, c.next),
 		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs,
 		MemoryGiB: req.Placement.MemoryGiB, Cloud: Name,
 	}}

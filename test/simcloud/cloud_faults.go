@@ -117,6 +117,6 @@ func (c *Cloud) AddForeignMachine(m cloud.Machine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next++
-	m.ID, m.State, m.Cloud = fmt.Sprintf("i-%04d", c.next), cloud.StateRunning, Name
+	m.ID, m.State, m.Cloud = fmt.Sprintf(idFormat, c.next), cloud.StateRunning, Name
 	c.machines = append(c.machines, &machine{Machine: m})
 }

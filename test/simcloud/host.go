@@ -86,12 +86,6 @@ func (h *host) bringUp(d machineDefects, peers func() []*host) error {
 	if err := h.createNamespaces(); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"systemctl": systemctlScript, "curl": curlScript,
-		"journalctl": journalctlScript} {
-		if err := h.writeFile("/opt/fake/"+name, text, 0o755); err != nil {
-			return err
-		}
-	}
 	listener, err := h.takeAddress()
 	if err != nil {
 		return err
@@ -118,15 +112,16 @@ func (h *host) bringUp(d machineDefects, peers func() []*host) error {
 	if err := d.applyTo(h); err != nil {
 		return err
 	}
-	return h.startSSHServer()
+	return h.startSSHServer(0)
 }
 
-func (h *host) startSSHServer() (err error) {
+// startSSHServer starts the SSH server at a port; 0 is a free one.
+func (h *host) startSSHServer(port int) (err error) {
 	address := h.address
 	if h.outer != "" {
 		address = "127.0.0.1"
 	}
-	h.sshd, err = sshserver.New(sshserver.Options{Address: address, HostKey: h.req.HostKey,
+	h.sshd, err = sshserver.New(sshserver.Options{Address: address, Port: port, HostKey: h.req.HostKey,
 		AuthorizedKey: h.req.AuthorizedKey, Hooks: sshserver.Hooks{
 			IsSilent: h.lies.isSilent, ShowHostKey: h.lies.shownHostKey, BuildArgv: h.shellArgv,
 			WrapStdin: func(input io.Reader, conn net.Conn) io.Reader {
@@ -145,6 +140,7 @@ func (h *host) shellArgv(command string) []string {
 	return append(argv, "sh", "-c", h.lies.shellCommand(command))
 }
 
+// createNamespaces starts the host's first process, and writes the stand-ins for systemd, its journal and curl.
 func (h *host) createNamespaces() error {
 	h.init = exec.Command("sh", "-ec", initScript) //nolint:noctx // it ends with its standard input
 	h.init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
@@ -163,6 +159,12 @@ func (h *host) createNamespaces() error {
 	h.alive = stdin
 	if _, err := io.ReadFull(stdout, make([]byte, 3)); err != nil {
 		return fmt.Errorf("the namespace did not start: %w", err)
+	}
+	for name, text := range map[string]string{"systemctl": systemctlScript, "curl": curlScript,
+		"journalctl": journalctlScript} {
+		if err := h.writeFile("/opt/fake/"+name, text, 0o755); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -218,6 +220,12 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 			return err
 		}
 	}
+	h.setUpAPI(ca, peers)
+	return nil
+}
+
+// setUpAPI prepares the API of the host's cluster.
+func (h *host) setUpAPI(ca *pki.Authority, peers func() []*host) {
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(ca.CertificatePEM())
 	h.tls = &tls.Config{
@@ -225,7 +233,6 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	}
 	h.tls.GetCertificate = (&servingCert{host: h, ca: ca}).currentCertificate
 	h.api = newAPIServer(h, peers)
-	return nil
 }
 
 // kubeconfigFormat has the layout of RKE2's file.

@@ -17,7 +17,7 @@ func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
 	}
 	c.next++
 	m := of.Machine
-	m.Name, m.ID, m.State = as, fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
+	m.Name, m.ID, m.State = as, fmt.Sprintf(idFormat, c.next), cloud.StateRunning
 	m.Address, m.PrivateAddress = "", ""
 	c.machines = append(c.machines, &machine{Machine: m, region: of.region})
 	return m, nil

@@ -36,7 +36,7 @@ func (h *host) powerOn() error {
 	}
 	err := h.runScript(`cd /run/systemd/system; for f in *.enabled; do [ ! -e "$f" ] || systemctl start ` +
 		`"${f%.enabled}"; done`)
-	return errors.Join(err, h.startSSHServer())
+	return errors.Join(err, h.startSSHServer(0))
 }
 
 // StopMachine stops a machine as in the cloud's console: the cloud still lists it.

@@ -50,8 +50,9 @@ type Server struct {
 
 // Options configure a server that is started without a test.
 type Options struct {
-	// Address is the address to listen on; the port is free.
+	// Address is the address to listen on. Port is the port there; 0 is a free one.
 	Address string
+	Port    int
 	// HostKey is a private key in PEM; AuthorizedKey is the key that is allowed to log in, as in authorized_keys.
 	HostKey       []byte
 	AuthorizedKey string
@@ -80,7 +81,7 @@ func New(o Options) (*Server, error) {
 	if err := s.AdmitKey(o.AuthorizedKey); err != nil {
 		return nil, err
 	}
-	s.Target.Address = o.Address
+	s.Target.Address, s.Target.Port = o.Address, o.Port
 	return s, s.listen()
 }
 

@@ -1,0 +1,201 @@
+package integration
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	sdkclient "go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+func TestStateOfTheVersionBeforeIsTakenOver(t *testing.T) {
+	s := openFormerState(t)
+	before := s.listed()
+	checkFormerClusters(t, before)
+	for name, kind := range map[string]string{"creating": operation.WorkflowProvision,
+		"deleting": operation.WorkflowDelete, "repairing": operation.WorkflowRepair} {
+		if r := s.runsOf(name)[0]; r.status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING || r.kind != kind {
+			t.Errorf("%s: the operation is %s, %s", name, r.kind, r.status)
+		}
+	}
+	machines := len(s.cloud.ExistingMachines(""))
+	s.begin()
+	if h, err := s.store.ReadHome(t.Context()); err != nil || h.Doubt != nil {
+		t.Errorf("home %+v, %v", h, err)
+	}
+
+	s.awaitGone(clusterRef(before, "deleting"))
+	s.awaitReady(clusterRef(before, "creating"))
+	s.awaitOperation("repairing")
+	// One machine of the create had not been launched; all others were there.
+	if n := s.cloud.CountLaunches("", ""); n != machines+1 {
+		t.Errorf("%d machines were launched, %d before", n, machines)
+	}
+	for name, n := range map[string]int{"one": 1, "three": 3, "four": 4, "creating": 4, "repairing": 3} {
+		s.healthy(clusterRef(before, name), n)
+		s.checkSameMachines(before[name])
+	}
+	lastRepair(t, s.get(clusterRef(before, "repairing")), api.ActionReplace, "sky-repairing-1")
+	if left := s.cloud.ExistingMachines("sky-deleting-"); len(left) != 0 {
+		t.Errorf("machines of the deleted cluster remain: %+v", left)
+	}
+
+	s.checkErrorsCanBeLeft(before)
+	s.checkSchedule()
+	s.deleteAll()
+}
+
+// awaitOperation waits until no operation works on a cluster.
+func (s *state) awaitOperation(cluster string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	if err := s.temporal.GetWorkflow(ctx, operation.WorkflowID(cluster), "").Get(ctx, nil); err != nil {
+		s.t.Errorf("the operation on %s: %v", cluster, err)
+	}
+}
+
+// checkFormerClusters checks what the new version reads before it has changed anything.
+func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
+	t.Helper()
+	for name, want := range map[string]struct {
+		phase    api.Phase
+		machines int
+	}{
+		"one": {api.PhaseReady, 1}, "three": {api.PhaseReady, 3}, "four": {api.PhaseReady, 4},
+		"repairing": {api.PhaseReady, 3}, "creating": {api.PhaseProvisioning, 4}, "deleting": {api.PhaseDeleting, 3},
+		"failed": {api.PhaseError, 2}, "mendable": {api.PhaseError, 2},
+	} {
+		c, ok := listed[name]
+		if !ok || c.Status.Phase != want.phase || len(c.Status.Machines) != want.machines {
+			t.Errorf("%s: %s with %d machines, want %+v", name, c.Status.Phase, len(c.Status.Machines), want)
+			continue
+		}
+		for i, m := range c.Status.Machines {
+			role := api.RoleWorker
+			if i == 0 {
+				role = api.RoleHead
+			}
+			if m.Index != i || m.Role != role || m.Incarnation == "" {
+				t.Errorf("%s: machine %d is %+v", name, i, m)
+			}
+		}
+		if c.Spec.NumNodes != want.machines {
+			t.Errorf("%s: spec %+v", name, c.Spec)
+		}
+	}
+	if len(listed) != 8 {
+		t.Errorf("%d clusters", len(listed))
+	}
+}
+
+// checkSameMachines checks that a cluster has the machines that it had.
+func (s *state) checkSameMachines(before api.Cluster) {
+	s.t.Helper()
+	after := s.get(before.Ref())
+	for i, m := range before.Status.Machines {
+		if now := after.Status.Machines[i]; now.Incarnation != m.Incarnation || now.Role != m.Role ||
+			m.CloudID != "" && now.CloudID != m.CloudID {
+			s.t.Errorf("%s is %+v, and was %+v", m.Name, now, m)
+		}
+	}
+	events, err := s.store.ListEvents(s.t.Context(), before.Metadata.UID)
+	if err != nil {
+		s.t.Error(err)
+	}
+	if before.Metadata.Name == "repairing" && !slices.ContainsFunc(events, func(e api.Event) bool {
+		return e.Reason == string(api.DriftMachineGone) && e.Machine == "sky-repairing-1"
+	}) {
+		s.t.Errorf("events %+v", events)
+	}
+}
+
+// checkErrorsCanBeLeft repeats the create that failed, and repairs the cluster whose repairs failed.
+func (s *state) checkErrorsCanBeLeft(before map[string]api.Cluster) {
+	s.t.Helper()
+	failed, mendable := before["failed"], before["mendable"]
+	for _, c := range []api.Cluster{failed, mendable} {
+		if now := s.get(c.Ref()); now.Status.Phase != api.PhaseError || now.Status.Failure == nil {
+			s.t.Errorf("%s left ERROR by itself: %s", c.Metadata.Name, now.Status.Phase)
+		}
+	}
+	s.awaitReady(s.create("failed", 2, client.CreateOptions{}))
+	s.healthy(failed.Ref(), 2)
+
+	if _, err := s.ops.SweepClusters(s.t.Context(),
+		operation.SweepInput{Cluster: "mendable", Again: true}); err != nil {
+		s.t.Error(err)
+	}
+	s.awaitOperation("mendable")
+	s.healthy(mendable.Ref(), 2)
+	s.checkSameMachines(mendable)
+}
+
+// checkSchedule checks that the schedule of the version before is the only one, and starts one sweep per interval.
+func (s *state) checkSchedule() {
+	s.t.Helper()
+	const interval, sweeps = 2 * time.Second, 4
+	schedules := s.temporal.ScheduleClient()
+	schedule := schedules.GetHandle(s.t.Context(), operation.SweepScheduleID)
+	if d, err := schedule.Describe(s.t.Context()); err != nil || d.Info.NumActions == 0 {
+		s.t.Fatalf("the schedule of the version before: %+v, %v", d, err)
+	}
+	begin := time.Now()
+	if err := worker.EnsureSchedule(s.t.Context(), s.temporal, s.queue, interval); err != nil {
+		s.t.Fatal(err)
+	}
+	all, err := schedules.List(s.t.Context(), sdkclient.ScheduleListOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for all.HasNext() {
+		if e, err := all.Next(); err != nil || e.ID != operation.SweepScheduleID {
+			s.t.Errorf("schedule %+v, %v", e, err)
+		}
+	}
+	var at []time.Time
+	eventually.Holds(s.t, "the schedule starts sweeps", func() bool {
+		d, err := schedule.Describe(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		at = nil
+		for _, a := range d.Info.RecentActions {
+			if a.ActualTime.After(begin.Add(interval)) {
+				at = append(at, a.ScheduleTime)
+			}
+		}
+		return len(at) >= sweeps
+	})
+	slices.SortFunc(at, time.Time.Compare)
+	for i := 1; i < len(at); i++ {
+		if between := at[i].Sub(at[i-1]); between < interval*8/10 {
+			s.t.Errorf("two sweeps within %s: %v", between, at)
+		}
+	}
+}
+
+// deleteAll deletes all clusters.
+func (s *state) deleteAll() {
+	s.t.Helper()
+	all := s.listed()
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range names {
+		s.delete(clusterRef(all, name), false)
+	}
+	for _, name := range names {
+		s.awaitGone(clusterRef(all, name))
+	}
+	if left := s.cloud.ExistingMachines(""); len(left) != 0 {
+		s.t.Errorf("machines remain: %+v", left)
+	}
+}
