@@ -208,7 +208,7 @@ func (c *Cloud) AddPod(clusterUID, node, pod, app string) error {
 	defer a.registry.mu.Unlock()
 	a.registry.pods[pod] = &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: name, Labels: map[string]string{"app.kubernetes.io/name": app},
+			Namespace: namespace, Name: name, Labels: map[string]string{appLabel: app},
 		},
 		Spec: corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
 	}

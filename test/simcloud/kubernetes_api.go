@@ -40,6 +40,7 @@ func (a *apiServer) serveOn(l net.Listener) {
 	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/pods/{name}", a.getPod)
 	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods/{name}", a.deletePod)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evictPod)
+	mux.HandleFunc("GET /apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", a.listBudgets)
 	mux.HandleFunc("DELETE /api/v1/namespaces/kube-system/secrets/{name}", a.deleteSecret)
 	a.http = &http.Server{ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -169,14 +170,6 @@ func (a *apiServer) listPods(w http.ResponseWriter, r *http.Request) {
 		Items: a.registry.podsOn(node)})
 }
 
-func (a *apiServer) evictPod(w http.ResponseWriter, r *http.Request) {
-	if !a.registry.evictPod(r.PathValue("namespace") + "/" + r.PathValue("name")) {
-		writeNotFound(w, r)
-		return
-	}
-	writeSuccess(w)
-}
-
 func (a *apiServer) deleteSecret(w http.ResponseWriter, r *http.Request) {
 	if !a.registry.deletePasswordSecret(r.PathValue("name")) {
 		writeNotFound(w, r)
@@ -200,10 +193,13 @@ func writeNotFound(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeFailure(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
+	writeStatus(w, &metav1.Status{Code: int32(code), Reason: reason, Message: message}) //nolint:gosec // an HTTP status
+}
+
+// writeStatus writes a failure.
+func writeStatus(w http.ResponseWriter, s *metav1.Status) {
+	s.TypeMeta, s.Status = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, metav1.StatusFailure
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(&metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,
-		Code: int32(code), Reason: reason, Message: message, //nolint:gosec // an HTTP status
-	})
+	w.WriteHeader(int(s.Code))
+	_ = json.NewEncoder(w).Encode(s)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -24,11 +25,12 @@ type nodeRegistry struct {
 	// removed is the run of its unit during which a Node was deleted.
 	removed map[string]string
 	pods    map[string]*corev1.Pod
+	budgets map[string]*policyv1.PodDisruptionBudget
 }
 
 func newNodeRegistry() *nodeRegistry {
 	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{},
-		pods: map[string]*corev1.Pod{}}
+		pods: map[string]*corev1.Pod{}, budgets: map[string]*policyv1.PodDisruptionBudget{}}
 }
 
 // member is a machine whose unit runs and is allowed to join.
@@ -180,16 +182,6 @@ func (r *nodeRegistry) podsOn(node string) []corev1.Pod {
 		}
 	}
 	return found
-}
-
-func (r *nodeRegistry) evictPod(key string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pods[key] == nil {
-		return false
-	}
-	delete(r.pods, key)
-	return true
 }
 
 // passwordNodeNames returns the names of the Nodes with a stored password.

@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/test/eventually"
+)
+
+// execute runs one activity as a worker does.
+func (w *world) execute(activity any, input any) error {
+	w.t.Helper()
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.SetTestTimeout(patience)
+	env.RegisterActivity(w.acts.Nodes)
+	env.RegisterActivity(w.acts.Clusters)
+	_, err := env.ExecuteActivity(activity, input)
+	return err
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// readyWorker creates a cluster of two machines, and returns its worker.
+func (w *world) readyWorker(name string) (api.Ref, activities.MachineRef) {
+	w.t.Helper()
+	ref := w.create(name, 2, client.CreateOptions{})
+	return ref, activities.MachineRefOf(ref, w.awaitReady(ref).Status.Machines[1])
+}
+
+// observe looks at a cluster through its API.
+func (w *world) observe(ref api.Ref) kube.Observation {
+	w.t.Helper()
+	client, err := activities.NewClusterClient(w.t.Context(), w.get(ref), w.store, w.acts.Nodes.Pool)
+	w.check(err)
+	defer kube.CloseClient(client)
+	seen, err := kube.ObserveCluster(w.t.Context(), client, nil, "")
+	w.check(err)
+	return seen
+}
+
+func TestDrainSaysWhatHoldsItAndIsCalledOff(t *testing.T) {
+	w := newWorld(t)
+	ref, m := w.readyWorker("drain-held")
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/web-0", "web"))
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/free", "free"))
+	w.check(w.cloud.SetDisruptionBudget(ref.UID, "shop/web", "web", false))
+	in := nodes.DrainMachineInput{Machine: m, Timeout: time.Second, Reason: "scaled down"}
+	err := w.execute(w.acts.Nodes.DrainMachine, in)
+	var applied *temporal.ApplicationError
+	if !errors.As(err, &applied) || applied.Type() != "DrainBlocked" || !applied.NonRetryable() {
+		t.Fatalf("got %v", err)
+	}
+	const why = "shop/web-0 is held by PodDisruptionBudget web: The disruption budget web needs 2 healthy pods"
+	if f := activities.FailureDetails(err); f.Machine != m.Name || !strings.Contains(f.Message, why) {
+		t.Errorf("failure %+v", f)
+	}
+	if r := w.get(ref).Status.Machines[1]; !strings.Contains(r.Trouble, why) || r.State != api.MachineReady {
+		t.Errorf("record: %s %q", r.State, r.Trouble)
+	}
+	if left := w.cloud.ListPods(ref.UID, m.NodeName); !slices.Equal(left, []string{"shop/web-0"}) {
+		t.Errorf("pods %q", left)
+	}
+	cordoned := func() bool { return w.observe(ref).Nodes[m.NodeName].Cordoned }
+	if !cordoned() {
+		t.Error("the Node takes new pods while its drain may go on")
+	}
+	w.check(w.execute(w.acts.Nodes.UncordonNode, m))
+	if r := w.get(ref).Status.Machines[1]; cordoned() || r.Trouble != "" || r.Step != "" {
+		t.Errorf("after the drain was called off: %q, %q", r.Trouble, r.Step)
+	}
+}
+
+func TestDrainByForceDeletesPodsAndStopsTheAgent(t *testing.T) {
+	w := newWorld(t)
+	ref, m := w.readyWorker("drain-forced")
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/web-0", "web"))
+	w.check(w.cloud.SetDisruptionBudget(ref.UID, "shop/web", "web", false))
+	in := nodes.DrainMachineInput{Machine: m, Timeout: time.Millisecond, Force: true, Reason: "scaled down"}
+	w.check(w.execute(w.acts.Nodes.DrainMachine, in))
+	if left := w.cloud.ListPods(ref.UID, m.NodeName); len(left) != 0 {
+		t.Errorf("pods %q", left)
+	}
+	if seen := w.observe(ref).Nodes[m.NodeName]; seen.Ready {
+		t.Error("its agent runs")
+	}
+	events, err := w.store.ListEvents(t.Context(), ref.UID)
+	if err != nil || !slices.ContainsFunc(events, func(e api.Event) bool {
+		return e.Reason == "DrainForced" && e.Machine == m.Name && strings.Contains(e.Message, "shop/web-0")
+	}) {
+		t.Errorf("events %v, %v", events, err)
+	}
+}
+
+func TestDrainOfALostMachineDoesNotWait(t *testing.T) {
+	w := newWorld(t)
+	ref, m := w.readyWorker("drain-lost")
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/web-0", "web"))
+	w.cloud.LoseMachine(m.Name)
+	in := nodes.DrainMachineInput{Machine: m, Timeout: time.Hour, Reason: "scaled down"}
+	w.check(w.execute(w.acts.Nodes.DrainMachine, in))
+	w.check(w.cloud.DeleteNode(ref.UID, m.NodeName))
+	w.check(w.execute(w.acts.Nodes.DrainMachine, in))
+	w.check(w.execute(w.acts.Nodes.UncordonNode, m))
+}
+
+func TestDrainGoesOnOnceTheBudgetAllows(t *testing.T) {
+	w := newWorld(t)
+	ref, m := w.readyWorker("drain-goeson")
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/web-0", "web"))
+	w.check(w.cloud.SetDisruptionBudget(ref.UID, "shop/web", "web", false))
+	done := make(chan error, 1)
+	go func() {
+		done <- w.execute(w.acts.Nodes.DrainMachine,
+			nodes.DrainMachineInput{Machine: m, Timeout: time.Hour, Reason: "scaled down"})
+	}()
+	const doing = "draining: 1 pod left, shop/web-0 held by PodDisruptionBudget web"
+	eventually.Holds(t, "the record says what holds the drain",
+		func() bool { return w.get(ref).Status.Machines[1].Step == doing })
+	w.check(w.cloud.SetDisruptionBudget(ref.UID, "shop/web", "web", true))
+	w.check(<-done)
+}
