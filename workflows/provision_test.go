@@ -24,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/fixture"
 )
 
 var ref = api.Ref{Name: "c1", UID: "uid-1"}
@@ -136,7 +137,7 @@ func (w *world) onClusters() {
 		for i := range refs {
 			name := api.MachineName(ref.Name, i)
 			refs[i] = activities.MachineRef{Cluster: ref, Index: i, Name: name, NodeName: name + "-x",
-				Role: api.RoleOf(i)}
+				Role: fixture.RoleAt(i)}
 		}
 		return refs, w.did(ctx, "reserve "+in.Placement.Region)
 	}).Maybe()

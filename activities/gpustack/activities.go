@@ -51,20 +51,22 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	wanted, err := c.Spec.MachineRequest()
-	if err != nil {
-		return StackInput{}, a.gpuStepError(ctx, err)
-	}
 	key, err := a.Store.ReadSecret(ctx, ref, store.SecretSSHKey)
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	probed := make([]gpu.MachineDriver, len(c.Status.Machines))
+	var withGPUs []api.Machine
+	for _, m := range c.Status.Machines {
+		if c.Spec.AcceleratorsOf(m).Count > 0 && m.Leaving == "" {
+			withGPUs = append(withGPUs, m)
+		}
+	}
+	probed := make([]gpu.MachineDriver, len(withGPUs))
 	all, probing := errgroup.WithContext(ctx)
 	all.SetLimit(probesAtOnce)
-	for i := range c.Status.Machines {
+	for i := range withGPUs {
 		all.Go(func() error {
-			m := &c.Status.Machines[i]
+			m := &withGPUs[i]
 			waitCtx, cancel := activities.WithDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
 			h, err := a.Pool.AwaitHost(waitCtx, activities.SSHTargetOf(m), key, func(string) {})
@@ -72,14 +74,15 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 				return err
 			}
 			driver, err := gpu.ProbeDriver(waitCtx, h)
-			probed[i] = gpu.MachineDriver{Machine: m.Name, Driver: driver}
+			probed[i] = gpu.MachineDriver{Machine: m.Name, Driver: driver,
+				Requested: c.Spec.AcceleratorsOf(*m).Count}
 			return err
 		})
 	}
 	if err := all.Wait(); err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	driver, err := gpu.FindCommonDriver(probed, wanted.Accelerators.Count)
+	driver, err := gpu.FindCommonDriver(probed)
 	return StackInput{Cluster: ref, Driver: driver}, a.gpuStepError(ctx, err)
 }
 
@@ -89,13 +92,13 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
-	wanted, err := c.Spec.MachineRequest()
-	if err != nil {
-		return a.gpuStepError(ctx, err)
-	}
 	wantedStack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: wanted.Accelerators.Name, Taint: c.Spec.GPUTaint &&
+		accelerators := c.Spec.AcceleratorsOf(m)
+		if accelerators.Count == 0 || m.Leaving != "" {
+			continue
+		}
+		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: accelerators.Name, Taint: c.Spec.GPUTaint &&
 			m.Role == api.RoleWorker}
 		if err := stack.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)
@@ -168,7 +171,7 @@ func (a *Activities) TryGPU(ctx context.Context, m activities.MachineRef) error 
 }
 
 func (a *Activities) clusterStack(c *api.Cluster) chart.Stack {
-	return a.Stack(c.Spec.GPUStack).ForSpec(c.Spec)
+	return a.Stack(c.Spec.GPUStack).ForSpec(c.Spec.ControlPlaneGroup())
 }
 
 func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *stack.Client, error) {

@@ -72,7 +72,7 @@ func listCheckers(c activities.Clouds) []cloud.Checker {
 // newWorkerInfo returns what a client that plans with this worker has to know about it.
 func (a *Activities) newWorkerInfo() *operation.WorkerInfo {
 	w := describeWorker()
-	return &operation.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
+	return &operation.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.WorkerLevel, Settings: a.Settings}
 }
 
 func describeWorker() api.CheckFinding {

@@ -48,7 +48,7 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	placements, err := onCloud.RankPlacements(queryCtx, c.Spec)
+	placements, err := onCloud.RankPlacements(queryCtx, c.Spec.Groups()[0])
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
 	}

@@ -129,8 +129,7 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, observation
 	defer kube.CloseClient(client)
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	wanted, _ := c.Spec.MachineRequest() // validated when it was created
-	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, c.Spec.AcceleratorsOf)
 	if err != nil {
 		return observed, err
 	}
@@ -235,7 +234,7 @@ func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kub
 		return nil, ""
 	}
 	of := stack.NewClient(client)
-	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
+	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec.ControlPlaneGroup()), nil,
 		stack.ExpectedByNode(c))
 	if err != nil {
 		return nil, "" // what can't be observed is not drift

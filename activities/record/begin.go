@@ -38,7 +38,7 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 	}
 	artifacts := c.Status.Artifacts
 	if artifacts == nil || !in.Continued && !api.AnyMachineMayExist(c.Status.Machines) {
-		release := a.RKE2.ForSpec(c.Spec)
+		release := a.RKE2.ForSpec(c.Spec.ControlPlaneGroup())
 		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
 			return BeginResult{}, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),

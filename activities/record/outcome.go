@@ -145,8 +145,7 @@ func (a *Activities) measureCluster(ctx context.Context, c *api.Cluster) (api.Re
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}
-	wanted, _ := c.Spec.MachineRequest() // validated when it was created
-	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, c.Spec.AcceleratorsOf)
 	if err == nil {
 		err = seen.Unmeasured
 	}

@@ -86,9 +86,10 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
-	fresh := api.NewMachine(c.Metadata.Name, old.Index, incarnation, *c.Status.Placement, a.Now())
+	fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, *c.Status.Placement, a.Now())
 	for _, m := range c.Status.Machines {
 		if m.Index == old.Index {
+			fresh.Role, fresh.Pool = m.Role, m.PoolName()
 			fresh.CarryOverCost(m, a.Now())
 		}
 	}

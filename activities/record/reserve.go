@@ -73,16 +73,28 @@ func (a *Activities) newIncarnations(c *api.Cluster, placement api.Placement) ([
 	for _, m := range c.Status.Machines {
 		before[m.Index] = m
 	}
-	machines := make([]api.Machine, c.Spec.NumNodes)
-	for i := range machines {
+	pools := poolsByIndex(c.Spec)
+	machines := make([]api.Machine, len(pools))
+	for i, pool := range pools {
 		incarnation, err := api.NewIncarnation(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
-		machines[i] = api.NewMachine(c.Metadata.Name, i, incarnation, placement, a.Now())
+		machines[i] = api.NewMachine(c.Metadata.Name, i, pool, incarnation, placement, a.Now())
 		if old, ok := before[i]; ok {
 			machines[i].CarryOverCost(old, a.Now())
 		}
 	}
 	return machines, nil
+}
+
+// poolsByIndex returns the pool of each machine of a new cluster by its index: servers first, whose pool is empty.
+func poolsByIndex(spec api.ClusterSpec) []string {
+	pools := make([]string, spec.ControlPlane.Replicas)
+	for _, p := range spec.Pools {
+		for range p.Replicas {
+			pools = append(pools, p.Name)
+		}
+	}
+	return pools
 }

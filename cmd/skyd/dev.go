@@ -94,7 +94,7 @@ func newDaemonState(cfg *config.Config, used map[string]api.UsedSetting, stack *
 		Namespace:       cfg.Temporal.Namespace,
 		EtcdEndpoint:    stack.EtcdEndpoint(),
 		UIAddress:       stack.UIAddress(),
-		Level:           api.SpecLevel,
+		Level:           api.WorkerLevel,
 		Settings:        used,
 	}
 }

@@ -122,7 +122,7 @@ func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 	}
 	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started,
 		Namespace: "skyctl", TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0],
-		UIAddress: c.UI.Address, Level: api.SpecLevel, Settings: states[0].Settings}
+		UIAddress: c.UI.Address, Level: api.WorkerLevel, Settings: states[0].Settings}
 	if !reflect.DeepEqual(states[0], want) {
 		t.Errorf("got %+v, want %+v", states[0], want)
 	}

@@ -12,7 +12,7 @@ const (
 
 // Cluster is the requested state (Spec) and the observed state (Status) of a cluster.
 type Cluster struct {
-	APIVersion string        `json:"api_version"`
+	APIVersion string        `json:"apiVersion"`
 	Kind       string        `json:"kind"`
 	Metadata   Metadata      `json:"metadata"`
 	Spec       ClusterSpec   `json:"spec"`
@@ -25,14 +25,18 @@ type Metadata struct {
 	UID       string            `json:"uid"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	CreatedAt time.Time         `json:"created_at,omitzero"`
+	// Generation counts the changes of the spec, from 1.
+	Generation int64 `json:"generation,omitempty"`
 	// Revision is etcd's mod revision of the object that was read. It is not stored.
 	Revision int64 `json:"revision,omitempty"`
 }
 
 // ClusterStatus is the observed state of a cluster.
 type ClusterStatus struct {
-	Phase       Phase        `json:"phase"`
-	Transitions []Transition `json:"transitions,omitempty"`
+	// ObservedGeneration is the generation of the spec that the machines have reached.
+	ObservedGeneration int64        `json:"observed_generation,omitempty"`
+	Phase              Phase        `json:"phase"`
+	Transitions        []Transition `json:"transitions,omitempty"`
 	// KeepOnFailure: if the create fails, it keeps the machines.
 	KeepOnFailure bool        `json:"keep_on_failure,omitempty"`
 	Conditions    []Condition `json:"conditions,omitempty"`
@@ -55,10 +59,38 @@ type ClusterStatus struct {
 	Drift []Drift `json:"drift,omitempty"`
 	// Repairs are the actions on drift, newest last.
 	Repairs []Repair `json:"repairs,omitempty"`
+	// Operation is what is under way; nil if nothing is.
+	Operation *OperationStatus `json:"operation,omitempty"`
+	// Pools are what is known of pools beside their machines.
+	Pools []PoolStatus `json:"pools,omitempty"`
+	// NextIndex is the index of the next machine. An index is never used for another machine.
+	NextIndex int `json:"next_index,omitempty"`
+	// RemovedCost is what machines without a record have cost in US dollars. RemovedCostEstimated: a time behind that
+	// is not the cloud's.
+	RemovedCost          float64 `json:"removed_cost,omitempty"`
+	RemovedCostEstimated bool    `json:"removed_cost_estimated,omitempty"`
 	// PausedAt is when a person paused repairs; zero if they are not paused.
 	PausedAt time.Time `json:"paused_at,omitzero"`
 	// Machines have their own keys in etcd, so that many can be written at once. Reading a cluster joins them.
 	Machines []Machine `json:"machines,omitempty"`
+}
+
+// OperationStatus is an operation that is under way on a cluster.
+type OperationStatus struct {
+	// Type is the workflow type.
+	Type string `json:"type"`
+	// Doing says, for people, what it does, such as "adding 2, removing 1".
+	Doing string    `json:"doing,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// PoolStatus is the observed state of a pool.
+type PoolStatus struct {
+	Name string `json:"name"`
+	// CreatedAt is zero for pools that were created with their cluster.
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	// Attempts are the placements that could not give the pool a machine lately, oldest first.
+	Attempts []FailedPlacement `json:"attempts,omitempty"`
 }
 
 // Placement is a cloud, region, zone and instance type for all machines of a cluster. Prices are US dollars per hour; 0

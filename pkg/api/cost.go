@@ -38,7 +38,7 @@ func (m *Machine) CarryOverCost(old Machine, now time.Time) {
 // CostSoFar is what a cluster has cost until now in US dollars, including machines that are gone or were replaced. The
 // machines must have been read with the cluster.
 func (s ClusterStatus) CostSoFar(now time.Time) float64 {
-	sum := 0.0
+	sum := s.RemovedCost
 	for _, m := range s.Machines {
 		sum += m.SpentBefore + m.CostUntil(now)
 	}
@@ -47,6 +47,9 @@ func (s ClusterStatus) CostSoFar(now time.Time) float64 {
 
 // IsCostEstimated reports whether a time behind CostSoFar is not the cloud's.
 func (s ClusterStatus) IsCostEstimated() bool {
+	if s.RemovedCostEstimated {
+		return true
+	}
 	for _, m := range s.Machines {
 		if m.SpentEstimated || m.IsCostEstimated() {
 			return true

@@ -5,12 +5,15 @@ import (
 	"time"
 )
 
-// NewCluster returns a cluster in phase INIT whose spec has its defaults and normal form. The UID must be a new UUID.
-func NewCluster(name, uid string, spec ClusterSpec, labels map[string]string, now time.Time) *Cluster {
+// NewCluster returns the cluster that a create requests, in phase INIT. Its spec has its defaults and normal form. The
+// UID must be a new UUID.
+func NewCluster(name, uid string, request GroupSpec, labels map[string]string, now time.Time) *Cluster {
+	request.SetDefaults()
 	c := &Cluster{
-		Metadata: Metadata{Name: name, UID: uid, Labels: labels, CreatedAt: now.UTC()},
-		Spec:     spec,
+		Metadata: Metadata{Name: name, UID: uid, Labels: labels, CreatedAt: now.UTC(), Generation: 1},
+		Spec:     NewClusterSpec(request),
 	}
+	c.Status.NextIndex = c.Spec.MachineCount()
 	c.Status.SetPhase(PhaseInit, "", now.UTC())
 	c.SetDefaults()
 	return c
@@ -27,8 +30,26 @@ func (c *Cluster) SetDefaults() {
 	c.Spec.SetDefaults()
 }
 
-// SetDefaults does the same for a spec.
+// SetDefaults does the same for the spec of a cluster.
 func (s *ClusterSpec) SetDefaults() {
+	normal := s.ControlPlaneGroup()
+	normal.SetDefaults()
+	if s.ControlPlane.Machine.Accelerators == "" {
+		normal.GPUStack = s.GPUStack // chosen for the accelerators of a pool
+	}
+	s.Manager, s.Cloud, s.Region, s.GPUStack = normal.Manager, normal.Cloud, normal.Region, normal.GPUStack
+	s.APICIDR, s.APIAccess, s.Ports = normal.APICIDR, normal.APIAccess, normal.Ports
+	s.KubernetesVersion, s.RKE2, s.GPU = normal.KubernetesVersion, normal.RKE2, normal.GPU
+	s.ControlPlane.Machine = normal.MachineSpec()
+	for i := range s.Pools {
+		group := s.PoolGroup(s.Pools[i])
+		group.SetDefaults()
+		s.Pools[i].Machine = group.MachineSpec()
+	}
+}
+
+// SetDefaults does the same for a group.
+func (s *GroupSpec) SetDefaults() {
 	for _, f := range Fields {
 		if f.normalize != nil {
 			f.normalize(s)

@@ -44,12 +44,6 @@ func IsNVIDIA(accelerator string) bool {
 	return true
 }
 
-// ManagesGPUs reports whether skyctl installs the GPU stack of a cluster, which is then READY only if GPUReady is True.
-func (s ClusterSpec) ManagesGPUs() bool {
-	s.SetDefaults()
-	return s.GPUStack == GPUStackOperator || s.GPUStack == GPUStackDevicePlugin
-}
-
 // normalizeGPUStack returns the normal form of a stack's name.
 func normalizeGPUStack(name string) (string, bool) {
 	switch lower := strings.ReplaceAll(strings.ToLower(name), "_", "-"); lower {
@@ -60,7 +54,7 @@ func normalizeGPUStack(name string) (string, bool) {
 }
 
 // setDefaultGPUStack normalizes the stack's name, and chooses a stack if there are accelerators.
-func (s *ClusterSpec) setDefaultGPUStack() {
+func (s *GroupSpec) setDefaultGPUStack() {
 	if stack, ok := normalizeGPUStack(s.GPUStack); ok {
 		s.GPUStack = stack
 	}

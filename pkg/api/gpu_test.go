@@ -19,12 +19,12 @@ func TestAcceleratorsGetTheDefaultStackOfTheirVendor(t *testing.T) {
 		{"A100:0", "", ""}, // malformed: Validate names it
 		{"A100", "helm", "helm"},
 	} {
-		spec := api.ClusterSpec{Accelerators: c.accelerators, GPUStack: c.given}
+		spec := api.GroupSpec{Accelerators: c.accelerators, GPUStack: c.given}
 		spec.SetDefaults()
 		if spec.GPUStack != c.want {
 			t.Errorf("%q with stack %q: got %q, want %q", c.accelerators, c.given, spec.GPUStack, c.want)
 		}
-		if managed := c.want == "operator" || c.want == "device-plugin"; spec.ManagesGPUs() != managed {
+		if managed := c.want == "operator" || c.want == "device-plugin"; api.NewClusterSpec(spec).ManagesGPUs() != managed {
 			t.Errorf("%q with stack %q: managed by us is %v", c.accelerators, c.given, !managed)
 		}
 	}
@@ -32,20 +32,20 @@ func TestAcceleratorsGetTheDefaultStackOfTheirVendor(t *testing.T) {
 
 func TestGPUFlagsNeedAccelerators(t *testing.T) {
 	for name, c := range map[string]struct {
-		change      func(*api.ClusterSpec)
+		change      func(*api.GroupSpec)
 		field, says string
 	}{
-		"no such stack": {func(s *api.ClusterSpec) {
+		"no such stack": {func(s *api.GroupSpec) {
 			s.Accelerators, s.GPUStack = "A100", "helm"
 		}, "gpu_stack", "device-plugin"},
-		"a stack without accelerators": {func(s *api.ClusterSpec) {
+		"a stack without accelerators": {func(s *api.GroupSpec) {
 			s.GPUStack = "operator"
 		}, "gpu_stack", "--accelerators"},
-		"another maker's": {func(s *api.ClusterSpec) {
+		"another maker's": {func(s *api.GroupSpec) {
 			s.Accelerators, s.GPUStack = "tpu-v4-8", "operator"
 		}, "gpu_stack", "NVIDIA"},
-		"a taint without accelerators": {func(s *api.ClusterSpec) { s.GPUTaint = true }, "gpu_taint", "--accelerators"},
-		"a taint without workers": {func(s *api.ClusterSpec) {
+		"a taint without accelerators": {func(s *api.GroupSpec) { s.GPUTaint = true }, "gpu_taint", "--accelerators"},
+		"a taint without workers": {func(s *api.GroupSpec) {
 			s.Accelerators, s.GPUTaint, s.NumNodes = "A100", true, 1
 		}, "gpu_taint", "--num_nodes"},
 	} {
@@ -82,7 +82,7 @@ func TestAcceleratorNamesGetTheSpellingOfTheCatalogs(t *testing.T) {
 		"t4G": "T4g:1", "L40S:1": "L40S:1",
 		"h100-mega:8": "H100-MEGA:8", "tpu-v4-8": "tpu-v4-8:1", "Trainium:16": "Trainium:16", "MI300X:8": "MI300X:8",
 	} {
-		spec := api.ClusterSpec{Accelerators: given}
+		spec := api.GroupSpec{Accelerators: given}
 		spec.SetDefaults()
 		if spec.Accelerators != want {
 			t.Errorf("%s: got %s, want %s", given, spec.Accelerators, want)

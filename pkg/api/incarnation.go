@@ -33,11 +33,15 @@ func NodeName(cluster string, index int, incarnation string) string {
 	return MachineName(cluster, index) + "-" + incarnation
 }
 
-// NewMachine returns a machine that is reserved and not launched yet.
-func NewMachine(cluster string, index int, incarnation string, placement Placement, now time.Time) Machine {
+// NewMachine returns a machine that is reserved and not launched yet. A pool of "" is the control plane.
+func NewMachine(cluster string, index int, pool, incarnation string, placement Placement, now time.Time) Machine {
+	role := RoleWorker
+	if pool == "" {
+		role = RoleHead
+	}
 	return Machine{
 		Index: index, Name: MachineName(cluster, index),
-		Incarnation: incarnation, NodeName: NodeName(cluster, index, incarnation), Role: RoleOf(index),
+		Incarnation: incarnation, NodeName: NodeName(cluster, index, incarnation), Role: role, Pool: pool,
 		State: MachineReserved, Since: now, ReservedAt: now, Placement: placement,
 	}
 }

@@ -38,12 +38,12 @@ func TestIncarnationsAreUniformAndReadable(t *testing.T) {
 
 func TestANewMachineIsNamedAndReserved(t *testing.T) {
 	now := time.Now()
-	m := api.NewMachine("c", 2, "bcdfg", api.Placement{Cloud: "docker"}, now)
+	m := api.NewMachine("c", 2, api.DefaultPool, "bcdfg", api.Placement{Cloud: "docker"}, now)
 	if m.Name != "sky-c-2" || m.NodeName != "sky-c-2-bcdfg" || m.Role != api.RoleWorker ||
 		m.State != api.MachineReserved || m.ReservedAt != now || m.Placement.Cloud != "docker" {
 		t.Errorf("%+v", m)
 	}
-	if api.NewMachine("c", 0, "bcdfg", api.Placement{}, now).Role != api.RoleHead {
+	if api.NewMachine("c", 0, "", "bcdfg", api.Placement{}, now).Role != api.RoleHead {
 		t.Error("machine 0 is not the head")
 	}
 }

@@ -24,6 +24,12 @@ type Machine struct {
 	// NodeName is Name-Incarnation, so that a replaced machine does not take over its predecessor's Node.
 	NodeName string `json:"node_name"`
 	Role     Role   `json:"role"`
+	// Pool is the pool of a worker. Records of older versions lack it; PoolName returns it for all.
+	Pool string `json:"pool,omitempty"`
+	// Leaving is why the machine is to be removed for good; empty if it is not.
+	Leaving LeaveReason `json:"leaving,omitempty"`
+	// ReplaceAsked: a person asked for another machine with this index. Its successor does not have it.
+	ReplaceAsked bool `json:"replace_asked,omitempty"`
 
 	State MachineState `json:"state"`
 	// Step says, for people, what happens to the machine now. Since is when it started.
@@ -66,6 +72,16 @@ type Machine struct {
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }
 
+// LeaveReason is why a machine leaves its cluster.
+type LeaveReason string
+
+// The reasons to leave.
+const (
+	LeaveScaledDown  LeaveReason = "ScaledDown"  // its pool has more machines than replicas
+	LeaveDeleted     LeaveReason = "Deleted"     // a person named it
+	LeavePoolDeleted LeaveReason = "PoolDeleted" // its pool is gone
+)
+
 // MachineState is how far a machine has come.
 type MachineState string
 
@@ -83,14 +99,6 @@ const (
 
 // MachineName is the name of the machine with an index.
 func MachineName(cluster string, index int) string { return fmt.Sprintf("sky-%s-%d", cluster, index) }
-
-// RoleOf is the role of the machine with an index: the first is the head.
-func RoleOf(index int) Role {
-	if index == 0 {
-		return RoleHead
-	}
-	return RoleWorker
-}
 
 // MayExist reports whether the cloud may have a machine in this state, and bill it: from the request of its launch
 // until the cloud no longer lists it.

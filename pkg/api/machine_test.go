@@ -9,7 +9,7 @@ import (
 
 func TestSetStateRecordsWhenTheStateStarted(t *testing.T) {
 	t0 := time.Unix(100, 0)
-	m := api.NewMachine("c", 1, "bcdfg", api.Placement{}, t0)
+	m := api.NewMachine("c", 1, api.DefaultPool, "bcdfg", api.Placement{}, t0)
 	m.SetState(api.MachineLaunching, "launching", t0.Add(1))
 	m.SetState(api.MachineLaunching, "launching", t0.Add(2))
 	if m.Since != t0.Add(1) || m.LaunchedAt != t0.Add(1) {

@@ -46,7 +46,7 @@ func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 const SpecLevel = 3
 
 // RequiredLevel is the lowest level of a worker that knows every field that the spec sets.
-func (s ClusterSpec) RequiredLevel() int {
+func (s GroupSpec) RequiredLevel() int {
 	level := 1
 	for _, f := range Fields {
 		if f.text(s) != "" {
@@ -56,20 +56,23 @@ func (s ClusterSpec) RequiredLevel() int {
 	return level
 }
 
-// CopySettings takes over the fields that settings fill from another spec.
-func (s *ClusterSpec) CopySettings(from ClusterSpec) {
-	for _, f := range Fields {
-		if f.Setting != "" {
-			_ = f.Set(s, f.text(from)) // text is what Set accepts
-		}
-	}
+// ObjectLevel is the level of a worker that knows the stored form of clusters with pools. An older one would not change
+// such a cluster.
+const ObjectLevel = 4
+
+// WorkerLevel is the level of this version's workers.
+const WorkerLevel = max(SpecLevel, ObjectLevel)
+
+// CopySettings takes over the fields that settings fill from a create.
+func (s *ClusterSpec) CopySettings(from GroupSpec) {
+	s.KubernetesVersion, s.RKE2, s.GPU = from.KubernetesVersion, from.RKE2, from.GPU
 }
 
 // WithReleases returns the spec of an existing cluster for a create that resumes it. Releases that the spec does not
 // set, as one of an older version, come from the create; a version that machines of the cluster may have installed
 // stays.
-func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
-	s := c.Spec
+func (c *Cluster) WithReleases(asked GroupSpec) GroupSpec {
+	s := c.Spec.CreateRequest()
 	if s.KubernetesVersion == "" && s.RKE2 == (RKE2Release{}) {
 		s.KubernetesVersion, s.RKE2 = asked.KubernetesVersion, asked.RKE2
 		if c.Status.Artifacts != nil && slices.ContainsFunc(c.Status.Machines,

@@ -8,7 +8,7 @@ import (
 
 func TestASpecOfAnOlderVersionKeepsItsStoredForm(t *testing.T) {
 	const before = `{"manager":"k8","cloud":"docker","num_nodes":3,"provision":true}`
-	var s ClusterSpec
+	var s GroupSpec
 	if err := json.Unmarshal([]byte(before), &s); err != nil {
 		t.Fatal(err)
 	}
@@ -18,12 +18,12 @@ func TestASpecOfAnOlderVersionKeepsItsStoredForm(t *testing.T) {
 }
 
 func TestValidateChecksReleases(t *testing.T) {
-	good := ClusterSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1",
+	good := GroupSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1",
 		RKE2: RKE2Release{Source: "/kit", SHA256: strings.Repeat("a", 64)}}
 	if err := good.Validate(); err != nil || good.RequiredLevel() != 2 {
 		t.Errorf("%v, level %d", err, good.RequiredLevel())
 	}
-	for field, spec := range map[string]ClusterSpec{
+	for field, spec := range map[string]GroupSpec{
 		"kubernetes_version": {KubernetesVersion: "v9.9.9+rke2r1"},
 		"rke2.source":        {RKE2: RKE2Release{Source: "https://ann:secret@mirror"}},
 		"rke2.sha256":        {RKE2: RKE2Release{SHA256: "abc"}},
@@ -37,11 +37,11 @@ func TestValidateChecksReleases(t *testing.T) {
 }
 
 func TestACreateIsResumedWithTheReleasesOfTheCluster(t *testing.T) {
-	asked := ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1"}
+	asked := GroupSpec{KubernetesVersion: "v1.34.1+rke2r1"}
 	machines := []Machine{{Index: 0, State: MachineUp}}
 	for name, tt := range map[string]struct {
 		there   Cluster
-		asked   ClusterSpec
+		asked   GroupSpec
 		version string
 		differs bool
 	}{
@@ -52,9 +52,9 @@ func TestACreateIsResumedWithTheReleasesOfTheCluster(t *testing.T) {
 		"of before, with another": {
 			Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: "v1.33.1+rke2r1"}, Machines: machines}},
 			asked, "v1.33.1+rke2r1", true},
-		"another": {Cluster{Spec: ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1"}}, asked,
+		"another": {Cluster{Spec: NewClusterSpec(GroupSpec{KubernetesVersion: "v1.33.1+rke2r1"})}, asked,
 			"v1.33.1+rke2r1", true},
-		"nothing is said of it any more": {Cluster{Spec: asked}, ClusterSpec{}, asked.KubernetesVersion, false},
+		"nothing is said of it any more": {Cluster{Spec: NewClusterSpec(asked)}, GroupSpec{}, asked.KubernetesVersion, false},
 	} {
 		spec := tt.there.WithReleases(tt.asked)
 		if diff := DiffSpec(spec, tt.asked); spec.KubernetesVersion != tt.version || (len(diff) > 0) != tt.differs {

@@ -4,7 +4,7 @@ import "fmt"
 
 // DiffSpec names the fields in which a requested spec differs from that of a cluster, with both values. Two spellings
 // of the same value do not differ. A create that does not set a field with a setting keeps the cluster's value.
-func DiffSpec(have, want ClusterSpec) []string {
+func DiffSpec(have, want GroupSpec) []string {
 	have.SetDefaults()
 	want.SetDefaults()
 	if (have.Accelerators == "") != (want.Accelerators == "") {

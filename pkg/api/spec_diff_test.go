@@ -27,7 +27,7 @@ func TestDiffSpecComparesNormalForms(t *testing.T) {
 // TestDiffSpecComparesEveryField changes each field in turn, so that one that is added later can't be
 // forgotten.
 func TestDiffSpecComparesEveryField(t *testing.T) {
-	for i, path := range leaves(reflect.TypeFor[api.ClusterSpec](), nil) {
+	for i, path := range leaves(reflect.TypeFor[api.GroupSpec](), nil) {
 		b := good()
 		f := reflect.ValueOf(&b).Elem().FieldByIndex(path)
 		switch f.Kind() {
@@ -43,7 +43,7 @@ func TestDiffSpecComparesEveryField(t *testing.T) {
 			f.Set(reflect.ValueOf([]string{"7"}))
 		}
 		if diff := api.DiffSpec(good(), b); len(diff) != 1 {
-			t.Errorf("field %d, %s: diff %q", i, reflect.TypeFor[api.ClusterSpec]().FieldByIndex(path).Name, diff)
+			t.Errorf("field %d, %s: diff %q", i, reflect.TypeFor[api.GroupSpec]().FieldByIndex(path).Name, diff)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Field declares one field of a ClusterSpec. Flags, completion, defaults, validation, comparison, describe, the command
+// Field declares one field of a GroupSpec. Flags, completion, defaults, validation, comparison, describe, the command
 // that creates the cluster again, settings and the clouds all read the declarations in Fields.
 type Field struct {
 	// Name is the field's name in JSON and in errors. A dot leads into a nested object: "rke2.source".
@@ -37,15 +37,15 @@ type Field struct {
 
 	// set parses the values of the flag. No values unset the field. It fails only if the field cannot hold the text;
 	// check judges the rest.
-	set func(s *ClusterSpec, values []string) error
+	set func(s *GroupSpec, values []string) error
 	// text is the value as the flag takes it; empty is unset.
-	text func(s ClusterSpec) string
+	text func(s GroupSpec) string
 	// show is the value as describe prints it; nil prints text.
-	show func(s ClusterSpec) string
+	show func(s GroupSpec) string
 	// normalize brings a valid value into its normal form, and fills in the default. nil changes nothing.
-	normalize func(s *ClusterSpec)
+	normalize func(s *GroupSpec)
 	// check returns *FieldErrors, joined. Rules check what depends on several fields.
-	check func(s ClusterSpec) error
+	check func(s GroupSpec) error
 	// isEqual compares two texts; nil is ==.
 	isEqual func(a, b string) bool
 }
@@ -81,10 +81,10 @@ func FindField(name string) (Field, bool) {
 }
 
 // Text is the field's value as its flag takes it; empty if it is unset.
-func (f Field) Text(s ClusterSpec) string { return f.text(s) }
+func (f Field) Text(s GroupSpec) string { return f.text(s) }
 
 // Show is the field's value for people; empty if it is unset.
-func (f Field) Show(s ClusterSpec) string {
+func (f Field) Show(s GroupSpec) string {
 	if f.show != nil {
 		return f.show(s)
 	}
@@ -92,10 +92,10 @@ func (f Field) Show(s ClusterSpec) string {
 }
 
 // Set sets the field to a value as its flag takes it.
-func (f Field) Set(s *ClusterSpec, value string) error { return f.set(s, []string{value}) }
+func (f Field) Set(s *GroupSpec, value string) error { return f.set(s, []string{value}) }
 
 // IsImplied reports whether a create that does not set the field gets the same value by default.
-func (f Field) IsImplied(s ClusterSpec) bool {
+func (f Field) IsImplied(s GroupSpec) bool {
 	without := s
 	_ = f.set(&without, nil) // to unset a field does not fail
 	without.SetDefaults()
@@ -109,8 +109,8 @@ func (f Field) newError(value string) error {
 // ParseSpec builds a spec from the values of flags, by the names of their fields. Absent fields get the default of
 // their flag. An empty value is an error: it comes from a shell variable that is not set, and to ignore it would launch
 // something else than was meant. The errors are *FieldErrors, joined; Validate checks what ParseSpec accepts.
-func ParseSpec(values map[string][]string) (ClusterSpec, error) {
-	var s ClusterSpec
+func ParseSpec(values map[string][]string) (GroupSpec, error) {
+	var s GroupSpec
 	var errs fieldErrors
 	for _, f := range Fields {
 		given, ok := values[f.Name]
@@ -136,7 +136,7 @@ func ParseSpec(values map[string][]string) (ClusterSpec, error) {
 }
 
 // newTextField declares a field that holds text. parse returns the normal form of a value, or false.
-func newTextField(f Field, ref func(*ClusterSpec) *string, parse func(string) (string, bool)) Field {
+func newTextField(f Field, ref func(*GroupSpec) *string, parse func(string) (string, bool)) Field {
 	return newParsedField(f, ref, func(v string) (string, error) {
 		normal, ok := parse(v)
 		if !ok {
@@ -147,18 +147,18 @@ func newTextField(f Field, ref func(*ClusterSpec) *string, parse func(string) (s
 }
 
 // newParsedField declares a field that holds text. parse returns the normal form of a value, or a *FieldError.
-func newParsedField(f Field, ref func(*ClusterSpec) *string, parse func(string) (string, error)) Field {
-	f.set = func(s *ClusterSpec, values []string) error {
+func newParsedField(f Field, ref func(*GroupSpec) *string, parse func(string) (string, error)) Field {
+	f.set = func(s *GroupSpec, values []string) error {
 		*ref(s) = strings.Join(values, ",")
 		return nil
 	}
-	f.text = func(s ClusterSpec) string { return *ref(&s) }
-	f.normalize = func(s *ClusterSpec) {
+	f.text = func(s GroupSpec) string { return *ref(&s) }
+	f.normalize = func(s *GroupSpec) {
 		if normal, err := parse(*ref(s)); err == nil {
 			*ref(s) = normal
 		}
 	}
-	f.check = func(s ClusterSpec) error {
+	f.check = func(s GroupSpec) error {
 		if *ref(&s) == "" {
 			return nil
 		}
@@ -169,9 +169,9 @@ func newParsedField(f Field, ref func(*ClusterSpec) *string, parse func(string) 
 }
 
 // newSwitchField declares a field that is true or false.
-func newSwitchField(f Field, ref func(*ClusterSpec) *bool, check func(ClusterSpec) error) Field {
+func newSwitchField(f Field, ref func(*GroupSpec) *bool, check func(GroupSpec) error) Field {
 	f.Flag = FlagSwitch
-	f.set = func(s *ClusterSpec, values []string) error {
+	f.set = func(s *GroupSpec, values []string) error {
 		on, err := strconv.ParseBool(strings.Join(values, ","))
 		if len(values) > 0 && err != nil {
 			return f.newError(strings.Join(values, ","))
@@ -179,7 +179,7 @@ func newSwitchField(f Field, ref func(*ClusterSpec) *bool, check func(ClusterSpe
 		*ref(s) = on
 		return nil
 	}
-	f.text = func(s ClusterSpec) string {
+	f.text = func(s GroupSpec) string {
 		if !*ref(&s) {
 			return ""
 		}
@@ -197,9 +197,9 @@ type numberField[T comparable] struct {
 }
 
 // newNumberField declares a field that holds a number; 0 is unset, unless the flag has a default.
-func newNumberField[T comparable](f Field, ref func(*ClusterSpec) *T, n numberField[T]) Field {
+func newNumberField[T comparable](f Field, ref func(*GroupSpec) *T, n numberField[T]) Field {
 	var unset T
-	f.set = func(s *ClusterSpec, values []string) error {
+	f.set = func(s *GroupSpec, values []string) error {
 		if len(values) == 0 {
 			*ref(s) = unset
 			return nil
@@ -212,13 +212,13 @@ func newNumberField[T comparable](f Field, ref func(*ClusterSpec) *T, n numberFi
 		}
 		return err
 	}
-	f.text = func(s ClusterSpec) string {
+	f.text = func(s GroupSpec) string {
 		if v := *ref(&s); v != unset || f.Default != "" {
 			return n.format(v)
 		}
 		return ""
 	}
-	f.check = func(s ClusterSpec) error {
+	f.check = func(s GroupSpec) error {
 		if v := *ref(&s); !n.isIn(v) {
 			return f.newError(n.format(v))
 		}

@@ -40,11 +40,11 @@ func TestEverySpecFieldIsDeclared(t *testing.T) {
 	for _, f := range api.Fields {
 		declared = append(declared, f.Name)
 	}
-	names := jsonNames(reflect.TypeFor[api.ClusterSpec](), "")
+	names := jsonNames(reflect.TypeFor[api.GroupSpec](), "")
 	slices.Sort(names)
 	slices.Sort(declared)
 	if !slices.Equal(names, declared) {
-		t.Errorf("fields of ClusterSpec: %v\ndeclared: %v", names, declared)
+		t.Errorf("fields of GroupSpec: %v\ndeclared: %v", names, declared)
 	}
 }
 
@@ -72,8 +72,8 @@ func TestEveryDeclarationHasAllParts(t *testing.T) {
 }
 
 // specFor is a valid spec in which a field can be set.
-func specFor(name string) api.ClusterSpec {
-	s := api.ClusterSpec{NumNodes: 2, Provision: true}
+func specFor(name string) api.GroupSpec {
+	s := api.GroupSpec{NumNodes: 2, Provision: true}
 	if strings.HasPrefix(name, "gpu_") {
 		s.Accelerators = "A100:8"
 	}
@@ -112,7 +112,7 @@ func TestEveryFieldRoundTripsThroughAllItsForms(t *testing.T) {
 }
 
 // createAgain parses the flags and variables that ask for a spec.
-func createAgain(t *testing.T, s api.ClusterSpec) api.ClusterSpec {
+func createAgain(t *testing.T, s api.GroupSpec) api.GroupSpec {
 	t.Helper()
 	values := map[string][]string{}
 	for _, flag := range s.CreateFlags() {
@@ -162,8 +162,8 @@ func TestAnEmptyValueIsNeverIgnored(t *testing.T) {
 }
 
 // fullSpec sets every field.
-func fullSpec() api.ClusterSpec {
-	return api.ClusterSpec{
+func fullSpec() api.GroupSpec {
+	return api.GroupSpec{
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", CPUs: "4+", Memory: "16+", DiskSize: 100,
 		Accelerators: "A100:8", GPUStack: "operator", GPUTaint: true, UseSpot: true, MaxHourlyCost: 1.5,
 		ImageID: "ami-1", SSHUser: "admin", APICIDR: "203.0.113.0/24", APIAccess: "public",
@@ -201,18 +201,18 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 	if err != nil || string(got) != golden {
 		t.Errorf("%v\ngot  %s\nwant %s", err, got, golden)
 	}
-	var back api.ClusterSpec
+	var back api.GroupSpec
 	if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back, full) {
 		t.Errorf("read back: %v, %+v", err, back)
 	}
 }
 
 func TestASpecIsSummarizedInOneShortLine(t *testing.T) {
-	s := api.ClusterSpec{Cloud: "aws", Zone: "us-east-1a", CPUs: "4+", DiskSize: 100, UseSpot: true, NumNodes: 3}
+	s := api.GroupSpec{Cloud: "aws", Zone: "us-east-1a", CPUs: "4+", DiskSize: 100, UseSpot: true, NumNodes: 3}
 	if got := s.Summarize(); got != "3 machines: cloud aws, zone us-east-1a, cpus 4+, disk_size 100, use_spot" {
 		t.Errorf("got %q", got)
 	}
-	if got := (api.ClusterSpec{NumNodes: 1}).Summarize(); got != "1 machine" {
+	if got := (api.GroupSpec{NumNodes: 1}).Summarize(); got != "1 machine" {
 		t.Errorf("got %q", got)
 	}
 	s.ImageID = strings.Repeat("é", 200)
@@ -229,11 +229,11 @@ func TestARequestHasTheTypedValuesOfTheSpec(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: got %+v", err, got)
 	}
-	got, err = api.ClusterSpec{CPUs: "x", Accelerators: "A100"}.MachineRequest()
+	got, err = api.GroupSpec{CPUs: "x", Accelerators: "A100"}.MachineRequest()
 	if len(api.FieldErrorsOf(err)) != 1 || got.CPUs.IsSet() || got.Accelerators.Count != 1 {
 		t.Errorf("%v: got %+v", err, got)
 	}
-	if got, err := (api.ClusterSpec{}).MachineRequest(); err != nil || !reflect.DeepEqual(got, api.MachineRequest{}) {
+	if got, err := (api.GroupSpec{}).MachineRequest(); err != nil || !reflect.DeepEqual(got, api.MachineRequest{}) {
 		t.Errorf("%v: got %+v", err, got)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// Fields declares every field of a ClusterSpec, in the order in which errors name them and describe shows them.
+// Fields declares every field of a GroupSpec, in the order in which errors name them and describe shows them.
 var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), releaseFields())
 
 // Clouds are the clouds that skyd knows: docker, and those of SkyPilot. Whether one is enabled is for skyd to say.
@@ -26,8 +26,8 @@ func placementFields() []Field {
 		Help: "launch machines for the cluster (required: existing clusters cannot be attached)",
 		Want: "add --provision: it launches machines and installs Kubernetes on them; existing clusters cannot be " +
 			"attached",
-	}, func(s *ClusterSpec) *bool { return &s.Provision }, nil)
-	provision.check = func(s ClusterSpec) error {
+	}, func(s *GroupSpec) *bool { return &s.Provision }, nil)
+	provision.check = func(s GroupSpec) error {
 		if !s.Provision {
 			return provision.newError("false")
 		}
@@ -40,7 +40,7 @@ func placementFields() []Field {
 			Values: []string{ManagerK8},
 			Help:   "manager of the cluster (default k8)",
 			Want:   "the only manager is " + ManagerK8 + " (Kubernetes)",
-		}, func(s *ClusterSpec) *string { return &s.Manager }, normalizeManager),
+		}, func(s *GroupSpec) *string { return &s.Manager }, normalizeManager),
 		newTextField(Field{
 			Name: "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws",
 			Invalid: "A b",
@@ -49,19 +49,19 @@ func placementFields() []Field {
 				"cheapest " +
 				"cloud that is enabled)",
 			Want: "the name of a cloud, such as docker or aws",
-		}, func(s *ClusterSpec) *string { return &s.Cloud }, normalizeCloud),
+		}, func(s *GroupSpec) *string { return &s.Cloud }, normalizeCloud),
 		newTextField(Field{
 			Name: "region", Label: "Region", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1",
 			Invalid: "us east", ValuesOn: regionsOn,
 			Help: "region of the cloud (default: the cheapest)",
 			Want: "the name of a region as its cloud spells it, such as us-east-1 on aws",
-		}, func(s *ClusterSpec) *string { return &s.Region }, matches(regionName.MatchString)),
+		}, func(s *GroupSpec) *string { return &s.Region }, matches(regionName.MatchString)),
 		newTextField(Field{
 			Name: "zone", Label: "Zone", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1a",
 			Invalid: "us east",
 			Help:    "zone of the region, on clouds with zones (default: any)",
 			Want:    "the name of a zone as its cloud spells it, such as us-east-1a on aws",
-		}, func(s *ClusterSpec) *string { return &s.Zone }, matches(regionName.MatchString)),
+		}, func(s *GroupSpec) *string { return &s.Zone }, matches(regionName.MatchString)),
 	}
 }
 
@@ -72,19 +72,19 @@ func machineFields() []Field {
 			Name: "cpus", Label: "CPUs", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "4+", Invalid: "4.5",
 			Help: "CPUs per machine: 4 is exactly four, 4+ is at least four",
 			Want: wantCPUs,
-		}, func(s *ClusterSpec) *string { return &s.CPUs }, toText(ParseCPUs)),
+		}, func(s *GroupSpec) *string { return &s.CPUs }, toText(ParseCPUs)),
 		withShow(newParsedField(Field{
 			Name: "memory", Label: "Memory", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "16+",
 			Invalid: "16GB",
 			Help:    "memory per machine in GiB: 16 or 16+",
 			Want:    wantMemory,
-		}, func(s *ClusterSpec) *string { return &s.Memory }, toText(ParseMemory)), "%s GiB"),
+		}, func(s *GroupSpec) *string { return &s.Memory }, toText(ParseMemory)), "%s GiB"),
 		withShow(newNumberField(Field{
 			Name: "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100",
 			Invalid: "0",
 			Help:    "disk per machine in GiB, such as 100",
 			Want:    wantDisk,
-		}, func(s *ClusterSpec) *int { return &s.DiskSize }, numberField[int]{
+		}, func(s *GroupSpec) *int { return &s.DiskSize }, numberField[int]{
 			parse: ParseDiskSize, format: strconv.Itoa, isIn: func(n int) bool { return n >= 0 && n <= MaxDiskGiB },
 		}), "%s GiB"),
 		acceleratorsField(), gpuStackField(), gpuTaintField(), useSpotField(), maxHourlyCostField(),
@@ -93,14 +93,14 @@ func machineFields() []Field {
 			Invalid: "ami 1",
 			Help:    "the cloud's id of a machine image: Ubuntu or Debian with systemd (default: SkyPilot's choice)",
 			Want:    "the id of an image as its cloud spells it",
-		}, func(s *ClusterSpec) *string { return &s.ImageID }, matches(isOneWord)),
+		}, func(s *GroupSpec) *string { return &s.ImageID }, matches(isOneWord)),
 		newTextField(Field{
 			Name: "ssh_user", Label: "SSH user", Flag: FlagText, Scope: MachineScope, Level: 3, Example: "admin",
 			Invalid: "Ann B",
 			Help:    "login user of the machines, for images of your own on aws (default: SkyPilot's choice)",
 			Want: "a POSIX user name other than root, such as admin: at most 32 lower-case letters, digits, '-' and " +
 				"'_', beginning with a letter or '_'",
-		}, func(s *ClusterSpec) *string { return &s.SSHUser }, matches(isUserName)),
+		}, func(s *GroupSpec) *string { return &s.SSHUser }, matches(isUserName)),
 	}
 }
 
@@ -110,7 +110,7 @@ func acceleratorsField() Field {
 		Invalid: ":8",
 		Help:    "accelerators per machine as NAME:COUNT, such as A100:8",
 		Want:    wantAccelerators,
-	}, func(s *ClusterSpec) *string { return &s.Accelerators }, func(v string) (string, error) {
+	}, func(s *GroupSpec) *string { return &s.Accelerators }, func(v string) (string, error) {
 		a, err := ParseAccelerators(v)
 		a.Name = canonicalAcceleratorName(a.Name)
 		return a.String(), err
@@ -127,9 +127,9 @@ func gpuStackField() Field {
 			"operator)",
 		Want: "operator (driver, toolkit and device plugin as needed), device-plugin (for images with driver and " +
 			"toolkit), or none",
-	}, func(s *ClusterSpec) *string { return &s.GPUStack }, normalizeGPUStack)
-	f.normalize = (*ClusterSpec).setDefaultGPUStack
-	f.show = func(s ClusterSpec) string {
+	}, func(s *GroupSpec) *string { return &s.GPUStack }, normalizeGPUStack)
+	f.normalize = (*GroupSpec).setDefaultGPUStack
+	f.show = func(s GroupSpec) string {
 		if s.GPUStack != "" && s.GPUTaint {
 			return s.GPUStack + ", workers tainted"
 		}
@@ -143,7 +143,7 @@ func gpuTaintField() Field {
 		Name: "gpu_taint", Hidden: "the line of gpu_stack shows it", Level: 1, Example: "true", Invalid: "maybe",
 		Help: "taint the workers, so that pods that request no accelerator do not run there",
 		Want: "true or false",
-	}, func(s *ClusterSpec) *bool { return &s.GPUTaint }, nil)
+	}, func(s *GroupSpec) *bool { return &s.GPUTaint }, nil)
 }
 
 func useSpotField() Field {
@@ -151,8 +151,8 @@ func useSpotField() Field {
 		Name: "use_spot", Label: "Spot", Scope: MachineScope, Level: 1, Example: "true", Invalid: "maybe",
 		Help: "use spot machines: cheaper, but the cloud can take them back at any time",
 		Want: "true or false",
-	}, func(s *ClusterSpec) *bool { return &s.UseSpot }, nil)
-	f.show = func(s ClusterSpec) string {
+	}, func(s *GroupSpec) *bool { return &s.UseSpot }, nil)
+	f.show = func(s GroupSpec) string {
 		if !s.UseSpot {
 			return ""
 		}
@@ -168,7 +168,7 @@ func maxHourlyCostField() Field {
 		Help:    "highest price of one machine in US dollars per hour, such as 1.50",
 		Want:    "US dollars per hour and machine, such as 1.50",
 	}
-	f = newNumberField(f, func(s *ClusterSpec) *float64 { return &s.MaxHourlyCost }, numberField[float64]{
+	f = newNumberField(f, func(s *GroupSpec) *float64 { return &s.MaxHourlyCost }, numberField[float64]{
 		parse: func(v string) (float64, error) {
 			n, err := strconv.ParseFloat(v, 64)
 			if err != nil || !(n > 0) || math.IsInf(n, 0) {
@@ -179,7 +179,7 @@ func maxHourlyCostField() Field {
 		format: func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) },
 		isIn:   func(n float64) bool { return n >= 0 && !math.IsInf(n, 0) },
 	})
-	f.show = func(s ClusterSpec) string {
+	f.show = func(s GroupSpec) string {
 		if s.MaxHourlyCost <= 0 {
 			return ""
 		}
@@ -196,7 +196,7 @@ func accessFields() []Field {
 		Help: "how the Kubernetes API is reached: auto, public (its port is open) or tunnel (through SSH) (default " +
 			"auto)",
 		Want: "auto, public (port 6443 of the head is open) or tunnel (through SSH)",
-	}, func(s *ClusterSpec) *string { return &s.APIAccess }, normalizeAPIAccess)
+	}, func(s *GroupSpec) *string { return &s.APIAccess }, normalizeAPIAccess)
 	nodes := Field{
 		Name: "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1,
 		Example: "3",
@@ -210,7 +210,7 @@ func accessFields() []Field {
 			Example: "203.0.113.0/24", Invalid: "203.0.113.7",
 			Help: "address range that can reach the Kubernetes API, such as 203.0.113.0/24 (default: any)",
 			Want: "an address range, such as 203.0.113.0/24",
-		}, func(s *ClusterSpec) *string { return &s.APICIDR }, matches(func(v string) bool {
+		}, func(s *GroupSpec) *string { return &s.APICIDR }, matches(func(v string) bool {
 			_, err := netip.ParsePrefix(v)
 			return err == nil
 		})),
@@ -220,17 +220,17 @@ func accessFields() []Field {
 			Invalid: "http",
 			Help:    "port or range to open to the outside, such as 8080 or 30000-30100; can be repeated",
 			Want:    wantPort,
-			set:     func(s *ClusterSpec, values []string) error { s.Ports = values; return nil },
-			text:    func(s ClusterSpec) string { return strings.Join(s.Ports, ",") },
-			show:    func(s ClusterSpec) string { return strings.Join(s.Ports, ", ") },
-			check:   func(s ClusterSpec) error { return errorOnly(ParsePorts(s.Ports)) },
-			normalize: func(s *ClusterSpec) {
+			set:     func(s *GroupSpec, values []string) error { s.Ports = values; return nil },
+			text:    func(s GroupSpec) string { return strings.Join(s.Ports, ",") },
+			show:    func(s GroupSpec) string { return strings.Join(s.Ports, ", ") },
+			check:   func(s GroupSpec) error { return errorOnly(ParsePorts(s.Ports)) },
+			normalize: func(s *GroupSpec) {
 				if ranges, err := ParsePorts(s.Ports); err == nil {
 					s.Ports = formatPorts(ranges)
 				}
 			},
 		},
-		newNumberField(nodes, func(s *ClusterSpec) *int { return &s.NumNodes }, numberField[int]{
+		newNumberField(nodes, func(s *GroupSpec) *int { return &s.NumNodes }, numberField[int]{
 			parse: func(v string) (int, error) {
 				n, err := strconv.Atoi(v) // a number out of range is for Validate to name
 				if err != nil {
@@ -250,17 +250,17 @@ func releaseFields() []Field {
 		Variable: "SKYCTL_RKE2_VERSION", Example: "v1.35.7+rke2r1", Invalid: "v9.9.9+rke2r1",
 		Help: "release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)",
 		Want: WantKubernetesVersion,
-	}, func(s *ClusterSpec) *string { return &s.KubernetesVersion }, matches(IsKubernetesVersion))
+	}, func(s *GroupSpec) *string { return &s.KubernetesVersion }, matches(IsKubernetesVersion))
 	source := newTextField(Field{
 		Name: "rke2.source", Label: "RKE2 source", Level: 2, Setting: "rke2.source", Variable: "SKYCTL_RKE2_SOURCE",
 		Example: "https://mirror.example.com/rke2", Invalid: "ftp://mirror",
 		Want: `"release", the https:// address of a mirror without a name and a password in it, or an absolute ` +
 			"directory of the worker's computer",
-	}, func(s *ClusterSpec) *string { return &s.RKE2.Source }, matches(isReleaseSource))
+	}, func(s *GroupSpec) *string { return &s.RKE2.Source }, matches(isReleaseSource))
 	sum := newTextField(Field{
 		Name: "rke2.sha256", Label: "RKE2 SHA-256", Level: 2, Setting: "rke2.sha256", Variable: "SKYCTL_RKE2_SHA256",
 		Example: strings.Repeat("0a", 32), Invalid: "abc", Want: WantSHA256,
-	}, func(s *ClusterSpec) *string { return &s.RKE2.SHA256 }, matches(IsSHA256))
+	}, func(s *GroupSpec) *string { return &s.RKE2.SHA256 }, matches(IsSHA256))
 	sum.isEqual = strings.EqualFold
 	return []Field{
 		kubernetes, source, sum,
@@ -282,7 +282,7 @@ func newGPUReleaseField(name, label, setting, want, example string, ref func(*GP
 	return newTextField(Field{
 		Name: name, Label: label, Level: 2, Setting: setting, Want: want, Example: example,
 		Variable: "SKYCTL_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
-	}, func(s *ClusterSpec) *string { return ref(&s.GPU) }, matches(func(string) bool { return true }))
+	}, func(s *GroupSpec) *string { return ref(&s.GPU) }, matches(func(string) bool { return true }))
 }
 
 // toText makes the parse function of a field out of one that parses a quantity.
@@ -295,7 +295,7 @@ func toText[T fmt.Stringer](parse func(string) (T, error)) func(string) (string,
 
 // withShow has describe print the value in a format.
 func withShow(f Field, format string) Field {
-	f.show = func(s ClusterSpec) string {
+	f.show = func(s GroupSpec) string {
 		if f.text(s) == "" {
 			return ""
 		}

@@ -11,7 +11,7 @@ type MachineRequest struct {
 
 // MachineRequest parses what the spec requests of each machine. A spec that passed Validate has no error; of any other,
 // the request has what could be parsed, and the errors are *FieldErrors, joined.
-func (s ClusterSpec) MachineRequest() (MachineRequest, error) {
+func (s GroupSpec) MachineRequest() (MachineRequest, error) {
 	r := MachineRequest{DiskGiB: s.DiskSize}
 	var errs fieldErrors
 	var err error

@@ -1,9 +1,9 @@
 package api
 
 // specRules are the conditions on a spec that concern several fields. Each returns nil, or the field to change.
-var specRules = []func(ClusterSpec) *FieldError{checkTunnelCIDR, checkGPUStack, checkGPUTaint}
+var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkGPUStack, checkGPUTaint}
 
-func checkTunnelCIDR(s ClusterSpec) *FieldError {
+func checkTunnelCIDR(s GroupSpec) *FieldError {
 	if access, _ := normalizeAPIAccess(s.APIAccess); access != APITunnel || s.APICIDR == "" {
 		return nil
 	}
@@ -13,7 +13,7 @@ func checkTunnelCIDR(s ClusterSpec) *FieldError {
 
 const wantNoGPUs = "only with --accelerators, such as A100:8: this cluster has none"
 
-func checkGPUStack(s ClusterSpec) *FieldError {
+func checkGPUStack(s GroupSpec) *FieldError {
 	stack, known := normalizeGPUStack(s.GPUStack)
 	switch {
 	case !known:
@@ -29,7 +29,7 @@ func checkGPUStack(s ClusterSpec) *FieldError {
 	return nil
 }
 
-func checkGPUTaint(s ClusterSpec) *FieldError {
+func checkGPUTaint(s GroupSpec) *FieldError {
 	switch {
 	case !s.GPUTaint:
 		return nil

@@ -6,7 +6,7 @@ import (
 )
 
 // LabeledValues returns the labels and values of the fields that are set, in turn, for describe.
-func (s ClusterSpec) LabeledValues() []string {
+func (s GroupSpec) LabeledValues() []string {
 	var all []string
 	for _, f := range Fields {
 		if v := f.Show(s); f.Label != "" && v != "" {
@@ -18,7 +18,7 @@ func (s ClusterSpec) LabeledValues() []string {
 
 // CreateFlags returns the flags of the create that asks for the spec, each as name and value. The value of a switch is
 // empty. Fields whose value follows from the others are left out.
-func (s ClusterSpec) CreateFlags() [][2]string {
+func (s GroupSpec) CreateFlags() [][2]string {
 	var all [][2]string
 	for _, f := range Fields {
 		text := f.text(s)
@@ -35,7 +35,7 @@ func (s ClusterSpec) CreateFlags() [][2]string {
 
 // CreateVariables returns the environment variables, each as name and value, that a create needs to ask for the same
 // spec: they hold the fields without a flag.
-func (s ClusterSpec) CreateVariables() [][2]string {
+func (s GroupSpec) CreateVariables() [][2]string {
 	var all [][2]string
 	for _, f := range Fields {
 		if text := f.text(s); f.Flag == NoFlag && text != "" {
@@ -49,7 +49,7 @@ func (s ClusterSpec) CreateVariables() [][2]string {
 const maxSummaryLength = 180
 
 // Summarize returns the number of machines and every field of theirs that is set, in one line.
-func (s ClusterSpec) Summarize() string {
+func (s GroupSpec) Summarize() string {
 	var parts []string
 	for _, f := range Fields {
 		text := f.text(s)

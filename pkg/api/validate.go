@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -17,8 +19,9 @@ const (
 	// of nodes need a few of them.
 	MaxNumNodes = 250
 	// MaxNameLength leaves room for the name of a node, sky-<name>-<index>-<incarnation>, in the 63 characters of a DNS
-	// label.
-	MaxNameLength = 49
+	// label, with an index of four digits. Names of older versions may have one character more.
+	MaxNameLength       = 48
+	maxStoredNameLength = 49
 )
 
 var (
@@ -38,12 +41,17 @@ func (c *Cluster) Validate() error {
 }
 
 // ValidateName checks the name of a cluster. Its error is a *FieldError.
-func ValidateName(name string) error {
+func ValidateName(name string) error { return validateName(name, MaxNameLength) }
+
+// ValidateStoredName checks the name of a cluster that exists, which an older version may have created.
+func ValidateStoredName(name string) error { return validateName(name, maxStoredNameLength) }
+
+func validateName(name string, longest int) error {
 	switch {
-	case len(name) > MaxNameLength:
+	case len(name) > longest:
 		return &FieldError{Field: "name", Value: name,
 			Want: fmt.Sprintf("at most %d characters, so that the names of machines fit into a DNS label; it has %d",
-				MaxNameLength, len(name))}
+				longest, len(name))}
 	case len(validation.IsDNS1035Label(name)) > 0:
 		return &FieldError{Field: "name", Value: name, Want: "lower-case letters, digits and '-', beginning with a " +
 			"letter and ending with a letter or digit, such as my-cluster"}
@@ -53,6 +61,36 @@ func ValidateName(name string) error {
 
 // Validate checks a spec as Cluster.Validate does.
 func (s ClusterSpec) Validate() error {
+	var errs fieldErrors
+	request := s.ControlPlaneGroup()
+	request.NumNodes = s.MachineCount()
+	errs.addError(request.Validate())
+	if s.ControlPlane.Replicas != 1 {
+		errs.addField("control_plane.replicas", strconv.Itoa(s.ControlPlane.Replicas), "1")
+	}
+	seen := map[string]bool{}
+	for _, p := range s.Pools {
+		if seen[p.Name] {
+			errs.addField("pool", p.Name, "each name once")
+		}
+		seen[p.Name] = true
+		if p.Machine != s.ControlPlane.Machine {
+			group := s.PoolGroup(p)
+			group.NumNodes = DefaultNumNodes + 1
+			if p.Machine.Accelerators == "" {
+				group.GPUStack, group.GPUTaint = "", false // they are for other pools
+			}
+			errs.addError(group.Validate())
+		}
+		if p.Replicas >= 0 || p.Name != DefaultPool { // num_nodes names it
+			validatePool(p, &errs)
+		}
+	}
+	return errs.joinErrors()
+}
+
+// Validate checks a spec as Cluster.Validate does.
+func (s GroupSpec) Validate() error {
 	var errs fieldErrors
 	for _, f := range Fields {
 		if f.check != nil {
@@ -91,9 +129,21 @@ func (e *fieldErrors) addField(field, value, want string) {
 	e.all = append(e.all, &FieldError{Field: field, Value: value, Want: want})
 }
 
+// addError adds an error, unless it only repeats others: pools often have the machine spec of the servers.
 func (e *fieldErrors) addError(err error) {
-	if err != nil {
+	if err == nil {
+		return
+	}
+	known := FieldErrorsOf(errors.Join(e.all...))
+	isKnown := func(f FieldError) bool { return slices.Contains(known, f) }
+	if fields := FieldErrorsOf(err); len(fields) == 0 || !slices.ContainsFunc(fields, isKnown) {
 		e.all = append(e.all, err)
+		return
+	}
+	for _, f := range FieldErrorsOf(err) {
+		if !isKnown(f) {
+			e.all = append(e.all, &f)
+		}
 	}
 }
 

@@ -12,12 +12,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func good() api.ClusterSpec {
-	return api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "4", NumNodes: 3, Provision: true}
+func good() api.GroupSpec {
+	return api.GroupSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "4", NumNodes: 3, Provision: true}
 }
 
 func TestNewClusterNormalizesValidInput(t *testing.T) {
-	in := api.ClusterSpec{
+	in := api.GroupSpec{
 		Manager: "Kubernetes", Cloud: "AWS", Region: "us-east-1", CPUs: "4+", Memory: "16GiB+", DiskSize: 100,
 		Accelerators: `{"A100-80GB": 8}`, Ports: []string{"30000-30100", " 80 ", "443-443"}, NumNodes: 250,
 		Provision: true,
@@ -27,11 +27,11 @@ func TestNewClusterNormalizesValidInput(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	want := api.ClusterSpec{
+	want := api.NewClusterSpec(api.GroupSpec{
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", CPUs: "4+", Memory: "16+", DiskSize: 100,
 		Accelerators: "A100-80GB:8", GPUStack: "operator", Ports: []string{"80", "443", "30000-30100"}, NumNodes: 250,
 		Provision: true,
-	}
+	})
 	if !reflect.DeepEqual(c.Spec, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Spec, want)
 	}
@@ -53,7 +53,7 @@ func TestNewClusterNormalizesValidInput(t *testing.T) {
 }
 
 func TestMinimalInputIsValid(t *testing.T) {
-	c := api.NewCluster("a", "u1", api.ClusterSpec{NumNodes: api.DefaultNumNodes, Provision: true}, nil, time.Now())
+	c := api.NewCluster("a", "u1", api.GroupSpec{NumNodes: api.DefaultNumNodes, Provision: true}, nil, time.Now())
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,20 +63,20 @@ func TestMinimalInputIsValid(t *testing.T) {
 }
 
 func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
-	with := func(change func(*api.Cluster)) *api.Cluster {
-		c := &api.Cluster{Metadata: api.Metadata{Name: "a"}, Spec: good()}
-		change(c)
-		c.SetDefaults() // must leave what is wrong as it was given
-		return c
+	// NewCluster must leave what is wrong as it was given.
+	with := func(change func(*api.GroupSpec)) *api.Cluster {
+		request := good()
+		change(&request)
+		return api.NewCluster("a", "", request, nil, time.Now())
 	}
-	name := func(s string) *api.Cluster { return with(func(c *api.Cluster) { c.Metadata.Name = s }) }
-	cpus := func(s string) *api.Cluster { return with(func(c *api.Cluster) { c.Spec.CPUs = s }) }
-	memory := func(s string) *api.Cluster { return with(func(c *api.Cluster) { c.Spec.Memory = s }) }
-	accel := func(s string) *api.Cluster { return with(func(c *api.Cluster) { c.Spec.Accelerators = s }) }
-	ports := func(s ...string) *api.Cluster { return with(func(c *api.Cluster) { c.Spec.Ports = s }) }
-	nodes := func(n int) *api.Cluster { return with(func(c *api.Cluster) { c.Spec.NumNodes = n }) }
+	name := func(s string) *api.Cluster { return api.NewCluster(s, "", good(), nil, time.Now()) }
+	cpus := func(s string) *api.Cluster { return with(func(c *api.GroupSpec) { c.CPUs = s }) }
+	memory := func(s string) *api.Cluster { return with(func(c *api.GroupSpec) { c.Memory = s }) }
+	accel := func(s string) *api.Cluster { return with(func(c *api.GroupSpec) { c.Accelerators = s }) }
+	ports := func(s ...string) *api.Cluster { return with(func(c *api.GroupSpec) { c.Ports = s }) }
+	nodes := func(n int) *api.Cluster { return with(func(c *api.GroupSpec) { c.NumNodes = n }) }
 	label := func(k, v string) *api.Cluster {
-		return with(func(c *api.Cluster) { c.Metadata.Labels = map[string]string{k: v} })
+		return api.NewCluster("a", "", good(), map[string]string{k: v}, time.Now())
 	}
 	long := strings.Repeat("a", 50)
 	for _, c := range []struct {
@@ -92,7 +92,7 @@ func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
 		{name("a.b"), "name", "a.b", "such as my-cluster"},
 		{name("a/b"), "name", "a/b", "such as my-cluster"},
 		{name("a\n"), "name", "a\n", "such as my-cluster"},
-		{name(long), "name", long, "at most 49 characters"},
+		{name(long), "name", long, "at most 48 characters"},
 		{cpus("0"), "cpus", "0", "from 1 to 4096"},
 		{cpus("-1"), "cpus", "-1", "such as 4, or 4+"},
 		{cpus("abc"), "cpus", "abc", "such as 4, or 4+"},
@@ -141,24 +141,24 @@ func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
 		{nodes(0), "num_nodes", "0", "from 1 (the head alone) to 250"},
 		{nodes(-1), "num_nodes", "-1", "to 250"},
 		{nodes(251), "num_nodes", "251", "to 250"},
-		{with(func(c *api.Cluster) { c.Spec.DiskSize = -1 }), "disk_size", "-1", "whole GiB"},
-		{with(func(c *api.Cluster) { c.Spec.DiskSize = 65537 }), "disk_size", "65537", "from 1 to 65536"},
-		{with(func(c *api.Cluster) { c.Spec.Manager = "slurm" }), "manager", "slurm", "k8"},
-		{with(func(c *api.Cluster) { c.Spec.Cloud = "A b" }), "cloud", "A b", "such as docker or aws"},
-		{with(func(c *api.Cluster) { c.Spec.Region = "us east" }), "region", "us east", "such as us-east-1"},
-		{with(func(c *api.Cluster) { c.Spec.Region = "--x" }), "region", "--x", "such as us-east-1"},
-		{with(func(c *api.Cluster) { c.Spec.Zone = "us east" }), "zone", "us east", "such as us-east-1a"},
-		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = -1 }), "max_hourly_cost", "-1", "such as 1.50"},
-		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = math.NaN() }), "max_hourly_cost", "NaN", "such as 1.50"},
-		{with(func(c *api.Cluster) { c.Spec.ImageID = "ami 1" }), "image_id", "ami 1", "as its cloud spells it"},
-		{with(func(c *api.Cluster) {
-			c.Spec.APICIDR = "203.0.113.7"
+		{with(func(c *api.GroupSpec) { c.DiskSize = -1 }), "disk_size", "-1", "whole GiB"},
+		{with(func(c *api.GroupSpec) { c.DiskSize = 65537 }), "disk_size", "65537", "from 1 to 65536"},
+		{with(func(c *api.GroupSpec) { c.Manager = "slurm" }), "manager", "slurm", "k8"},
+		{with(func(c *api.GroupSpec) { c.Cloud = "A b" }), "cloud", "A b", "such as docker or aws"},
+		{with(func(c *api.GroupSpec) { c.Region = "us east" }), "region", "us east", "such as us-east-1"},
+		{with(func(c *api.GroupSpec) { c.Region = "--x" }), "region", "--x", "such as us-east-1"},
+		{with(func(c *api.GroupSpec) { c.Zone = "us east" }), "zone", "us east", "such as us-east-1a"},
+		{with(func(c *api.GroupSpec) { c.MaxHourlyCost = -1 }), "max_hourly_cost", "-1", "such as 1.50"},
+		{with(func(c *api.GroupSpec) { c.MaxHourlyCost = math.NaN() }), "max_hourly_cost", "NaN", "such as 1.50"},
+		{with(func(c *api.GroupSpec) { c.ImageID = "ami 1" }), "image_id", "ami 1", "as its cloud spells it"},
+		{with(func(c *api.GroupSpec) {
+			c.APICIDR = "203.0.113.7"
 		}), "api_cidr", "203.0.113.7", "such as 203.0.113.0/24"},
-		{with(func(c *api.Cluster) { c.Spec.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
-		{with(func(c *api.Cluster) {
-			c.Spec.APIAccess, c.Spec.APICIDR = "Tunnel", "203.0.113.0/24"
+		{with(func(c *api.GroupSpec) { c.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
+		{with(func(c *api.GroupSpec) {
+			c.APIAccess, c.APICIDR = "Tunnel", "203.0.113.0/24"
 		}), "api_cidr", "203.0.113.0/24", "no value with api_access tunnel"},
-		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "launches machines"},
+		{with(func(c *api.GroupSpec) { c.Provision = false }), "provision", "false", "launches machines"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},
 		{label("a", "x y"), "labels", "a=x y", "a value of at most 63"},
@@ -186,10 +186,10 @@ func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
 }
 
 func TestValidateReportsAllErrorsAtOnce(t *testing.T) {
-	c := &api.Cluster{Metadata: api.Metadata{Name: "A", Labels: map[string]string{"-": "x"}}, Spec: api.ClusterSpec{
+	c := api.NewCluster("A", "", api.GroupSpec{
 		Manager: "x", Cloud: " ", Region: " ", CPUs: "x", Memory: "x", DiskSize: -1, Accelerators: ":",
 		Ports: []string{"x", "80", "80"},
-	}}
+	}, map[string]string{"-": "x"}, time.Now())
 	var fields []string
 	for _, e := range api.FieldErrorsOf(fmt.Errorf("wrapped: %w", c.Validate())) {
 		fields = append(fields, e.Field)
@@ -208,7 +208,7 @@ func TestTheLongestNameFitsIntoADNSLabel(t *testing.T) {
 	if err := api.ValidateName(name); err != nil {
 		t.Fatal(err)
 	}
-	node := api.NodeName(name, api.MaxNumNodes-1, strings.Repeat("x", api.IncarnationLength))
+	node := api.NodeName(name, 9999, strings.Repeat("x", api.IncarnationLength))
 	if len(node) != 63 {
 		t.Errorf("%s has %d characters, want the 63 there is room for", node, len(node))
 	}

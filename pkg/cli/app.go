@@ -29,7 +29,7 @@ type app struct {
 	// diskWarned: the warning about disk space was printed.
 	diskWarned bool
 	// creates is the spec of the cluster that this command creates, if any.
-	creates *api.ClusterSpec
+	creates *api.GroupSpec
 }
 
 func (a *app) closeClient() {

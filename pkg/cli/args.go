@@ -51,7 +51,7 @@ func requireClusterName(cmd *cobra.Command, args []string) error {
 	if err := requireOneArg(cmd, args); err != nil {
 		return err
 	}
-	return api.ValidateName(args[0])
+	return api.ValidateStoredName(args[0])
 }
 
 func refuseArgs(cmd *cobra.Command, args []string) error {

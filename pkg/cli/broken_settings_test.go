@@ -77,7 +77,7 @@ func TestUnknownSectionsCauseOneNoteAndNoFailure(t *testing.T) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	p.run("get", "clusters", "-o", "json").check(t, 0,
-		"{\n  \"api_version\": \"skyctl.sky-shift.org/v1\",\n  \"kind\": \"ClusterList\",\n  \"items\": []\n}\n", "")
+		"{\n  \"apiVersion\": \"skyctl.sky-shift.org/v1\",\n  \"kind\": \"ClusterList\",\n  \"items\": []\n}\n", "")
 }
 
 func TestMisspeltVariableIsNamed(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 func storeBilledCluster(t *testing.T, name string) {
 	t.Helper()
 	place := api.Placement{Cloud: "aws", Region: "us-east-1", PricePerMachine: 0.1, PriceTotal: 0.2}
-	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{NumNodes: 2, Provision: true}, nil, time.Now())
+	c := api.NewCluster(name, "uid-"+name, api.GroupSpec{NumNodes: 2, Provision: true}, nil, time.Now())
 	c.Status.Placement = &place
 	c.Status.SetPhase(api.PhaseReady, "", time.Now())
 	if _, err := world.Store.CreateCluster(t.Context(), c); err != nil {

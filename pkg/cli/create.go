@@ -25,6 +25,8 @@ func (a *app) newCreateCommand() *cobra.Command {
 type createOptions struct {
 	flags  *pflag.FlagSet // including those of the spec
 	labels listValue
+	// request is what the flags and settings ask for.
+	request api.GroupSpec
 	// asked are the flags, variables and settings of this create that fill fields which older workers do not know.
 	asked []askedField
 
@@ -96,9 +98,10 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 // buildCluster returns the requested cluster, with everything checked that needs no cloud. Its errors are joined
 // *api.FieldErrors.
 func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
-	spec, specErr := parseSpecFlags(o.flags)
+	var specErr error
+	o.request, specErr = parseSpecFlags(o.flags)
 	labels, labelsErr := api.ParseLabels(o.labels.values)
-	c := api.NewCluster(name, "", spec, labels, now)
+	c := api.NewCluster(name, "", o.request, labels, now)
 	return c, errors.Join(specErr, c.Validate(), labelsErr)
 }
 
@@ -126,7 +129,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	if err != nil {
 		return err
 	}
-	if err := a.requireCapableServer(o, c); err != nil {
+	if err := a.requireCapableServer(o); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -135,7 +138,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	var created client.CreateResult
 	if err := a.runWithSpinner("Creating cluster", false, func(s *terminal.Spinner) error {
 		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
-			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o, c),
+			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o),
 		})
 		if err != nil {
 			return err
@@ -162,34 +165,32 @@ func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	if err != nil {
 		return err
 	}
-	cfg.ApplyToSpec(&c.Spec)
+	cfg.ApplyToSpec(&o.request)
+	o.request.SetDefaults()
+	c.Spec = api.NewClusterSpec(o.request)
 	for _, f := range api.Fields {
 		switch from := cfg.CommandSetting(f.Setting); {
-		case f.Text(c.Spec) == "":
+		case f.Text(o.request) == "":
 		case f.Flag != api.NoFlag && o.flags.Changed(f.Name):
 			o.asked = append(o.asked, askedField{level: f.Level, from: "--" + f.Name})
 		case from != "":
 			o.asked = append(o.asked, askedField{level: f.Level, from: from})
 		}
 	}
-	a.creates = &c.Spec
+	a.creates = &o.request
 	return c.Validate()
 }
 
-// requireCapableServer refuses a skyd dev that would ignore a part of the request. An older skyd dev reads config.yaml
-// itself, so it ignores nothing if everything comes from there.
-func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
+// requireCapableServer refuses a skyd dev that would ignore a part of the request.
+func (a *app) requireCapableServer(o *createOptions) error {
 	if a.worker == nil {
 		return nil
 	}
-	if a.worker.level < c.Spec.RequiredLevel() && len(a.worker.findUnknown(o.asked)) == 0 {
-		c.Spec.CopySettings(api.ClusterSpec{})
-	}
-	return a.requireCapableWorker(c.Spec, o.asked)
+	return a.requireCapableWorker(o.request, o.asked)
 }
 
 // newWorkerCheck judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
-func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions, c *api.Cluster) func(*operation.WorkerInfo) error {
+func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions) func(*operation.WorkerInfo) error {
 	if !a.cfg.IsExternal() {
 		return nil
 	}
@@ -198,7 +199,7 @@ func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions, c *api.Clust
 		if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
 			return err
 		}
-		return a.requireCapableWorker(c.Spec, o.asked)
+		return a.requireCapableWorker(o.request, o.asked)
 	}
 }
 
@@ -220,7 +221,7 @@ func (o *createOptions) checkFlagCombination() error {
 
 func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster, o *createOptions) error {
 	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *terminal.Spinner) error {
-		placements, err := ops.PlanPlacementsWith(ctx, c.Spec, a.newWorkerCheck(s, o, c))
+		placements, err := ops.PlanPlacementsWith(ctx, o.request, a.newWorkerCheck(s, o))
 		if err != nil {
 			return err
 		}
@@ -228,7 +229,7 @@ func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster,
 		if o.output.isStructured() {
 			return render.WriteStructured(a.env.Out, o.output.form(), operation.PlanResult{Placements: placements})
 		}
-		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, c.Spec.NumNodes))
+		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, o.request.NumNodes))
 		return err
 	})
 }

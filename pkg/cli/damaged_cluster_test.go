@@ -16,13 +16,13 @@ import (
 // storeDamagedCluster stores a READY cluster with a machine, and replaces its record with a damaged one.
 func storeDamagedCluster(t *testing.T, name string, keep func(int) int) {
 	t.Helper()
-	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+	c := api.NewCluster(name, "uid-of-"+name, api.GroupSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
 		time.Now().UTC())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := api.NewMachine(name, 0, "inc", api.Placement{Cloud: "docker"}, time.Now().UTC())
+	m := api.NewMachine(name, 0, "", "inc", api.Placement{Cloud: "docker"}, time.Now().UTC())
 	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestRecordWithoutCloudOrUIDNeedsPurge(t *testing.T) {
 func TestSweepThatChecksNothingFails(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	c := api.NewCluster("unseen", "uid-of-unseen", api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+	c := api.NewCluster("unseen", "uid-of-unseen", api.GroupSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
 		time.Now().UTC())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {

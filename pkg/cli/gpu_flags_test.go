@@ -46,7 +46,7 @@ func TestGPUFlagsAreValidatedBeforeAnythingStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := o.buildCluster("x", fixture.Noon)
-	if err != nil || c.Spec.Accelerators != "A100:8" || c.Spec.GPUStack != api.GPUStackDevicePlugin ||
+	if err != nil || o.request.Accelerators != "A100:8" || c.Spec.GPUStack != api.GPUStackDevicePlugin ||
 		!c.Spec.GPUTaint {
 		t.Errorf("%+v, %v", c.Spec, err)
 	}

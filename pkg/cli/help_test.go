@@ -50,8 +50,8 @@ func TestCreateExamplesInHelpAreValid(t *testing.T) {
 		c, err := o.buildCluster(words[2], fixture.Noon)
 		onDocker := c.Spec.Cloud == "docker"
 		if err != nil || c.Spec.Cloud != "" && !slices.Contains(api.Clouds, c.Spec.Cloud) || onDocker &&
-			(c.Spec.Accelerators != "" ||
-				c.Spec.UseSpot || c.Spec.Region != "" &&
+			(o.request.Accelerators != "" ||
+				o.request.UseSpot || c.Spec.Region != "" &&
 				!slices.Contains(region.ValuesOn(c.Spec.Cloud), c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}

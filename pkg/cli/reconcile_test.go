@@ -18,7 +18,7 @@ import (
 func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 	t.Helper()
 	c := api.NewCluster(name, "uid-of-"+name,
-		api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+		api.GroupSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

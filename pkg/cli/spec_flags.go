@@ -24,7 +24,7 @@ func bindSpecFlags(flags *pflag.FlagSet) {
 }
 
 // parseSpecFlags builds a spec from the flags that were set. Its errors are *api.FieldErrors, joined.
-func parseSpecFlags(flags *pflag.FlagSet) (api.ClusterSpec, error) {
+func parseSpecFlags(flags *pflag.FlagSet) (api.GroupSpec, error) {
 	values := map[string][]string{}
 	flags.Visit(func(flag *pflag.Flag) {
 		if list, ok := flag.Value.(*listValue); ok {

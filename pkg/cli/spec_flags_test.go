@@ -81,7 +81,7 @@ func TestMachineFlagsAcceptBothSpellings(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := o.buildCluster("x", fixture.Noon)
-		want := api.ClusterSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5,
+		want := api.GroupSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5,
 			ImageID: "ami-1",
 			APICIDR: "10.0.0.0/8", APIAccess: "public", NumNodes: 1, Provision: true}
 		if err != nil || !reflect.DeepEqual(c.Spec, want) {

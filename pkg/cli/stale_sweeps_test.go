@@ -12,7 +12,7 @@ import (
 func TestStaleSweepsAreNoted(t *testing.T) {
 	p := newExternalUser(t)
 	ctx, etcd, prefix := t.Context(), plainEtcd(t), strings.TrimRight(world.Config.Etcd.Prefix, "/")
-	spec := api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}
+	spec := api.GroupSpec{Cloud: "docker", NumNodes: 1, Provision: true}
 	c, err := world.Store.CreateCluster(ctx, api.NewCluster("stale", "uid-of-stale", spec, nil,
 		time.Now().UTC().Add(-time.Hour)))
 	if err == nil {
@@ -45,7 +45,7 @@ func TestStaleSweepsAreNoted(t *testing.T) {
 
 func TestMissingSweepTimesOfAnOlderSkydAreNotNoted(t *testing.T) {
 	var errs syncBuffer
-	old := api.NewCluster("old", "uid", api.ClusterSpec{}, nil, time.Now().Add(-time.Hour))
+	old := api.NewCluster("old", "uid", api.GroupSpec{}, nil, time.Now().Add(-time.Hour))
 	old.Status.Phase = api.PhaseReady
 	a := &app{env: Environment{Err: &errs, Now: time.Now}, worker: &knownWorker{level: 0}}
 	if a.noteStaleSweeps(t.Context(), nil, []api.Cluster{*old}); errs.String() != "" {

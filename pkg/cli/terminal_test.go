@@ -102,7 +102,7 @@ func TestConfirmationAppliesOnlyToTheShownCluster(t *testing.T) {
 	}
 	if err == nil {
 		_, err = world.Store.CreateCluster(t.Context(),
-			api.NewCluster("swapped", "uid-next", shown.Spec, nil, fixture.Noon))
+			api.NewCluster("swapped", "uid-next", shown.Spec.CreateRequest(), nil, fixture.Noon))
 	}
 	if err != nil {
 		t.Fatal(err)

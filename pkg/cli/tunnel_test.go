@@ -41,7 +41,7 @@ func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	head := sshserver.Start(t)
 	head.Forward = l.Addr().String()
 	c, err := world.Store.CreateCluster(t.Context(),
-		api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+		api.NewCluster(name, "uid-"+name, api.GroupSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
 			time.Now()))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 			t.Error(err)
 		}
 	})
-	m := api.NewMachine(name, 0, "aaaaa", api.Placement{Tunnel: true}, time.Now())
+	m := api.NewMachine(name, 0, "", "aaaaa", api.Placement{Tunnel: true}, time.Now())
 	m.Address, m.SSHPort, m.SSHUser = head.Target.Address, head.Target.Port, head.Target.User
 	m.HostKey, m.State = head.Target.HostKey, api.MachineReady
 	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {

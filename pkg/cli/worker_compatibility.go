@@ -112,17 +112,21 @@ func (w *knownWorker) findUnknown(asked []askedField) []string {
 
 // requireCapableWorker refuses a worker that would ignore a part of the request: a worker with other settings that
 // affect the cluster, or that does not know a field of the spec.
-func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []askedField) error {
+func (a *app) requireCapableWorker(spec api.GroupSpec, asked []askedField) error {
 	var refused []string
 	for _, d := range a.worker.differs {
 		if config.AffectsCluster(d.Key, spec) {
 			refused = append(refused, a.worker.formatDifference(d))
 		}
 	}
-	if max(a.worker.level, 1) < spec.RequiredLevel() {
+	if level := max(a.worker.level, 1); level < max(spec.RequiredLevel(), api.ObjectLevel) {
 		unknown := a.worker.findUnknown(asked)
-		if len(unknown) == 0 {
+		switch {
+		case len(unknown) > 0:
+		case level < spec.RequiredLevel():
 			unknown = []string{"config.yaml"}
+		default:
+			unknown = []string{"clusters with pools"}
 		}
 		refused = append(refused, fmt.Sprintf("%s is an older version that does not know %s; %s",
 			a.worker.where, strings.Join(unknown, ", "), a.worker.upgrade))

@@ -88,7 +88,7 @@ func TestVersionNoteSaysWhatToDo(t *testing.T) {
 
 // newWorkerBehavior returns a team's worker that describes itself.
 func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.Behavior {
-	return skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+	return skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
 		info := &operation.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level,
 			Settings: settings}
 		return operation.PlanResult{Placements: []api.Placement{{Cloud: "docker", Region: "told"}}, Worker: info}, nil
@@ -98,7 +98,7 @@ func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.
 func TestTeamWorkersSettingsAreCompared(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	world.SetBehavior("told", newWorkerBehavior(api.SpecLevel, map[string]api.UsedSetting{
+	world.SetBehavior("told", newWorkerBehavior(api.WorkerLevel, map[string]api.UsedSetting{
 		"docker.network": {From: config.FromDefault}, "reconcile.interval": {Value: "1m0s", From: config.FromDefault},
 	}))
 	p.env["SKYCTL_RKE2_VERSION"] = "v1.34.1+rke2r1"
@@ -131,26 +131,13 @@ func TestTeamWorkersSettingsAreCompared(t *testing.T) {
 	}
 }
 
-func TestCreateFromConfigFileWorksWithAnOlderServer(t *testing.T) {
-	a := &app{worker: &knownWorker{where: "the running server", upgrade: restartServerCommand}}
-	spec := api.ClusterSpec{Cloud: "docker", KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit"}}
-	c := &api.Cluster{Spec: spec}
-	if err := a.requireCapableServer(&createOptions{}, c); err != nil || c.Spec.RequiredLevel() != 1 {
-		t.Errorf("%v: %+v; the server reads the same file", err, c.Spec)
-	}
-	c = &api.Cluster{Spec: spec}
-	if err := a.requireCapableServer(&createOptions{asked: []askedField{{2, "$SKYCTL_RKE2_VERSION"}}},
-		c); exitCode(err) != ExitUsage || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
-		t.Errorf("a variable: %v", err)
-	}
-}
-
 func TestWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
-	c := &api.Cluster{Spec: api.ClusterSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}}
+	request := api.GroupSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
-	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;", 3: ""} {
+	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;",
+		3: "clusters with pools;", api.ObjectLevel: ""} {
 		a := &app{worker: &knownWorker{where: "the running server", level: level}}
-		err := a.requireCapableServer(&createOptions{asked: asked}, c)
+		err := a.requireCapableServer(&createOptions{request: request, asked: asked})
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("level %d: %v, want %q", level, err, want)
 		}

@@ -41,7 +41,7 @@ func runAsSkyd() int {
 	defer w.Close()
 	state := daemon.State{PID: os.Getpid(), Version: build.ReadBuild().Version, Started: time.Now(),
 		TemporalAddress: w.Config.Temporal.Address, Namespace: w.Config.Temporal.Namespace,
-		EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
+		EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.WorkerLevel}
 	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // an older skyd
 		state.Version, state.Level = v, 0
 	} else if own, err := config.Load(nil, os.Getenv); err == nil {

@@ -51,10 +51,10 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	case !errors.As(err, &missing):
 		return CreateResult{}, err
 	}
-	if _, err := c.PlanPlacementsWith(ctx, want.Spec, o.Accept); err != nil {
+	if _, err := c.PlanPlacementsWith(ctx, want.Spec.CreateRequest(), o.Accept); err != nil {
 		return CreateResult{}, err
 	}
-	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec, want.Metadata.Labels, c.now())
+	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels, c.now())
 	fresh.Status.KeepOnFailure = o.KeepOnFailure
 	stored, err := s.CreateCluster(ctx, fresh)
 	var exists *store.ExistsError
@@ -73,9 +73,9 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	if err != nil {
 		return CreateResult{}, err
 	}
-	spec := existing.WithReleases(want.Spec)
+	spec := existing.WithReleases(want.Spec.CreateRequest())
 	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase,
-		Differs: api.DiffSpec(spec, want.Spec)}
+		Differs: api.DiffSpec(spec, want.Spec.CreateRequest())}
 	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady ||
 		existing.Status.Phase == api.PhaseDeleting {
 		return CreateResult{}, conflict
@@ -164,7 +164,7 @@ const startPatience = 30 * time.Second
 
 func provisionSummary(c *api.Cluster) string {
 	machines := "1 machine"
-	if n := c.Spec.NumNodes; n != 1 {
+	if n := c.Spec.MachineCount(); n != 1 {
 		machines = fmt.Sprintf("%d machines", n)
 	}
 	where := c.Spec.Cloud

@@ -47,7 +47,7 @@ func TestCreateReturnsAfterTheOperationStarted(t *testing.T) {
 
 func TestCloudRefusalIsBadInputAndWritesNothing(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere",
 			Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
 	}})
@@ -64,10 +64,10 @@ func TestCloudRefusalIsBadInputAndWritesNothing(t *testing.T) {
 
 func TestFailedPlanHidesTemporalsWording(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{}, errors.New("the Docker engine does not answer")
 	}})
-	_, err := newClient(t).PlanPlacements(t.Context(), api.ClusterSpec{Region: "broken"})
+	_, err := newClient(t).PlanPlacements(t.Context(), api.GroupSpec{Region: "broken"})
 	if err == nil || err.Error() != "the Docker engine does not answer" {
 		t.Errorf("got %v", err)
 	}
@@ -131,7 +131,7 @@ func TestSameCreateResumesAnIdleInitCluster(t *testing.T) {
 func storeCluster(t *testing.T, name string, phase api.Phase) *api.Cluster {
 	t.Helper()
 	t.Cleanup(func() { world.ClearState(t) })
-	c := api.NewCluster(name, "uid-"+name, newWantedCluster(name).Spec, nil, time.Now())
+	c := api.NewCluster(name, "uid-"+name, newWantedCluster(name).Spec.CreateRequest(), nil, time.Now())
 	c.Status.SetPhase(phase, "", time.Now())
 	stored, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
@@ -154,7 +154,9 @@ func TestCreateOfAnExistingClusterReportsItsStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := newWantedCluster("there")
-	other.Spec.CPUs, other.Spec.NumNodes = "4", 5
+	request := other.Spec.CreateRequest()
+	request.CPUs, request.NumNodes = "4", 5
+	other.Spec = api.NewClusterSpec(request)
 	for _, tt := range []struct {
 		want *api.Cluster
 		says []string

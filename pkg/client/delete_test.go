@@ -146,7 +146,7 @@ func TestWaitingDeleteDoesNotTouchASuccessorsProvision(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := world.Store.CreateCluster(t.Context(),
-		api.NewCluster("handed", "uid-next", stored.Spec, nil, stored.Metadata.CreatedAt)); err != nil {
+		api.NewCluster("handed", "uid-next", stored.Spec.CreateRequest(), nil, stored.Metadata.CreatedAt)); err != nil {
 		t.Fatal(err)
 	}
 	d := deleteRequest{Client: c, store: s, temporal: tc, ref: stored.Ref(),

@@ -18,13 +18,13 @@ const planTimeout = 5 * time.Minute
 
 // PlanPlacements returns the placements for all machines of a spec, the best first. If the clouds reject fields of the
 // spec, the error joins *api.FieldErrors.
-func (c *Client) PlanPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+func (c *Client) PlanPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	return c.PlanPlacementsWith(ctx, spec, nil)
 }
 
 // PlanPlacementsWith is PlanPlacements; accept can refuse the worker that made the plan. Its argument is nil if the
 // worker is too old to describe itself.
-func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
+func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.GroupSpec,
 	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "plan/" + uuid.NewString(), WorkflowExecutionTimeout: planTimeout, StaticSummary: spec.Summarize(),

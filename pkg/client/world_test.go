@@ -24,7 +24,7 @@ func newClient(t *testing.T) *Client {
 }
 
 func newWantedCluster(name string) *api.Cluster {
-	return api.NewCluster(name, "", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil,
+	return api.NewCluster(name, "", api.GroupSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil,
 		time.Now())
 }
 

@@ -13,9 +13,9 @@ import (
 type Cloud interface {
 	// ValidateSpec checks that this cloud can meet a spec (region, sizes, accelerators), before anything is written or
 	// launched. Invalid input is an *api.FieldError, or several joined.
-	ValidateSpec(ctx context.Context, spec api.ClusterSpec) error
+	ValidateSpec(ctx context.Context, spec api.GroupSpec) error
 	// RankPlacements ranks the placements that can hold all machines of the spec, the cheapest first.
-	RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error)
+	RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error)
 	// SubmitLaunch requests one machine and returns a reference for AwaitLaunch as soon as the cloud has accepted the
 	// request. If a machine of that name and incarnation exists or is being launched, the reference is to that one. A
 	// machine of another owner with that name is a Conflict and is not changed.
@@ -77,8 +77,9 @@ type LaunchRequest struct {
 	Name        string
 	Index       int
 	Incarnation string
+	Role        api.Role
 	Placement   api.Placement
-	Spec        api.ClusterSpec
+	Spec        api.GroupSpec
 	// Labels are the user's own. Those that a cloud does not allow are left out.
 	Labels map[string]string
 	// AuthorizedKey is the public key that may log in, in authorized_keys form.

@@ -13,7 +13,7 @@ func isClusterSetting(key string) bool {
 }
 
 // AffectsCluster reports whether a worker's setting affects the machines of a cluster or the software on them.
-func AffectsCluster(key string, spec api.ClusterSpec) bool {
+func AffectsCluster(key string, spec api.GroupSpec) bool {
 	switch heading, leaf, _ := strings.Cut(key, "."); {
 	case heading == "docker":
 		return spec.Cloud == "docker"
@@ -28,7 +28,7 @@ func AffectsCluster(key string, spec api.ClusterSpec) bool {
 
 // ApplyToSpec copies settings that were set into the empty fields of a spec that correspond to them. Settings of the
 // GPU stack apply only to a cluster with accelerators.
-func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
+func (c *Config) ApplyToSpec(spec *api.GroupSpec) {
 	for _, f := range api.Fields {
 		if f.Setting == "" || !c.IsSet(f.Setting) || f.Text(*spec) != "" ||
 			strings.HasPrefix(f.Setting, "gpu.") && spec.Accelerators == "" {

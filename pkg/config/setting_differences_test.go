@@ -129,19 +129,19 @@ func TestClusterSettingsAreRecordedInSpec(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
 	c := mustLoadSettings(t, "rke2: {source: /kit, sha256: "+sum+"}\ngpu: {operatorVersion: v26.3.1}\n",
 		map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1"})
-	spec := api.ClusterSpec{}
+	spec := api.GroupSpec{}
 	c.ApplyToSpec(&spec)
-	want := api.ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit", SHA256: sum}}
+	want := api.GroupSpec{KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit", SHA256: sum}}
 	if !reflect.DeepEqual(spec, want) {
 		t.Errorf("got %+v", spec)
 	}
-	spec = api.ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1", Accelerators: "A100:8"}
+	spec = api.GroupSpec{KubernetesVersion: "v1.33.1+rke2r1", Accelerators: "A100:8"}
 	c.ApplyToSpec(&spec)
 	if spec.KubernetesVersion != "v1.33.1+rke2r1" || spec.GPU.OperatorVersion != "v26.3.1" ||
 		spec.GPU.PluginVersion != "" {
 		t.Errorf("with accelerators and a Kubernetes version: %+v", spec)
 	}
-	spec = api.ClusterSpec{}
+	spec = api.GroupSpec{}
 	mustLoadSettings(t, "", nil).ApplyToSpec(&spec)
 	if spec.RequiredLevel() != 1 {
 		t.Errorf("settings that were not set are recorded: %+v", spec)

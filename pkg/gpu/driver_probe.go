@@ -96,24 +96,27 @@ func parseModel(line string) string {
 type MachineDriver struct {
 	Machine string `json:"machine"`
 	Driver  Driver `json:"driver"`
+	// Requested is the number of accelerators that its spec requests.
+	Requested int `json:"requested,omitempty"`
 }
 
 // FindCommonDriver returns the driver that all machines of a cluster have in common, so that one chart setting fits
-// them all. If a machine has a broken driver or fewer accelerators than want, or if it differs from the others, the
+// them all. If a machine has a broken driver or fewer accelerators than requested, or if it differs from the others, the
 // error is a *Failure that names it.
-func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
+func FindCommonDriver(machines []MachineDriver) (Driver, error) {
 	var with, without []string
-	common := Driver{GPUs: want}
+	common := Driver{}
 	for _, m := range machines {
+		common.GPUs = max(common.GPUs, m.Requested)
 		switch d := m.Driver; {
 		case d.Fault != "":
 			return Driver{}, &Failure{Kind: DriverBroken, Machine: m.Machine,
 				Message: "NVIDIA's driver is installed but does not work: " + d.Fault +
 					"; use an image with a working driver, or one without a driver"}
-		case d.GPUs < want:
+		case d.GPUs < m.Requested:
 			return Driver{}, &Failure{Kind: GPUMissing, Machine: m.Machine,
 				Message: fmt.Sprintf("it shows %s of the %d requested NVIDIA GPUs; replace the machine, or "+
-					"check its devices with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
+					"check its devices with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), m.Requested)}
 		case d.Installed:
 			with = append(with, m.Machine)
 			if common.Version == "" {

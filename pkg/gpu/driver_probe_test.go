@@ -105,7 +105,7 @@ func TestDriverMismatchNamesTheMachine(t *testing.T) {
 	machines := func(drivers ...Driver) []MachineDriver {
 		var all []MachineDriver
 		for i, d := range drivers {
-			all = append(all, MachineDriver{Machine: "m" + number(i), Driver: d})
+			all = append(all, MachineDriver{Machine: "m" + number(i), Driver: d, Requested: 8})
 		}
 		return all
 	}
@@ -132,7 +132,7 @@ func TestDriverMismatchNamesTheMachine(t *testing.T) {
 		"more GPUs":   {machines(Driver{Installed: true, GPUs: 16}), true, "", "", ""},
 		"no machines": {nil, false, "", "", ""},
 	} {
-		got, err := FindCommonDriver(c.machines, 8)
+		got, err := FindCommonDriver(c.machines)
 		var f *Failure
 		if c.reason == "" {
 			if err != nil || got.Installed != c.installed {

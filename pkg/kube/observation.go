@@ -49,10 +49,10 @@ type NodeObservation struct {
 
 // ObserveCluster returns the state of a cluster's nodes, and the total and available resources of the nodes of these
 // machines. The total is the capacity, at most what the cloud reports; available is allocatable less the requests of
-// pods that run or will run there. Memory and disk are in GiB. accelerator is the name of the accelerators in the spec;
-// if it is empty, they are not counted. A machine without a node adds nothing.
+// pods that run or will run there. Memory and disk are in GiB. acceleratorsOf returns the accelerators that a machine was
+// requested with. A machine without a node adds nothing.
 func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine,
-	accelerator string) (Observation, error) {
+	acceleratorsOf func(api.Machine) api.Accelerators) (Observation, error) {
 	nodes, err := ListNodes(ctx, cs)
 	if err != nil {
 		return Observation{}, err
@@ -70,7 +70,7 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 		if !ok {
 			continue
 		}
-		seen.addMachineNode(node, pods[m.NodeName].requests, m, accelerator)
+		seen.addMachineNode(node, pods[m.NodeName].requests, m, acceleratorsOf(m).Name)
 		if m.Role == api.RoleHead {
 			kubelet := node.Status.NodeInfo.KubeletVersion
 			// RKE2 appends its own part after the plus sign.

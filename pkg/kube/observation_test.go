@@ -111,7 +111,9 @@ func TestResourcesAreAvailableAndTotal(t *testing.T) {
 	machines := []api.Machine{{NodeName: "n0", Role: api.RoleHead}, {NodeName: "n1", Role: api.RoleWorker},
 		{NodeName: "absent", Role: api.RoleWorker}}
 
-	seen, err := ObserveCluster(t.Context(), cs, machines, "A100")
+	seen, err := ObserveCluster(t.Context(), cs, machines, func(api.Machine) api.Accelerators {
+		return api.Accelerators{Name: "A100", Count: 8}
+	})
 	r, v := seen.Resources, seen.Versions
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +127,7 @@ func TestResourcesAreAvailableAndTotal(t *testing.T) {
 	}
 
 	machines[0].CPUs, machines[0].MemoryGiB, machines[0].Placement.DiskGiB = 2, 4, 50
-	seen, err = ObserveCluster(t.Context(), cs, machines, "")
+	seen, err = ObserveCluster(t.Context(), cs, machines, noAccelerators)
 	r = seen.Resources
 	if err != nil || !near(r.CPUs, 1.5+7, 10) || !near(r.Memory, 3+30, 36) || r.Disk.Total != 150 ||
 		r.Accelerators != nil {
@@ -138,7 +140,7 @@ func TestNodesAreObservedWhenPodsCannotBeListed(t *testing.T) {
 	cs.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, context.DeadlineExceeded
 	})
-	seen, err := ObserveCluster(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
+	seen, err := ObserveCluster(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, noAccelerators)
 	if err != nil || !seen.Nodes["n0"].Ready || !errors.Is(seen.Unmeasured, context.DeadlineExceeded) {
 		t.Errorf("got %+v, %v", seen, err)
 	}
@@ -147,9 +149,11 @@ func TestNodesAreObservedWhenPodsCannotBeListed(t *testing.T) {
 func TestOvercommittedNodeHasNothingAvailable(t *testing.T) {
 	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""),
 		pod("a", "n0", corev1.PodRunning, list("3", "8Gi")))
-	seen, err := ObserveCluster(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
+	seen, err := ObserveCluster(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, noAccelerators)
 	r := seen.Resources
 	if err != nil || !near(r.CPUs, 0, 2) || !near(r.Memory, 0, 4) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
+
+func noAccelerators(api.Machine) api.Accelerators { return api.Accelerators{} }

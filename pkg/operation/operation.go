@@ -46,7 +46,7 @@ type DeleteInput struct {
 
 // PlanInput is the input of WorkflowPlan.
 type PlanInput struct {
-	Spec api.ClusterSpec `json:"spec"`
+	Spec api.GroupSpec `json:"spec"`
 }
 
 // PlanResult is the result of WorkflowPlan: ranked placements, or the errors of the input.

@@ -61,7 +61,9 @@ func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
 }
 
 // wantedMachineCount is the number of machines in the spec, within the bounds of a cluster.
-func wantedMachineCount(c *api.Cluster) int { return min(max(c.Spec.NumNodes, 0), api.MaxNumNodes) }
+func wantedMachineCount(c *api.Cluster) int {
+	return min(max(c.Spec.MachineCount(), 0), api.MaxNumNodes)
+}
 
 func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead }
 

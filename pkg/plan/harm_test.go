@@ -21,7 +21,7 @@ func (s *sim) harm() {
 		}
 	}
 	for i := range s.r.IntN(3) { // indexes past the last one
-		index := s.c.Spec.NumNodes + i
+		index := s.c.Spec.MachineCount() + i
 		name := api.MachineName(s.c.Metadata.Name, index)
 		s.machines[name] = &simMachine{index: index, incarnation: "extra", bare: true}
 	}
@@ -75,7 +75,7 @@ func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	case 3:
 		on.active = []string{"failed", "inactive", "activating"}[s.r.IntN(3)]
 	case 4, 5:
-		if workers := s.c.Spec.NumNodes - 1; 2*(*hung+1) <= workers || workers < 2 {
+		if workers := s.c.Spec.MachineCount() - 1; 2*(*hung+1) <= workers || workers < 2 {
 			*hung++
 			on.hung, on.deaf = true, s.chance(0.5)
 		}

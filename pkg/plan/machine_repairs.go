@@ -116,7 +116,7 @@ func (p *planner) planStoppedMachine(m *api.Machine) {
 		p.reportDrift(m.Name, reason, message+", though its Node is Ready", listOutdated)
 	case answers:
 		p.reportDrift(m.Name, reason, message+", though it answers", listOutdated)
-	case p.observed.canStartMachine(p.listedMachine(m)) && !p.isRepairLimitReached(start, p.maxMachineStarts()):
+	case p.observed.canStartMachine(p.listedMachine(m)) && !p.isRepairLimitReached(start, p.maxMachineStarts(m)):
 		p.requestAction(start, "it is started")
 	case isHead(m):
 		p.reportFatalDrift(m.Name, reason, message, endsInError)
@@ -131,8 +131,8 @@ func (p *planner) planStoppedMachine(m *api.Machine) {
 
 // maxMachineStarts bounds the starts of a stopped machine. The cloud may have stopped a spot machine to take it back;
 // then a new one is more likely to be available.
-func (p *planner) maxMachineStarts() int {
-	if p.cluster.Spec.UseSpot {
+func (p *planner) maxMachineStarts(m *api.Machine) int {
+	if p.cluster.Spec.MachineSpecOf(*m).UseSpot {
 		return 1
 	}
 	return p.policy.Restarts

@@ -35,8 +35,8 @@ func done(d plan.Decision) bool {
 
 // asWanted compares the actual state with the records.
 func (s *sim) asWanted() error {
-	if len(s.machines) != s.c.Spec.NumNodes {
-		return fmt.Errorf("%d machines, want %d", len(s.machines), s.c.Spec.NumNodes)
+	if len(s.machines) != s.c.Spec.MachineCount() {
+		return fmt.Errorf("%d machines, want %d", len(s.machines), s.c.Spec.MachineCount())
 	}
 	for _, r := range s.c.Status.Machines {
 		m, n := s.machines[r.Name], s.nodes[r.NodeName]
@@ -225,7 +225,7 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 		}
 	}
 	if pick(10) == 0 {
-		s.c.Spec.NumNodes = []int{-3, 0, 1 << 40, 2}[pick(4)]
+		setMachineCount(s.c, []int{-3, 0, 1 << 40, 2}[pick(4)])
 	}
 	if pick(10) == 0 {
 		s.c.Status.PausedAt = noon

@@ -26,7 +26,7 @@ type scene struct {
 
 func newScene(numNodes int) *scene {
 	c := &api.Cluster{Metadata: api.Metadata{Name: "x", UID: "uid"}}
-	c.Spec.NumNodes = numNodes
+	setMachineCount(c, numNodes)
 	c.Status.Phase, c.Status.Placement = api.PhaseReady, &api.Placement{Cloud: "sim"}
 	c.Status.Versions.RKE2 = release
 	c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit}, {Phase: api.PhaseReady}}
@@ -35,7 +35,7 @@ func newScene(numNodes int) *scene {
 		CredentialsExpire: noon.AddDate(1, 0, 0), CanStart: true,
 	}}
 	for i := range numNodes {
-		m := api.NewMachine("x", i, fmt.Sprintf("inc%d", i), *c.Status.Placement, noon.Add(-time.Hour))
+		m := api.NewMachine("x", i, poolAt(i), fmt.Sprintf("inc%d", i), *c.Status.Placement, noon.Add(-time.Hour))
 		m.State = api.MachineReady
 		c.Status.Machines = append(c.Status.Machines, m)
 		s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: m.Name, Index: i, Incarnation: m.Incarnation})
@@ -263,8 +263,8 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady &&
 		a.Machine == api.MachineName(c.Metadata.Name, 0):
 		return fmt.Errorf("%s of the head", a.Kind)
-	case launches && (a.Index < 0 || a.Index >= c.Spec.NumNodes):
-		return fmt.Errorf("%s of index %d of %d", a.Kind, a.Index, c.Spec.NumNodes)
+	case launches && (a.Index < 0 || a.Index >= c.Spec.MachineCount()):
+		return fmt.Errorf("%s of index %d of %d", a.Kind, a.Index, c.Spec.MachineCount())
 	}
 	return nil
 }
@@ -281,4 +281,19 @@ func check(t *testing.T, s *scene) plan.Decision {
 		t.Error(err)
 	}
 	return d
+}
+
+// setMachineCount requests one server and the rest in the default pool.
+func setMachineCount(c *api.Cluster, count int) {
+	request := c.Spec.CreateRequest()
+	request.NumNodes = count
+	c.Spec = api.NewClusterSpec(request)
+}
+
+// poolAt is the pool of a machine: the first one is the head.
+func poolAt(index int) string {
+	if index == 0 {
+		return ""
+	}
+	return api.DefaultPool
 }

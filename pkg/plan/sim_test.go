@@ -173,7 +173,7 @@ func (s *sim) round() (plan.Observation, plan.Decision, error) {
 	s.now = s.now.Add(time.Minute)
 	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0,
 		s.blocked-1)
-	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
+	if wanted := s.c.Spec.MachineCount(); s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
 		return w, d, fmt.Errorf("%s: %d machines, want %d", formatClockTime(s.now), len(s.machines), wanted)
 	}
 	return w, d, nil
@@ -309,7 +309,7 @@ func (s *sim) replace(a api.Action) string {
 	delete(s.nodes, s.recordOf(a.Machine).NodeName)
 	s.terminate(a.Machine)
 	s.launched++
-	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement, s.now)
+	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, poolAt(a.Index), fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement, s.now)
 	*s.recordOf(a.Machine) = fresh
 	return s.bringUp(a.Machine)
 }

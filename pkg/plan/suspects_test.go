@@ -108,12 +108,12 @@ func TestValidateCluster(t *testing.T) {
 		}, ""},
 		{"before the create started", func(c *api.Cluster) { c.Status = api.ClusterStatus{Phase: api.PhaseInit} }, ""},
 		{"a larger cluster that is being deleted",
-			func(c *api.Cluster) { c.Spec.NumNodes, c.Status.Phase = 1, api.PhaseDeleting }, ""},
+			func(c *api.Cluster) { setMachineCount(c, 1); c.Status.Phase = api.PhaseDeleting }, ""},
 		{"no phase", func(c *api.Cluster) { c.Status.Phase = "" }, "status.phase"},
 		{"an unknown phase", func(c *api.Cluster) { c.Status.Phase = "FINE" }, `"FINE"`},
-		{"no machines requested", func(c *api.Cluster) { c.Spec.NumNodes = 0 }, "num_nodes is 0"},
-		{"a negative number of machines", func(c *api.Cluster) { c.Spec.NumNodes = -1 }, "num_nodes is -1"},
-		{"too many machines", func(c *api.Cluster) { c.Spec.NumNodes = 1e6 }, "from 1 to 250"},
+		{"no machines requested", func(c *api.Cluster) { setMachineCount(c, 0) }, "the spec has 0 machines"},
+		{"a negative number of machines", func(c *api.Cluster) { setMachineCount(c, -1) }, "the spec has -1 machines"},
+		{"too many machines", func(c *api.Cluster) { setMachineCount(c, 1e6) }, "from 1 to 250"},
 		{"no UID", func(c *api.Cluster) { c.Metadata.UID = "" }, "uid"},
 		{"no name", func(c *api.Cluster) { c.Metadata.Name = "" }, "metadata.name"},
 		{"a name that is a path", func(c *api.Cluster) { c.Metadata.Name = "../x" }, "metadata.name"},
@@ -139,7 +139,7 @@ func TestValidateCluster(t *testing.T) {
 			c.Status.Machines = c.Status.Machines[:2]
 		}, "no machine with the index 2"},
 		{"READY with one too many", func(c *api.Cluster) {
-			c.Spec.NumNodes = 2
+			setMachineCount(c, 2)
 		}, "3 machines instead of 2"},
 		{"READY without a placement", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
 		{"a repair without a time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},

@@ -16,12 +16,13 @@ func ValidateCluster(c *api.Cluster) error {
 		return errors.New("there is no record")
 	case !c.Status.Phase.IsKnown():
 		return fmt.Errorf("status.phase is %q, which is not a phase", c.Status.Phase)
-	case c.Spec.NumNodes < 1 || c.Spec.NumNodes > api.MaxNumNodes:
-		return fmt.Errorf("spec.num_nodes is %d; it should be from 1 to %d", c.Spec.NumNodes, api.MaxNumNodes)
+	case c.Spec.MachineCount() < 1 || c.Spec.MachineCount() > c.Spec.MaxNodes():
+		return fmt.Errorf("the spec has %d machines; it should have from 1 to %d", c.Spec.MachineCount(),
+			c.Spec.MaxNodes())
 	case c.Metadata.UID == "":
 		return errors.New("metadata.uid is empty")
 	}
-	if err := api.ValidateName(c.Metadata.Name); err != nil {
+	if err := api.ValidateStoredName(c.Metadata.Name); err != nil {
 		return fmt.Errorf("metadata.name: %w", err)
 	}
 	taken := map[int]bool{}
@@ -40,6 +41,9 @@ func ValidateCluster(c *api.Cluster) error {
 			return fmt.Errorf("repair %d has no id or no start time", i)
 		}
 	}
+	if err := validateServers(c); err != nil {
+		return err
+	}
 	return validateReadyCluster(c, taken)
 }
 
@@ -50,8 +54,8 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 		return fmt.Errorf("machine index %d is out of range", m.Index)
 	case m.Name != name:
 		return fmt.Errorf("the machine with index %d is named %q instead of %q", m.Index, m.Name, name)
-	case m.Role != api.RoleOf(m.Index):
-		return fmt.Errorf("machine %s has the role %q instead of %q", m.Name, m.Role, api.RoleOf(m.Index))
+	case m.Role != api.RoleHead && m.Role != api.RoleWorker:
+		return fmt.Errorf("machine %s has the unknown role %q", m.Name, m.Role)
 	case m.Incarnation == "":
 		return fmt.Errorf("machine %s has no incarnation", m.Name)
 	case m.NodeName != api.NodeName(c.Metadata.Name, m.Index, m.Incarnation):
@@ -74,14 +78,32 @@ func validateReadyCluster(c *api.Cluster, taken map[int]bool) error {
 	if c.Status.Placement == nil {
 		return errors.New("the cluster is READY but has no placement")
 	}
-	for i := range c.Spec.NumNodes {
+	for i := range c.Spec.MachineCount() {
 		if !taken[i] {
 			return fmt.Errorf("the cluster is READY but has no machine with the index %d", i)
 		}
 	}
-	if len(taken) > c.Spec.NumNodes {
+	if len(taken) > c.Spec.MachineCount() {
 		return fmt.Errorf("the cluster is READY but has %d machines instead of %d", len(taken),
-			c.Spec.NumNodes)
+			c.Spec.MachineCount())
+	}
+	return nil
+}
+
+// validateServers checks that one machine at most has the role of the head, and that a READY cluster has one.
+func validateServers(c *api.Cluster) error {
+	head := ""
+	for i := range c.Status.Machines {
+		switch m := &c.Status.Machines[i]; {
+		case m.Role != api.RoleHead:
+		case head != "":
+			return fmt.Errorf("machines %s and %s both have the role %q", head, m.Name, api.RoleHead)
+		default:
+			head = m.Name
+		}
+	}
+	if head == "" && c.Status.Phase == api.PhaseReady && len(c.Status.Machines) > 0 {
+		return fmt.Errorf("the cluster is READY but no machine has the role %q", api.RoleHead)
 	}
 	return nil
 }

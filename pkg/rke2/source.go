@@ -13,7 +13,7 @@ type Source struct{ Version, Source, SHA256 string }
 
 // ForSpec returns the release for a cluster: the one in its spec, completed by s. A checksum applies only to the
 // release that it was configured for.
-func (s Source) ForSpec(spec api.ClusterSpec) Source {
+func (s Source) ForSpec(spec api.GroupSpec) Source {
 	release := Source{
 		Version: cmp.Or(spec.KubernetesVersion, s.Version),
 		Source:  cmp.Or(spec.RKE2.Source, s.Source),
@@ -26,7 +26,7 @@ func (s Source) ForSpec(spec api.ClusterSpec) Source {
 }
 
 // CheckRelease returns what is wrong with the release in a spec: that is a result, not an error.
-func (s Source) CheckRelease(ctx context.Context, spec api.ClusterSpec) []api.FieldError {
+func (s Source) CheckRelease(ctx context.Context, spec api.GroupSpec) []api.FieldError {
 	if spec.KubernetesVersion == "" && spec.RKE2 == (api.RKE2Release{}) {
 		return nil // the release comes from the worker's settings, which are not user input
 	}

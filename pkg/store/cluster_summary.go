@@ -36,7 +36,7 @@ func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error)
 func decodeClusterSummary(object []byte, c *api.Cluster) error {
 	return jsonscan.EachMember(object, func(name, value []byte) error {
 		switch string(name) {
-		case "api_version":
+		case "apiVersion", "api_version":
 			return json.Unmarshal(value, &c.APIVersion)
 		case "kind":
 			return json.Unmarshal(value, &c.Kind)

@@ -216,14 +216,14 @@ func TestChangesAreMergedForSlowReader(t *testing.T) {
 	must(t, err)
 	<-events
 	for i := range 200 {
-		_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error { c.Spec.DiskSize = i + 1; return nil })
+		_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error { c.Status.TunnelPort = i + 1; return nil })
 		must(t, err)
 	}
 	w.created(t, "b", "u2") // sent after all earlier changes
 	n, last := 0, 0
 	until(t, events, "the later cluster", func(e store.ClusterChange) bool {
 		if e.Cluster.Metadata.UID == "u1" {
-			n, last = n+1, e.Cluster.Spec.DiskSize
+			n, last = n+1, e.Cluster.Status.TunnelPort
 		}
 		return e.Cluster.Metadata.UID == "u2"
 	})

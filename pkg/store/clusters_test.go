@@ -120,7 +120,7 @@ func TestNoConcurrentUpdateIsLost(t *testing.T) {
 		wg.Go(func() {
 			for range each {
 				_, err := s.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
-					c.Spec.DiskSize++
+					c.Status.TunnelPort++
 					return nil
 				})
 				if err != nil {
@@ -132,8 +132,8 @@ func TestNoConcurrentUpdateIsLost(t *testing.T) {
 	wg.Wait()
 	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
-	if got.Spec.DiskSize != writers*each {
-		t.Errorf("%d of %d updates were stored", got.Spec.DiskSize, writers*each)
+	if got.Status.TunnelPort != writers*each {
+		t.Errorf("%d of %d updates were stored", got.Status.TunnelPort, writers*each)
 	}
 }
 
@@ -173,7 +173,7 @@ func TestRejectedUpdateStoresNothing(t *testing.T) {
 	before := w.raw(t)["/clusters/a"]
 	no := errors.New("no")
 	for what, change := range map[string]func(*api.Cluster) error{
-		"an error":      func(c *api.Cluster) error { c.Spec.CPUs = "9"; return no },
+		"an error":      func(c *api.Cluster) error { c.Spec.Region = "9"; return no },
 		"another name":  func(c *api.Cluster) error { c.Metadata.Name = "b"; return nil },
 		"another UID":   func(c *api.Cluster) error { c.Metadata.UID = "u2"; return nil },
 		"unknown phase": func(c *api.Cluster) error { c.Status.Phase = "HAPPY"; return nil },

@@ -61,6 +61,7 @@ func (s *Store) completeDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptErr
 	if err != nil {
 		return &CorruptError{Keys: []string{string(kv.Key)}, Cause: err}
 	}
+	c.CompleteStored()
 	c.Metadata.Revision = kv.ModRevision
 	c.Status.Machines = nil
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/fixture"
 )
 
 // shared is the etcd that most tests use, each under its own prefix.
@@ -90,7 +91,8 @@ func cluster(name, uid string) *api.Cluster {
 	c := &api.Cluster{APIVersion: api.APIVersion, Kind: api.Kind}
 	c.Metadata = api.Metadata{Name: name, UID: uid, Labels: map[string]string{"team": "ml"},
 		CreatedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)}
-	c.Spec = api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}
+	c.Spec = api.NewClusterSpec(api.GroupSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true})
+	c.CompleteStored()
 	c.Status.Phase = api.PhaseInit
 	return c
 }
@@ -98,7 +100,7 @@ func cluster(name, uid string) *api.Cluster {
 func machine(name string, index int, incarnation string) api.Machine {
 	n := api.MachineName(name, index)
 	return api.Machine{Index: index, Name: n, Incarnation: incarnation, NodeName: n + "-" + incarnation,
-		Role: api.RoleOf(index), State: api.MachineReserved}
+		Role: fixture.RoleAt(index), State: api.MachineReserved}
 }
 
 func machines(name string, n int, incarnation string) []api.Machine {

@@ -69,13 +69,13 @@ func hello(t *testing.T, name string) string {
 // cluster stores a cluster whose head is the SSH server.
 func cluster(t *testing.T, s *store.Store, name string, at *sshserver.Server) *api.Cluster {
 	t.Helper()
-	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+	c := api.NewCluster(name, "uid-"+name, api.GroupSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
 		time.Now())
 	c, err := s.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := api.NewMachine(name, 0, "aaaaa", api.Placement{}, time.Now())
+	m := api.NewMachine(name, 0, "", "aaaaa", api.Placement{}, time.Now())
 	m.Address, m.SSHPort, m.SSHUser = at.Target.Address, at.Target.Port, at.Target.User
 	m.HostKey, m.State = at.Target.HostKey, api.MachineReady
 	if err := s.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {

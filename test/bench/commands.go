@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/fixture"
 )
 
 const (
@@ -94,7 +95,7 @@ func fillStore(ctx context.Context, p *installation) error {
 
 func storeSampleCluster(ctx context.Context, s *store.Store, i int) error {
 	now := time.Now().UTC().Add(-time.Duration(i) * time.Minute)
-	spec := api.ClusterSpec{Cloud: "aws", Region: "us-east-1", CPUs: "2+", Memory: "8+", DiskSize: 80,
+	spec := api.GroupSpec{Cloud: "aws", Region: "us-east-1", CPUs: "2+", Memory: "8+", DiskSize: 80,
 		Ports:    []string{"30000-30100"},
 		NumNodes: 3, Provision: true}
 	name := fmt.Sprintf("bench-%04d", i)
@@ -126,7 +127,7 @@ func storeSampleCluster(ctx context.Context, s *store.Store, i int) error {
 	for n := range machines {
 		at := api.MachineName(name, n)
 		machines[n] = api.Machine{Index: n, Name: at, Incarnation: "abcde", NodeName: at + "-abcde",
-			Role: api.RoleOf(n), State: api.MachineReady,
+			Role: fixture.RoleAt(n), State: api.MachineReady,
 			Since: now, Placement: place, CloudID: fmt.Sprintf("i-%017x", i),
 			Address:        fmt.Sprintf("203.0.113.%d", i%250+1),
 			PrivateAddress: fmt.Sprintf("10.0.%d.%d", n, i%250+1), SSHUser: "ubuntu", SSHPort: 22,

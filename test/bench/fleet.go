@@ -99,7 +99,7 @@ func (f *fleet) stopAPIs() error {
 func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	at := longAgo.UTC()
 	place := api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 8, DiskGiB: 80}
-	spec := api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "8+", DiskSize: 80,
+	spec := api.GroupSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "8+", DiskSize: 80,
 		NumNodes: fleetNodes, Provision: true}
 	name := fmt.Sprintf("fleet-%04d", i)
 	c := api.NewCluster(name, fmt.Sprintf("00000000-0000-4000-8000-%012d", i), spec,
@@ -116,7 +116,7 @@ func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 		SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i)}}
 	m := &fleetCluster{cluster: c}
 	for n := range fleetNodes {
-		on := api.NewMachine(name, n, "abcde", place, at)
+		on := api.NewMachine(name, n, poolAt(n), "abcde", place, at)
 		on.State, on.CloudID, on.HostKey = api.MachineReady, fmt.Sprintf("%06d", fleetNodes*i+n), hostKey
 		on.Address, on.PrivateAddress = "127.0.0.1", fmt.Sprintf("10.0.0.%d", n+1)
 		on.SSHUser, on.SSHPort = "sky", f.silent.Addr().(*net.TCPAddr).Port
@@ -193,4 +193,12 @@ func (f *fleet) queryWithClientGo(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// poolAt is the pool of a machine: the first one is the head.
+func poolAt(index int) string {
+	if index == 0 {
+		return ""
+	}
+	return api.DefaultPool
 }

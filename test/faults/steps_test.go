@@ -22,7 +22,7 @@ const size = 3
 
 // wanted is the spec of the lane's cluster.
 func (l *lane) wanted() *api.Cluster {
-	spec := api.ClusterSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: size, Provision: true}
+	spec := api.GroupSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: size, Provision: true}
 	return api.NewCluster(l.cluster, "", spec, nil, time.Now())
 }
 

@@ -164,8 +164,8 @@ func (w *world) work() {
 }
 
 // spec is a cluster of n machines.
-func spec(n int) api.ClusterSpec {
-	return api.ClusterSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: n, Provision: true}
+func spec(n int) api.GroupSpec {
+	return api.GroupSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: n, Provision: true}
 }
 
 // create starts a create as skyctl does.

@@ -392,7 +392,7 @@ func TestInvalidClusterIsReportedAndDoesNotBlockOthers(t *testing.T) {
 	w := newWorld(t)
 	bad := w.store1("nonsense", 1)
 	_, err := w.store.UpdateCluster(t.Context(), bad, func(c *api.Cluster) error {
-		c.Spec.NumNodes = -3
+		c.Spec.FindPool(api.DefaultPool).Replicas = -4
 		c.Status.Phase = api.PhaseReady
 		return nil
 	})

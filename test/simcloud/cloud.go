@@ -71,7 +71,7 @@ func (c *Cloud) Close() {
 }
 
 // ValidateSpec refuses a region that no placement has.
-func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 	if err := c.meetFault(ctx, OpValidate, spec.Region, ""); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 }
 
 // RankPlacements returns the placements, or those of the region that the spec names.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	if err := c.meetFault(ctx, OpPlan, spec.Region, ""); err != nil {
 		return nil, err
 	}

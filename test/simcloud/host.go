@@ -91,7 +91,7 @@ func (h *host) bringUp(d machineDefects, peers func() []*host) error {
 		return err
 	}
 	ports := []int{10250}
-	if api.RoleOf(h.req.Index) == api.RoleHead {
+	if h.req.Role == api.RoleHead {
 		if ports = append(ports, 9345); d.outside {
 			h.outer = outsideAddress
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/devserver"
+	"github.com/sky-shift/skyctl/test/fixture"
 )
 
 // World is a running stub.
@@ -42,7 +43,7 @@ type World struct {
 // Behavior is what the operations on one cluster do. A nil part succeeds.
 type Behavior struct {
 	// Plan is for specs whose region is the behavior's name.
-	Plan func(api.ClusterSpec) (operation.PlanResult, error)
+	Plan func(api.GroupSpec) (operation.PlanResult, error)
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in operation.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in operation.DeleteInput) error
@@ -220,9 +221,14 @@ func (w *World) isDeleting(ctx context.Context, ref api.Ref) (bool, error) {
 
 func (w *World) playPlan(_ context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	if p := w.behaviorOf(in.Spec.Region).Plan; p != nil {
-		return p(in.Spec)
+		result, err := p(in.Spec)
+		if result.Worker == nil {
+			result.Worker = &operation.WorkerInfo{Level: api.WorkerLevel}
+		}
+		return result, err
 	}
-	return operation.PlanResult{Placements: []api.Placement{DefaultPlacement}}, nil
+	return operation.PlanResult{Placements: []api.Placement{DefaultPlacement},
+		Worker: &operation.WorkerInfo{Level: api.WorkerLevel}}, nil
 }
 
 func (w *World) playProvision(ctx context.Context, in operation.ProvisionInput) error {
@@ -280,11 +286,11 @@ func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, s
 		return err
 	}
 	var machines []api.Machine
-	for n := range c.Spec.NumNodes {
+	for n := range c.Spec.MachineCount() {
 		m := api.Machine{
 			Index: n, Name: api.MachineName(ref.Name, n), Incarnation: "x7k2p", NodeName: api.MachineName(ref.Name, n) +
 				"-x7k2p",
-			Role: api.RoleOf(n), Placement: DefaultPlacement, Address: fmt.Sprintf("172.30.0.%d", n+2),
+			Role: fixture.RoleAt(n), Placement: DefaultPlacement, Address: fmt.Sprintf("172.30.0.%d", n+2),
 		}
 		m.SetState(state, step, now)
 		machines = append(machines, m)

@@ -18,7 +18,7 @@ import (
 // cloudCall is a call of a cloud in another process, over HTTP on a Unix socket, so that its context ends with the
 // caller.
 type cloudCall struct {
-	Spec    api.ClusterSpec
+	Spec    api.GroupSpec
 	Launch  cloud.LaunchRequest
 	Ref     string
 	Owner   cloud.Owner
@@ -168,12 +168,12 @@ func (c *remoteCloud) sendCall(ctx context.Context, method string, in cloudCall)
 	return out, out.toError()
 }
 
-func (c *remoteCloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+func (c *remoteCloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 	_, err := c.sendCall(ctx, "validate", cloudCall{Spec: spec})
 	return err
 }
 
-func (c *remoteCloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+func (c *remoteCloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	out, err := c.sendCall(ctx, "plan", cloudCall{Spec: spec})
 	return out.Placements, err
 }

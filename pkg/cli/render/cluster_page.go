@@ -75,7 +75,7 @@ func (d ClusterPage) String() string {
 	) {
 		p.b.WriteString(l + "\n")
 	}
-	p.addSection("Spec", specLines(c.Spec)...)
+	p.addSection("Spec", specLines(c.Spec.CreateRequest())...)
 	p.addSection("Placement", placementLines(c, now)...)
 	if lines := resourceLines(st.Resources, " GiB"); lines[0] != "{}" {
 		p.addSection("Resources (available/total)", lines...)

@@ -11,11 +11,11 @@ import (
 // CreateCommandLine is the command that creates a cluster with the same spec, or resumes its create.
 func CreateCommandLine(c *api.Cluster) string {
 	var words []string
-	for _, v := range c.Spec.CreateVariables() {
+	for _, v := range c.Spec.CreateRequest().CreateVariables() {
 		words = append(words, v[0]+"="+quoteShellWord(v[1]))
 	}
 	words = append(words, "skyctl", "create", "cluster", c.Metadata.Name)
-	for _, flag := range c.Spec.CreateFlags() {
+	for _, flag := range c.Spec.CreateRequest().CreateFlags() {
 		if words = append(words, "--"+flag[0]); flag[1] != "" {
 			words = append(words, quoteShellWord(flag[1]))
 		}

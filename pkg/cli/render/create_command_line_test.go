@@ -36,9 +36,10 @@ func TestCreateCommandLineCreatesTheSameCluster(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	c = fixture.NewFreshCluster()
-	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost = "us-east-1a", true, 0.5
-	c.Spec.ImageID, c.Spec.APICIDR = "ami-1", "10.0.0.0/8"
-	c.Spec.APIAccess = "public"
+	request := c.Spec.CreateRequest()
+	request.Zone, request.UseSpot, request.MaxHourlyCost = "us-east-1a", true, 0.5
+	request.ImageID, request.APICIDR, request.APIAccess = "ami-1", "10.0.0.0/8", "public"
+	c.Spec = api.NewClusterSpec(request)
 	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot " +
 		"--max_hourly_cost 0.5 " +
 		"--image_id ami-1 --api_cidr 10.0.0.0/8 --api_access public --num_nodes 3"

@@ -14,7 +14,7 @@ import (
 
 // EventList is the JSON form of several events.
 type EventList struct {
-	APIVersion string      `json:"api_version"`
+	APIVersion string      `json:"apiVersion"`
 	Kind       string      `json:"kind"`
 	Items      []api.Event `json:"items"`
 }
@@ -26,7 +26,7 @@ func NewEventList(events []api.Event) EventList {
 
 // OrphanList is the JSON form of several orphans.
 type OrphanList struct {
-	APIVersion string       `json:"api_version"`
+	APIVersion string       `json:"apiVersion"`
 	Kind       string       `json:"kind"`
 	Items      []api.Orphan `json:"items"`
 	// Unasked are the clouds that did not answer, and why.
@@ -55,7 +55,7 @@ func (f Format) IsStructured() bool { return f == AsJSON || f == AsYAML }
 
 // ClusterList is the JSON form of several clusters.
 type ClusterList struct {
-	APIVersion string        `json:"api_version"`
+	APIVersion string        `json:"apiVersion"`
 	Kind       string        `json:"kind"`
 	Items      []api.Cluster `json:"items"`
 }

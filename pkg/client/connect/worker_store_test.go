@@ -46,7 +46,7 @@ func open(t *testing.T, cfg *config.Config) (*store.Store, error) {
 // sealSecret stores a secret of a cluster.
 func sealSecret(t *testing.T, st *store.Store, name string) api.Ref {
 	t.Helper()
-	c, err := st.CreateCluster(t.Context(), api.NewCluster(name, "uid-"+name, api.ClusterSpec{NumNodes: 1}, nil, now))
+	c, err := st.CreateCluster(t.Context(), api.NewCluster(name, "uid-"+name, api.GroupSpec{NumNodes: 1}, nil, now))
 	if err == nil {
 		err = st.PutSecret(t.Context(), c.Ref(), store.SecretSSHKey, []byte("secret"))
 	}

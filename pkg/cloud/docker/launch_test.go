@@ -296,7 +296,7 @@ func TestUnreachableEngineIsExplained(t *testing.T) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	spec := api.ClusterSpec{NumNodes: 1}
+	spec := api.GroupSpec{NumNodes: 1}
 	wantKind(t, c.ValidateSpec(ctx, spec), cloud.Unreachable, "none.sock", "systemctl start docker", "DOCKER_HOST")
 	_, err = c.ListMachines(ctx, cloud.Owner{Installation: "x"})
 	wantKind(t, err, cloud.Unreachable, "list machines", "none.sock")
@@ -304,7 +304,7 @@ func TestUnreachableEngineIsExplained(t *testing.T) {
 
 func TestRankPlacementsAsksTheRealEngine(t *testing.T) {
 	s := newSite(t, docker.Options{})
-	plan, err := s.RankPlacements(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "1"})
+	plan, err := s.RankPlacements(s.ctx, api.GroupSpec{NumNodes: 1, Memory: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestRankPlacementsAsksTheRealEngine(t *testing.T) {
 		t.Error("a plan created a network")
 	}
 	var field *api.FieldError
-	if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
+	if err := s.ValidateSpec(s.ctx, api.GroupSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
 		t.Errorf("64 TiB were accepted: %v", err)
 	}
 }

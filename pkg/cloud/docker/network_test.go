@@ -35,7 +35,7 @@ func TestForeignNetworkNameIsRejectedBeforeALaunch(t *testing.T) {
 			opts.Installation = func(context.Context) (string, error) { return ours, nil }
 		}
 		s := newSite(t, opts)
-		if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1}); err != nil {
+		if err := s.ValidateSpec(s.ctx, api.GroupSpec{NumNodes: 1}); err != nil {
 			t.Errorf("%s: not there yet: %v", tt.what, err)
 		}
 		made, err := s.engine.NetworkCreate(s.ctx, opts.Network,
@@ -43,7 +43,7 @@ func TestForeignNetworkNameIsRejectedBeforeALaunch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1})
+		err = s.ValidateSpec(s.ctx, api.GroupSpec{NumNodes: 1})
 		wrong := api.FieldErrorsOf(err)
 		switch {
 		case tt.free && err != nil:
@@ -66,7 +66,7 @@ func TestUnreachableEngineIsReportedInOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	closed := func() error { return c.ValidateSpec(t.Context(), api.ClusterSpec{NumNodes: 1}) }
+	closed := func() error { return c.ValidateSpec(t.Context(), api.GroupSpec{NumNodes: 1}) }
 	refused := func() error { // a socket without a listener
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
 		if err != nil {

@@ -38,7 +38,7 @@ type engineCapacity struct {
 }
 
 // ValidateSpec checks a spec against the engine's computer, and that the name of the hosts' network is free.
-func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 
 // RankPlacements returns the only placement, which is free of charge, with the size of each host. The defaults are 2
 // CPUs (or all, if there are fewer), and 4 GiB or an equal share of 80 % of the computer's memory, at least 1 GiB.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ var refusedFields = map[string]string{
 }
 
 // choosePlacement sizes the hosts of a spec, or returns what is wrong with the spec.
-func choosePlacement(spec api.ClusterSpec, has engineCapacity) (api.Placement, error) {
+func choosePlacement(spec api.GroupSpec, has engineCapacity) (api.Placement, error) {
 	nodes := max(1, spec.NumNodes)
 	p := api.Placement{Cloud: Name, Region: Region, Tunnel: spec.APIAccess == api.APITunnel}
 	wanted, err := spec.MachineRequest()

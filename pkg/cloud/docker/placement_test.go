@@ -14,22 +14,22 @@ var big = engineCapacity{cpus: 8, memoryGiB: 31.4, freeDiskGiB: 240.5}
 func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {
 	small := engineCapacity{cpus: 1, memoryGiB: 7.7, freeDiskGiB: 20}
 	for name, tt := range map[string]struct {
-		spec               api.ClusterSpec
+		spec               api.GroupSpec
 		has                engineCapacity
 		cpus, memory, disk float64
 	}{
-		"defaults":                {api.ClusterSpec{NumNodes: 3}, big, 2, 4, 80},
-		"num_nodes left out":      {api.ClusterSpec{}, big, 2, 4, 240},
-		"defaults on a small one": {api.ClusterSpec{NumNodes: 3}, small, 1, 2, 6},
-		"defaults at the floor":   {api.ClusterSpec{NumNodes: 7}, small, 1, 1, 2},
-		"exactly": {api.ClusterSpec{NumNodes: 2, CPUs: "4", Memory: "8", DiskSize: 100}, big, 4, 8,
+		"defaults":                {api.GroupSpec{NumNodes: 3}, big, 2, 4, 80},
+		"num_nodes left out":      {api.GroupSpec{}, big, 2, 4, 240},
+		"defaults on a small one": {api.GroupSpec{NumNodes: 3}, small, 1, 2, 6},
+		"defaults at the floor":   {api.GroupSpec{NumNodes: 7}, small, 1, 1, 2},
+		"exactly": {api.GroupSpec{NumNodes: 2, CPUs: "4", Memory: "8", DiskSize: 100}, big, 4, 8,
 			100},
-		"at least": {api.ClusterSpec{NumNodes: 2, CPUs: "4+", Memory: "8+"}, big, 4, 8, 120},
-		"all there is": {api.ClusterSpec{NumNodes: 1, CPUs: "8", Memory: "31", DiskSize: 240}, big, 8, 31,
+		"at least": {api.GroupSpec{NumNodes: 2, CPUs: "4+", Memory: "8+"}, big, 4, 8, 120},
+		"all there is": {api.GroupSpec{NumNodes: 1, CPUs: "8", Memory: "31", DiskSize: 240}, big, 8, 31,
 			240},
-		"region and ports are taken": {api.ClusterSpec{NumNodes: 1, Region: "local", Ports: []string{"8080"}}, big, 2,
+		"region and ports are taken": {api.GroupSpec{NumNodes: 1, Region: "local", Ports: []string{"8080"}}, big, 2,
 			4, 240},
-		"disk that can't be known": {api.ClusterSpec{NumNodes: 1, DiskSize: 999},
+		"disk that can't be known": {api.GroupSpec{NumNodes: 1, DiskSize: 999},
 			engineCapacity{cpus: 2, memoryGiB: 8}, 2, 4, 999},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,23 +48,23 @@ func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {
 
 func TestSpecBeyondTheComputerIsRejectedByField(t *testing.T) {
 	for name, tt := range map[string]struct {
-		spec                api.ClusterSpec
+		spec                api.GroupSpec
 		field, value, words string
 	}{
-		"cpus": {api.ClusterSpec{NumNodes: 1, CPUs: "9+"}, "cpus", "9+",
+		"cpus": {api.GroupSpec{NumNodes: 1, CPUs: "9+"}, "cpus", "9+",
 			`cpus "9+": at most 8 on cloud docker: this computer has no more`},
-		"malformed": {api.ClusterSpec{NumNodes: 1, CPUs: "abc"}, "cpus", "abc", ""},
-		"memory":    {api.ClusterSpec{NumNodes: 1, Memory: "32"}, "memory", "32", ""},
-		"memory in all": {api.ClusterSpec{NumNodes: 3, Memory: "11"}, "memory", "11",
+		"malformed": {api.GroupSpec{NumNodes: 1, CPUs: "abc"}, "cpus", "abc", ""},
+		"memory":    {api.GroupSpec{NumNodes: 1, Memory: "32"}, "memory", "32", ""},
+		"memory in all": {api.GroupSpec{NumNodes: 3, Memory: "11"}, "memory", "11",
 			`memory "11": at most 10 on cloud docker: 3 nodes share the 31.4 GiB that this computer has`},
-		"disk in all": {api.ClusterSpec{NumNodes: 3, DiskSize: 81}, "disk_size", "81",
+		"disk in all": {api.GroupSpec{NumNodes: 3, DiskSize: 81}, "disk_size", "81",
 			`disk_size "81": at most 80 on cloud docker: ` +
 				`3 nodes share the 240.5 GiB that are free where Docker keeps its data, less the 5% of the ` +
 				`disk below which the kubelet evicts pods`},
-		"nodes": {api.ClusterSpec{NumNodes: 32}, "num_nodes", "32",
+		"nodes": {api.GroupSpec{NumNodes: 32}, "num_nodes", "32",
 			`num_nodes "32": at most 31 on cloud docker: each node needs 1 GiB of the 31.4 GiB that this computer has`},
-		"region":       {api.ClusterSpec{NumNodes: 1, Region: "us-east-1"}, "region", "us-east-1", ""},
-		"accelerators": {api.ClusterSpec{NumNodes: 1, Accelerators: "A100:8"}, "accelerators", "A100:8", ""},
+		"region":       {api.GroupSpec{NumNodes: 1, Region: "us-east-1"}, "region", "us-east-1", ""},
+		"accelerators": {api.GroupSpec{NumNodes: 1, Accelerators: "A100:8"}, "accelerators", "A100:8", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := choosePlacement(tt.spec, big)
@@ -83,7 +83,7 @@ func TestSpecBeyondTheComputerIsRejectedByField(t *testing.T) {
 }
 
 func TestAllProblemsAreReportedTogether(t *testing.T) {
-	_, err := choosePlacement(api.ClusterSpec{NumNodes: 1, CPUs: "64", Memory: "512", Region: "moon",
+	_, err := choosePlacement(api.GroupSpec{NumNodes: 1, CPUs: "64", Memory: "512", Region: "moon",
 		Accelerators: "A100"}, big)
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 4 {
@@ -100,7 +100,7 @@ func TestEveryFieldOfMachinesIsUsedOrRefused(t *testing.T) {
 		if !refused {
 			continue
 		}
-		spec := api.ClusterSpec{NumNodes: 1}
+		spec := api.GroupSpec{NumNodes: 1}
 		if err := f.Set(&spec, f.Example); err != nil {
 			t.Fatal(err)
 		}

@@ -19,18 +19,18 @@ var openPortClouds = append([]string{"lambda", "nebius"}, publicAPIClouds...)
 
 // canOpenAPIPort reports whether the API's port can be opened on a cloud as a spec requests. Only our own group
 // supports ranges of addresses.
-func canOpenAPIPort(spec api.ClusterSpec, at string) bool {
+func canOpenAPIPort(spec api.GroupSpec, at string) bool {
 	return slices.Contains(publicAPIClouds, at) && (spec.APICIDR == "" || at == "aws")
 }
 
 // needsTunnel reports whether clients reach the API through SSH on a cloud.
-func needsTunnel(spec api.ClusterSpec, at string) bool {
+func needsTunnel(spec api.GroupSpec, at string) bool {
 	return spec.APIAccess == api.APITunnel || spec.APIAccess != api.APIPublic && !canOpenAPIPort(spec, at)
 }
 
 // filterPlacementsByAccess leaves out placements on which the requested ports cannot be opened, and sets how the API is
 // reached on the others. If none is left, the error is an *api.FieldError.
-func filterPlacementsByAccess(spec api.ClusterSpec, all []api.Placement) ([]api.Placement, error) {
+func filterPlacementsByAccess(spec api.GroupSpec, all []api.Placement) ([]api.Placement, error) {
 	var kept []api.Placement
 	var closed, shut []string // clouds that cannot open the API's port, and those that cannot open any port
 	for _, p := range all {

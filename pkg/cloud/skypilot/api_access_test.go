@@ -31,7 +31,7 @@ func TestAPIPortIsOpenedWherePossibleElseATunnelIsUsed(t *testing.T) {
 		{"nebius", "", "", true, ""},
 		{"ibm", "", "", true, ""},
 	} {
-		spec := api.ClusterSpec{APICIDR: c.cidr, APIAccess: c.access}
+		spec := api.GroupSpec{APICIDR: c.cidr, APIAccess: c.access}
 		got, err := filterPlacementsByAccess(spec, []api.Placement{{Cloud: c.at}})
 		if err != nil || len(got) != 1 || got[0].Tunnel != c.tunnel {
 			t.Errorf("%+v: %+v, %v", c, got, err)
@@ -49,13 +49,13 @@ func TestAPIPortIsOpenedWherePossibleElseATunnelIsUsed(t *testing.T) {
 func TestPlacementsThatOpenNoPortsAreLeftOut(t *testing.T) {
 	all := []api.Placement{{Cloud: "ibm", Region: "a"}, {Cloud: "gcp"}, {Cloud: "ibm", Region: "b"}, {Cloud: "lambda"}}
 	for _, c := range []struct {
-		spec api.ClusterSpec
+		spec api.GroupSpec
 		left string
 	}{
-		{api.ClusterSpec{}, "ibm gcp ibm lambda"},
-		{api.ClusterSpec{Ports: []string{"80"}}, "gcp lambda"},
-		{api.ClusterSpec{APIAccess: "public"}, "gcp"},
-		{api.ClusterSpec{APIAccess: "public", Ports: []string{"80"}}, "gcp"},
+		{api.GroupSpec{}, "ibm gcp ibm lambda"},
+		{api.GroupSpec{Ports: []string{"80"}}, "gcp lambda"},
+		{api.GroupSpec{APIAccess: "public"}, "gcp"},
+		{api.GroupSpec{APIAccess: "public", Ports: []string{"80"}}, "gcp"},
 	} {
 		got, err := filterPlacementsByAccess(c.spec, all)
 		var left []string
@@ -68,12 +68,12 @@ func TestPlacementsThatOpenNoPortsAreLeftOut(t *testing.T) {
 	}
 	for _, c := range []struct {
 		at, field, says string
-		spec            api.ClusterSpec
+		spec            api.GroupSpec
 	}{
-		{"ibm", "api_access", "auto or tunnel on ibm", api.ClusterSpec{APIAccess: "public"}},
+		{"ibm", "api_access", "auto or tunnel on ibm", api.GroupSpec{APIAccess: "public"}},
 		{"gcp", "api_access", "only be opened to everyone",
-			api.ClusterSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
-		{"ibm", "ports", "none on ibm", api.ClusterSpec{Ports: []string{"80"}}},
+			api.GroupSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
+		{"ibm", "ports", "none on ibm", api.GroupSpec{Ports: []string{"80"}}},
 	} {
 		got, err := filterPlacementsByAccess(c.spec, []api.Placement{{Cloud: c.at}, {Cloud: c.at}})
 		var bad *api.FieldError

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
@@ -153,7 +154,7 @@ func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]client.
 // submitWhenRoom submits the launch once the server runs fewer launches than it may. It asks the server itself, so that
 // the limit holds across restarts of skyd and across several workers.
 func (c *Cloud) submitWhenRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	head := req.Index == 0
+	head := req.Role == api.RoleHead
 	for {
 		done, err := c.queue.AwaitTurn(ctx, head)
 		if err != nil {
@@ -328,7 +329,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
 			"machine %s: SkyPilot reports it as %s and has no address for it", req.Name, found.Status)}
 	}
-	if req.Index == 0 && req.Placement.Cloud == "aws" {
+	if req.Role == api.RoleHead && req.Placement.Cloud == "aws" {
 		if err := c.aws.OpenPorts(ctx, req); err != nil {
 			progress(err.Error())
 			c.log.Warn("could not open the cluster's ports", "machine", req.Name, "error", err)

@@ -53,7 +53,7 @@ func TestRetriesOfSkyPilotItselfAreReported(t *testing.T) {
 	}
 	c.retriesEvery = time.Millisecond
 	req := newLaunchRequest(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
-		api.ClusterSpec{})
+		api.GroupSpec{})
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	var once sync.Once
@@ -114,7 +114,7 @@ func TestFailedLaunchIsRetriedAsANewRequest(t *testing.T) {
 	}
 	c.relaunchAfter = time.Millisecond
 	req := newLaunchRequest(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
-		api.ClusterSpec{})
+		api.GroupSpec{})
 	req.AuthorizedKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIlL0q8ZjJ3s9Dk1lX4hXQf7o2kq2rDk0m3hYw1bqJm"
 	ctx, stop := context.WithCancel(t.Context())
 	var heard []string

@@ -17,7 +17,7 @@ import (
 )
 
 // ValidateSpec checks a spec against the enabled clouds and what they offer.
-func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 	_, err := c.RankPlacements(ctx, spec)
 	return err
 }
@@ -25,7 +25,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 // RankPlacements ranks the placements for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
 // machines of a placement have the same instance type and region, and the same zone if prices or the network differ
 // between zones.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	if err := c.checkCloudName(spec); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 
 // checkCloudName checks a cloud's name without SkyPilot, if it is not installed, so that a typo does not lead to the
 // advice to install it.
-func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
+func (c *Cloud) checkCloudName(spec api.GroupSpec) error {
 	if c.opts.Endpoint == "" && c.env.CheckInstalled() != nil {
 		switch {
 		case spec.Cloud == "":
@@ -89,7 +89,7 @@ func toPlacements(r bridge.Ranking, nodes int) []api.Placement {
 }
 
 // candidateClouds are the clouds that may provide the machines: the one in the spec, or all that are enabled.
-func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]string, error) {
+func (c *Cloud) candidateClouds(ctx context.Context, spec api.GroupSpec) ([]string, error) {
 	if spec.Cloud == "" && spec.Zone != "" && spec.Region == "" {
 		return nil, newFieldError("zone", spec.Zone, "set the cloud and the region of the zone too")
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestCheapestPlacementOfAllCloudsIsFirst(t *testing.T) {
 	c := start(t).cloud(t)
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+", NumNodes: 3})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+", NumNodes: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,30 +37,30 @@ func TestOptimizerRanksCloudsTypesAndZonesByPrice(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {
 		name  string
-		spec  api.ClusterSpec
+		spec  api.GroupSpec
 		first api.Placement // zone, region and type count if they are set
 	}{
-		{"of two clouds the one that is cheaper for two cores", api.ClusterSpec{CPUs: "2+"},
+		{"of two clouds the one that is cheaper for two cores", api.GroupSpec{CPUs: "2+"},
 			api.Placement{Cloud: "paperspace", InstanceType: "C4", PricePerMachine: 0.06}},
-		{"and the other for four", api.ClusterSpec{CPUs: "4+"},
+		{"and the other for four", api.GroupSpec{CPUs: "4+"},
 			api.Placement{Cloud: "aws", InstanceType: "c6i.xlarge", Region: "us-east-1", PricePerMachine: 0.17}},
-		{"of two types the cheaper one", api.ClusterSpec{Cloud: "aws", CPUs: "2", Memory: "8"},
+		{"of two types the cheaper one", api.GroupSpec{Cloud: "aws", CPUs: "2", Memory: "8"},
 			api.Placement{Cloud: "aws", InstanceType: "m6i.large", PricePerMachine: 0.096}},
-		{"a dearer type where memory asks for it", api.ClusterSpec{CPUs: "2", Memory: "16"},
+		{"a dearer type where memory asks for it", api.GroupSpec{CPUs: "2", Memory: "16"},
 			api.Placement{Cloud: "aws", InstanceType: "r6i.large", PricePerMachine: 0.126}},
-		{"the spot zone that is cheapest", api.ClusterSpec{CPUs: "2+", Memory: "4+", UseSpot: true},
+		{"the spot zone that is cheapest", api.GroupSpec{CPUs: "2+", Memory: "4+", UseSpot: true},
 			api.Placement{Cloud: "aws", InstanceType: "c6i.large", Region: "us-east-1", Zone: "us-east-1a",
 				PricePerMachine: 0.0306}},
-		{"the zone that was asked for", api.ClusterSpec{Cloud: "aws", CPUs: "2+", Region: "us-east-1",
+		{"the zone that was asked for", api.GroupSpec{Cloud: "aws", CPUs: "2+", Region: "us-east-1",
 			Zone: "us-east-1b", UseSpot: true},
 			api.Placement{Cloud: "aws", Zone: "us-east-1b", PricePerMachine: 0.0323}},
-		{"the region that was asked for", api.ClusterSpec{Cloud: "aws", Region: "eu-central-1", CPUs: "2+"},
+		{"the region that was asked for", api.GroupSpec{Cloud: "aws", Region: "eu-central-1", CPUs: "2+"},
 			api.Placement{Cloud: "aws", Region: "eu-central-1", PricePerMachine: 0.102}},
-		{"the one cloud that has the GPU", api.ClusterSpec{Accelerators: "A100-80GB:1"},
+		{"the one cloud that has the GPU", api.GroupSpec{Accelerators: "A100-80GB:1"},
 			api.Placement{Cloud: "paperspace", InstanceType: "A100-80G", PricePerMachine: 3.18}},
-		{"eight of a GPU in one machine", api.ClusterSpec{Accelerators: "A100:8"},
+		{"eight of a GPU in one machine", api.GroupSpec{Accelerators: "A100:8"},
 			api.Placement{Cloud: "aws", InstanceType: "p4d.24xlarge", Region: "us-east-1", PricePerMachine: 32.7726}},
-		{"a GPU for the spot price", api.ClusterSpec{Accelerators: "A10G:1", UseSpot: true, MaxHourlyCost: 0.46},
+		{"a GPU for the spot price", api.GroupSpec{Accelerators: "A10G:1", UseSpot: true, MaxHourlyCost: 0.46},
 			api.Placement{Cloud: "aws", InstanceType: "g5.xlarge", Zone: "us-east-1a", PricePerMachine: 0.4527}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,26 +87,26 @@ func TestImpossibleRequestIsRejectedByField(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {
 		name  string
-		spec  api.ClusterSpec
+		spec  api.GroupSpec
 		field string
 		want  string
 	}{
-		{"a cloud that does not exist", api.ClusterSpec{Cloud: "nimbus"}, "cloud", "aws, paperspace"},
-		{"a cloud without credentials", api.ClusterSpec{Cloud: "gcp"}, "cloud",
+		{"a cloud that does not exist", api.GroupSpec{Cloud: "nimbus"}, "cloud", "aws, paperspace"},
+		{"a cloud without credentials", api.GroupSpec{Cloud: "gcp"}, "cloud",
 			"gcp is not: its libraries are not installed: run make skypilot CLOUDS=gcp"},
-		{"a region of another cloud", api.ClusterSpec{Cloud: "aws", Region: "us-central1"}, "region", "eu-central-1"},
-		{"a zone that is not there", api.ClusterSpec{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1q"}, "zone",
+		{"a region of another cloud", api.GroupSpec{Cloud: "aws", Region: "us-central1"}, "region", "eu-central-1"},
+		{"a zone that is not there", api.GroupSpec{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1q"}, "zone",
 			"us-east-1a"},
-		{"an accelerator that nobody offers", api.ClusterSpec{Accelerators: "H1000:1"}, "accelerators", "H100"},
-		{"a cap under the cheapest offer", api.ClusterSpec{Cloud: "aws", CPUs: "2+", MaxHourlyCost: 0.001},
+		{"an accelerator that nobody offers", api.GroupSpec{Accelerators: "H1000:1"}, "accelerators", "H100"},
+		{"a cap under the cheapest offer", api.GroupSpec{Cloud: "aws", CPUs: "2+", MaxHourlyCost: 0.001},
 			"max_hourly_cost", "0.0850"},
-		{"spot machines where there are none", api.ClusterSpec{Cloud: "paperspace", UseSpot: true}, "use_spot",
+		{"spot machines where there are none", api.GroupSpec{Cloud: "paperspace", UseSpot: true}, "use_spot",
 			"leave it out"},
-		{"more memory than there is", api.ClusterSpec{Memory: "60000+"}, "memory", "1152 GiB (p4d.24xlarge in aws)"},
-		{"more cores than there are", api.ClusterSpec{Cloud: "paperspace", CPUs: "99+"}, "cpus",
+		{"more memory than there is", api.GroupSpec{Memory: "60000+"}, "memory", "1152 GiB (p4d.24xlarge in aws)"},
+		{"more cores than there are", api.GroupSpec{Cloud: "paperspace", CPUs: "99+"}, "cpus",
 			"12 CPUs (A100-80G in paperspace)"},
-		{"more accelerators than a machine has", api.ClusterSpec{Accelerators: "A100:3"}, "accelerators", "8 of A100"},
-		{"spot machines of a type that has none", api.ClusterSpec{Accelerators: "A100:8", UseSpot: true}, "use_spot",
+		{"more accelerators than a machine has", api.GroupSpec{Accelerators: "A100:3"}, "accelerators", "8 of A100"},
+		{"spot machines of a type that has none", api.GroupSpec{Accelerators: "A100:8", UseSpot: true}, "use_spot",
 			"32.7726"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 var Update = flag.Bool("update", false, "rewrite recordings")
 
 // newLaunchRequest asks for a worker of a cluster.
-func newLaunchRequest(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
+func newLaunchRequest(p api.Placement, spec api.GroupSpec) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: cloud.Owner{Installation: "5c3c8f4e", Cluster: "demo", ClusterUID: "0b7c1d2e"},
 		Name:  "sky-demo-1", Index: 1, Incarnation: "bcdfg", Placement: p, Spec: spec,
@@ -31,7 +31,7 @@ func TestAbsentServerIsReportedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		_, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"})
+		_, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"})
 		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) ||
 			!strings.Contains(err.Error(), EnvEndpoint) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
@@ -47,7 +47,7 @@ func TestFailedLocalServerIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable ||
+	if _, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable ||
 		!strings.Contains(err.Error(), "server.log") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}

@@ -13,7 +13,7 @@ var sshUserClouds = []string{"aws"}
 
 // filterCloudsBySSHUser leaves out the clouds on which the login user cannot be chosen, if the spec sets it. If none is
 // left, the error is an *api.FieldError.
-func filterCloudsBySSHUser(spec api.ClusterSpec, clouds []string) ([]string, error) {
+func filterCloudsBySSHUser(spec api.GroupSpec, clouds []string) ([]string, error) {
 	if spec.SSHUser == "" {
 		return clouds, nil
 	}

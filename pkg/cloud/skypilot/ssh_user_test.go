@@ -18,7 +18,7 @@ func TestCloudWithAFixedLoginUserIsLeftOut(t *testing.T) {
 		"only that one":    {"admin", []string{"aws"}, []string{"aws"}},
 		"no cloud enabled": {"", nil, nil},
 	} {
-		got, err := filterCloudsBySSHUser(api.ClusterSpec{SSHUser: tt.user}, tt.have)
+		got, err := filterCloudsBySSHUser(api.GroupSpec{SSHUser: tt.user}, tt.have)
 		all := api.FieldErrorsOf(err)
 		refused := tt.user != "" && tt.want == nil
 		if !slices.Equal(got, tt.want) || refused != (len(all) == 1 && all[0].Field == "ssh_user") {

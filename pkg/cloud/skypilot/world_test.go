@@ -140,7 +140,7 @@ func owner(cluster string) cloud.Owner {
 func launchOf(cluster string, index int, p api.Placement, k key) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: owner(cluster), Name: api.MachineName(cluster, index), Index: index, Incarnation: "bcdfg", Placement: p,
-		Spec:          api.ClusterSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}},
+		Spec:          api.GroupSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}},
 		AuthorizedKey: k.authorized,
 	}
 }
@@ -251,7 +251,7 @@ func onAWS(region string) api.Placement {
 // inPaperspace is the cheapest place of all.
 func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 	t.Helper()
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{NumNodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ type Stack struct {
 }
 
 // ForSpec returns the stack of a cluster: the settings of its spec, and s for the rest.
-func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
+func (s Stack) ForSpec(spec api.GroupSpec) Stack {
 	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
 	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)
 	s.PluginVersion = cmp.Or(spec.GPU.PluginVersion, s.PluginVersion)

@@ -18,13 +18,14 @@ func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]strin
 
 // ExpectedByNode returns the number of accelerators that each node of a cluster should offer.
 func ExpectedByNode(c *api.Cluster) map[string]int {
-	wanted, err := c.Spec.MachineRequest()
-	if err != nil || wanted.Accelerators.Count == 0 {
+	if !c.Spec.HasAccelerators() {
 		return nil
 	}
 	expected := map[string]int{}
 	for _, m := range c.Status.Machines {
-		expected[m.NodeName] = wanted.Accelerators.Count
+		if count := c.Spec.AcceleratorsOf(m).Count; count > 0 && m.Leaving == "" {
+			expected[m.NodeName] = count
+		}
 	}
 	return expected
 }

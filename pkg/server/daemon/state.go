@@ -23,7 +23,7 @@ type State struct {
 	Namespace       string    `json:"namespace"`
 	EtcdEndpoint    string    `json:"etcdEndpoint"`
 	UIAddress       string    `json:"uiAddress"`
-	// Level is the spec level that it supports (api.SpecLevel), and Settings are those that it uses. An older skyd
+	// Level is the spec level that it supports (api.WorkerLevel), and Settings are those that it uses. An older skyd
 	// reports neither.
 	Level    int                        `json:"specLevel,omitempty"`
 	Settings map[string]api.UsedSetting `json:"settings,omitempty"`

@@ -53,7 +53,7 @@ type Resources struct {
 }
 
 // ResourcesFromSpec returns the resources that a spec requests for each machine, to rank placements.
-func ResourcesFromSpec(spec api.ClusterSpec) Resources {
+func ResourcesFromSpec(spec api.GroupSpec) Resources {
 	r := Resources{
 		Cloud: spec.Cloud, Region: spec.Region, Zone: spec.Zone,
 		CPUs: spec.CPUs, Memory: spec.Memory, Accelerators: spec.Accelerators,
@@ -105,7 +105,7 @@ func PortsToOpen(req cloud.LaunchRequest) []string {
 		return nil
 	}
 	ports := append([]string(nil), req.Spec.Ports...)
-	if req.Index == 0 && !req.Placement.Tunnel && req.Spec.APICIDR == "" {
+	if req.Role == api.RoleHead && !req.Placement.Tunnel && req.Spec.APICIDR == "" {
 		ports = append(ports, APIPort)
 	}
 	return ports

@@ -16,7 +16,7 @@ import (
 // update rewrites golden files.
 var update = flag.Bool("update", false, "rewrite golden files")
 
-func requestOf(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
+func requestOf(p api.Placement, spec api.GroupSpec) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: cloud.Owner{Installation: "5c3c8f4e", Cluster: "demo", ClusterUID: "0b7c1d2e"},
 		Name:  "sky-demo-1", Index: 1, Incarnation: "bcdfg", Placement: p, Spec: spec,
@@ -29,14 +29,14 @@ func TestTaskHasItsPlacementAndLabels(t *testing.T) {
 	for _, test := range []struct {
 		golden string
 		p      api.Placement
-		spec   api.ClusterSpec
+		spec   api.GroupSpec
 	}{
 		{"aws", api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
-			api.ClusterSpec{CPUs: "2+", Ports: []string{"8080"}, DiskSize: 200}},
+			api.GroupSpec{CPUs: "2+", Ports: []string{"8080"}, DiskSize: 200}},
 		{"spot", api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", InstanceType: "p4d.24xlarge"},
-			api.ClusterSpec{Accelerators: "A100:8", UseSpot: true, MaxHourlyCost: 12.5, ImageID: "ami-1"}},
+			api.GroupSpec{Accelerators: "A100:8", UseSpot: true, MaxHourlyCost: 12.5, ImageID: "ami-1"}},
 		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a",
-			InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
+			InstanceType: "n2-standard-4"}, api.GroupSpec{Ports: []string{"30000-30100"}}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
 			got, err := Render(requestOf(test.p, test.spec), 0)
@@ -95,7 +95,7 @@ func golden(t *testing.T, path, got string) {
 
 func TestConfigGivesMachinesNoCredentialsAndNoRights(t *testing.T) {
 	for _, at := range []string{"aws", "gcp", "lambda"} {
-		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{}), NoProfile)
+		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.GroupSpec{}), NoProfile)
 		for _, name := range []string{"aws", "gcp", "azure", "oci", "nebius"} {
 			want := "NO_UPLOAD"
 			if at == "aws" && name == "aws" {
@@ -106,7 +106,7 @@ func TestConfigGivesMachinesNoCredentialsAndNoRights(t *testing.T) {
 			}
 		}
 	}
-	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), NoProfile)
+	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.GroupSpec{}), NoProfile)
 	if got := config["aws"].(map[string]any)["security_group_name"]; got != "skyctl-0b7c1d2e" {
 		t.Errorf("group %v", got)
 	}
@@ -121,11 +121,11 @@ var notInResources = map[string]string{
 
 func TestEveryFieldOfMachinesReachesSkyPilot(t *testing.T) {
 	for _, f := range api.Fields {
-		spec := api.ClusterSpec{}
+		spec := api.GroupSpec{}
 		if err := f.Set(&spec, f.Example); err != nil {
 			t.Fatal(err)
 		}
-		used := !reflect.DeepEqual(ResourcesFromSpec(spec), ResourcesFromSpec(api.ClusterSpec{}))
+		used := !reflect.DeepEqual(ResourcesFromSpec(spec), ResourcesFromSpec(api.GroupSpec{}))
 		if f.Scope == api.MachineScope && used == (notInResources[f.Name] != "") {
 			t.Errorf("%s: in the resources %v", f.Name, used)
 		}
@@ -134,12 +134,12 @@ func TestEveryFieldOfMachinesReachesSkyPilot(t *testing.T) {
 
 func TestLoginUserIsSetOnAWSOnly(t *testing.T) {
 	for at, want := range map[string]any{"aws": "admin", "gcp": nil} {
-		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{SSHUser: "admin"}), NoProfile)
+		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.GroupSpec{SSHUser: "admin"}), NoProfile)
 		if got := config[at].(map[string]any)["ssh_user"]; got != want {
 			t.Errorf("on %s: %v, want %v", at, got, want)
 		}
 	}
-	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), NoProfile)
+	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.GroupSpec{}), NoProfile)
 	if got, set := config["aws"].(map[string]any)["ssh_user"]; set {
 		t.Errorf("without a wish: %v", got)
 	}

@@ -1,8 +1,9 @@
 package api
 
-// ClusterSpec is the requested state of a cluster. It does not change. Its fields have SkyShift's names, and Fields
-// declares each of them.
-type ClusterSpec struct {
+// GroupSpec is what machines of one kind are requested with: the fields of their cluster, and their own. A create has
+// this form, because all machines that it requests are alike. Clouds get it. Its fields have SkyShift's names, and
+// Fields declares each of them.
+type GroupSpec struct {
 	Manager string `json:"manager"`
 	// Cloud is "docker" or a cloud that SkyPilot knows; empty is the cheapest cloud that is enabled.
 	Cloud  string `json:"cloud,omitempty"`
@@ -37,7 +38,7 @@ type ClusterSpec struct {
 	APIAccess string `json:"api_access,omitempty"`
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
 	Ports []string `json:"ports,omitempty"`
-	// NumNodes counts the head.
+	// NumNodes is the number of machines. That of a create counts the head.
 	NumNodes  int  `json:"num_nodes"`
 	Provision bool `json:"provision"`
 	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. A create fills it, RKE2 and GPU from its
