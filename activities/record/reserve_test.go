@@ -18,7 +18,7 @@ func TestReserveMakesFewRequestsHoweverManyMachines(t *testing.T) {
 	a := &Activities{Store: store.New(client, "/reserve", make([]byte, 32)), Now: time.Now}
 	calls := map[int]int64{}
 	for _, count := range []int{3, 250} {
-		spec := api.ClusterSpec{Cloud: "docker", NumNodes: count, Provision: true}
+		spec := api.GroupSpec{Cloud: "docker", NumNodes: count, Provision: true}
 		c, err := a.Store.CreateCluster(t.Context(), api.NewCluster("a", "u1", spec, nil, time.Now()))
 		if err != nil {
 			t.Fatal(err)

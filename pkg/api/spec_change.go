@@ -70,10 +70,10 @@ func (s *ClusterSpec) AddPool(p Pool) error {
 	}
 	s.Pools = append(s.Pools, p)
 	s.SetDefaults()
-	if err := s.Validate(); err != nil {
+	if err := s.checkSize("replicas", p.Replicas); err != nil {
 		return err
 	}
-	return s.checkSize("replicas", p.Replicas)
+	return s.Validate()
 }
 
 // RemovePool removes a pool. Its error is a *FieldError.

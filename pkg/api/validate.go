@@ -64,6 +64,9 @@ func (s ClusterSpec) Validate() error {
 	var errs fieldErrors
 	request := s.ControlPlaneGroup()
 	request.NumNodes = s.MachineCount()
+	if request.Accelerators == "" && s.HasAccelerators() {
+		request.GPUStack, request.GPUTaint = "", false // they are for pools
+	}
 	errs.addError(request.Validate())
 	if s.ControlPlane.Replicas != 1 {
 		errs.addField("control_plane.replicas", strconv.Itoa(s.ControlPlane.Replicas), "1")

@@ -284,7 +284,7 @@ func TestStructuredOutputLeavesStderrEmpty(t *testing.T) {
 	if again := p.run("get", "cluster", "data", "-o", "json"); again.out != one.out {
 		t.Error("the same object is printed in two forms")
 	}
-	if y := p.run("get", "cluster", "data", "-o", "yaml"); !strings.HasPrefix(y.out, "api_version: ") || y.err != "" {
+	if y := p.run("get", "cluster", "data", "-o", "yaml"); !strings.HasPrefix(y.out, "apiVersion: ") || y.err != "" {
 		t.Errorf("%s%s", y.out, y.err)
 	}
 	if w := p.run("get", "cluster", "data", "-o", "wide"); !strings.Contains(w.out, "3/3") ||

@@ -100,6 +100,7 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
 	var specErr error
 	o.request, specErr = parseSpecFlags(o.flags)
+	o.request.SetDefaults()
 	labels, labelsErr := api.ParseLabels(o.labels.values)
 	c := api.NewCluster(name, "", o.request, labels, now)
 	return c, errors.Join(specErr, c.Validate(), labelsErr)

@@ -80,12 +80,12 @@ func TestMachineFlagsAcceptBothSpellings(t *testing.T) {
 		if err := o.flags.Parse(args); err != nil {
 			t.Fatal(err)
 		}
-		c, err := o.buildCluster("x", fixture.Noon)
+		_, err := o.buildCluster("x", fixture.Noon)
 		want := api.GroupSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5,
 			ImageID: "ami-1",
 			APICIDR: "10.0.0.0/8", APIAccess: "public", NumNodes: 1, Provision: true}
-		if err != nil || !reflect.DeepEqual(c.Spec, want) {
-			t.Errorf("%v: %+v, want %+v", err, c.Spec, want)
+		if err != nil || !reflect.DeepEqual(o.request, want) {
+			t.Errorf("%v: %+v, want %+v", err, o.request, want)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func TestTeamWorkersSettingsAreCompared(t *testing.T) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	delete(p.env, "SKYCTL_DOCKER_NETWORK")
-	world.SetBehavior("told", skydstub.Behavior{})
+	world.SetBehavior("told", newWorkerBehavior(1, nil))
 	if got := p.run(createArgs("old", "--region", "told")...); got.code != ExitUsage ||
 		!strings.Contains(got.err, "$SKYCTL_RKE2_VERSION") {
 		t.Errorf("an older worker: exit %d: %s", got.code, got.err)

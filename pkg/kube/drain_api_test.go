@@ -195,7 +195,7 @@ func evictsAllButStaticAndDaemonSetPods(w *drainWorld) {
 	})
 	w.runPod("ended", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded })
 	w.setBudget("web", 10)
-	seen, err := ObserveCluster(w.t.Context(), w.cs, nil, "")
+	seen, err := ObserveCluster(w.t.Context(), w.cs, nil, noAccelerators)
 	w.check(err)
 	if got := seen.Nodes[w.name].Pods; got != 3 {
 		w.t.Errorf("the node is seen with %d pods to evict", got)
