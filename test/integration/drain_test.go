@@ -49,7 +49,8 @@ func (w *world) observe(ref api.Ref) kube.Observation {
 	client, err := activities.NewClusterClient(w.t.Context(), w.get(ref), w.store, w.acts.Nodes.Pool)
 	w.check(err)
 	defer kube.CloseClient(client)
-	seen, err := kube.ObserveCluster(w.t.Context(), client, nil, "")
+	seen, err := kube.ObserveCluster(w.t.Context(), client, nil,
+		func(api.Machine) api.Accelerators { return api.Accelerators{} })
 	w.check(err)
 	return seen
 }

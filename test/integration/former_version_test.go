@@ -89,7 +89,7 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 				t.Errorf("%s: machine %d is %+v", name, i, m)
 			}
 		}
-		if c.Spec.NumNodes != want.machines {
+		if c.Spec.MachineCount() != want.machines {
 			t.Errorf("%s: spec %+v", name, c.Spec)
 		}
 	}
