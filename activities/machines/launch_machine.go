@@ -170,7 +170,8 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 	}
 	return onCloud, cloud.LaunchRequest{
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
-		Placement: record.Placement, Role: record.Role, Spec: c.Spec.GroupOf(*record), Labels: c.Metadata.Labels, AuthorizedKey: public, HostKey: host,
+		Placement: record.Placement, Role: record.Role, Spec: c.Spec.GroupOf(*record), Labels: c.Metadata.Labels,
+		AuthorizedKey: public, HostKey: host,
 	}, nil
 }
 

@@ -234,7 +234,8 @@ func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kub
 		return nil, ""
 	}
 	of := stack.NewClient(client)
-	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec.ControlPlaneGroup()), nil,
+	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec.ControlPlaneGroup()),
+		nil,
 		stack.ExpectedByNode(c))
 	if err != nil {
 		return nil, "" // what can't be observed is not drift

@@ -24,7 +24,8 @@ func TestAcceleratorsGetTheDefaultStackOfTheirVendor(t *testing.T) {
 		if spec.GPUStack != c.want {
 			t.Errorf("%q with stack %q: got %q, want %q", c.accelerators, c.given, spec.GPUStack, c.want)
 		}
-		if managed := c.want == "operator" || c.want == "device-plugin"; api.NewClusterSpec(spec).ManagesGPUs() != managed {
+		if managed := c.want == "operator" ||
+			c.want == "device-plugin"; api.NewClusterSpec(spec).ManagesGPUs() != managed {
 			t.Errorf("%q with stack %q: managed by us is %v", c.accelerators, c.given, !managed)
 		}
 	}

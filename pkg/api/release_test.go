@@ -54,7 +54,8 @@ func TestACreateIsResumedWithTheReleasesOfTheCluster(t *testing.T) {
 			asked, "v1.33.1+rke2r1", true},
 		"another": {Cluster{Spec: NewClusterSpec(GroupSpec{KubernetesVersion: "v1.33.1+rke2r1"})}, asked,
 			"v1.33.1+rke2r1", true},
-		"nothing is said of it any more": {Cluster{Spec: NewClusterSpec(asked)}, GroupSpec{}, asked.KubernetesVersion, false},
+		"nothing is said of it any more": {Cluster{Spec: NewClusterSpec(asked)}, GroupSpec{}, asked.KubernetesVersion,
+			false},
 	} {
 		spec := tt.there.WithReleases(tt.asked)
 		if diff := DiffSpec(spec, tt.asked); spec.KubernetesVersion != tt.version || (len(diff) > 0) != tt.differs {

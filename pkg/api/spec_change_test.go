@@ -114,7 +114,8 @@ func TestInvalidChangesOfASpecNameFieldValueAndWhatWorks(t *testing.T) {
 }
 
 func TestDurationsAreWrittenAsPeopleWriteThem(t *testing.T) {
-	for text, want := range map[string]string{"15m": "15m", "1h": "1h", "90s": "1m30s", "1h30m0s": "1h30m", "45s": "45s"} {
+	for text, want := range map[string]string{"15m": "15m", "1h": "1h", "90s": "1m30s", "1h30m0s": "1h30m",
+		"45s": "45s"} {
 		d, err := api.ParseDuration(text)
 		if err != nil || d.String() != want {
 			t.Errorf("%s: %s, %v; want %s", text, d, err, want)

@@ -134,7 +134,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		return err
 	}
 	if o.dryRun {
-		return a.runDryRun(ctx, ops, c, o)
+		return a.runDryRun(ctx, ops, o)
 	}
 	var created client.CreateResult
 	if err := a.runWithSpinner("Creating cluster", false, func(s *terminal.Spinner) error {
@@ -220,7 +220,7 @@ func (o *createOptions) checkFlagCombination() error {
 	return nil
 }
 
-func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster, o *createOptions) error {
+func (a *app) runDryRun(ctx context.Context, ops *client.Client, o *createOptions) error {
 	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *terminal.Spinner) error {
 		placements, err := ops.PlanPlacementsWith(ctx, o.request, a.newWorkerCheck(s, o))
 		if err != nil {

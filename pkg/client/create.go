@@ -54,7 +54,8 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	if _, err := c.PlanPlacementsWith(ctx, want.Spec.CreateRequest(), o.Accept); err != nil {
 		return CreateResult{}, err
 	}
-	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels, c.now())
+	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels,
+		c.now())
 	fresh.Status.KeepOnFailure = o.KeepOnFailure
 	stored, err := s.CreateCluster(ctx, fresh)
 	var exists *store.ExistsError

@@ -101,8 +101,8 @@ type MachineDriver struct {
 }
 
 // FindCommonDriver returns the driver that all machines of a cluster have in common, so that one chart setting fits
-// them all. If a machine has a broken driver or fewer accelerators than requested, or if it differs from the others, the
-// error is a *Failure that names it.
+// them all. If a machine has a broken driver or fewer accelerators than requested, or if it differs from the others,
+// the error is a *Failure that names it.
 func FindCommonDriver(machines []MachineDriver) (Driver, error) {
 	var with, without []string
 	common := Driver{}

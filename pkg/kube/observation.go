@@ -49,8 +49,8 @@ type NodeObservation struct {
 
 // ObserveCluster returns the state of a cluster's nodes, and the total and available resources of the nodes of these
 // machines. The total is the capacity, at most what the cloud reports; available is allocatable less the requests of
-// pods that run or will run there. Memory and disk are in GiB. acceleratorsOf returns the accelerators that a machine was
-// requested with. A machine without a node adds nothing.
+// pods that run or will run there. Memory and disk are in GiB. acceleratorsOf returns the accelerators that a machine
+// was requested with. A machine without a node adds nothing.
 func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine,
 	acceleratorsOf func(api.Machine) api.Accelerators) (Observation, error) {
 	nodes, err := ListNodes(ctx, cs)

@@ -216,7 +216,8 @@ func TestChangesAreMergedForSlowReader(t *testing.T) {
 	must(t, err)
 	<-events
 	for i := range 200 {
-		_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error { c.Status.TunnelPort = i + 1; return nil })
+		_, err := w.UpdateCluster(t.Context(), r,
+			func(c *api.Cluster) error { c.Status.TunnelPort = i + 1; return nil })
 		must(t, err)
 	}
 	w.created(t, "b", "u2") // sent after all earlier changes

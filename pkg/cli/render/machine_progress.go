@@ -39,7 +39,8 @@ func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
 	case api.PhaseDeleting:
 		s += fmt.Sprintf("%s left", FormatCount(len(ExistingMachines(c)), "machine"))
 	default:
-		s += fmt.Sprintf("%d of %s ready", countInState(c, api.MachineReady), FormatCount(c.Spec.MachineCount(), "machine"))
+		s += fmt.Sprintf("%d of %s ready", countInState(c, api.MachineReady),
+			FormatCount(c.Spec.MachineCount(), "machine"))
 	}
 	return s + ", " + FormatDuration(took)
 }
