@@ -76,6 +76,9 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	go watch.MarkMachines(ctx)
 	go ensureScheduleWithRetry(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
+	if !cfg.IsExternal() { // then this is the only worker
+		ReleaseInterrupted(ctx, c, cfg.Temporal.Namespace, cfg.Temporal.TaskQueue, log)
+	}
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}

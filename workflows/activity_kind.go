@@ -17,8 +17,10 @@ type activityKind struct {
 	attempts  int32         // 0: bounded by total only
 }
 
-// heartbeatTimeout is long enough for the worker, which sends a heartbeat every few seconds.
-const heartbeatTimeout = 15 * time.Second
+// heartbeatTimeout is long enough for a worker with hundreds of activities, which sends the heartbeats of each only
+// three times within it. The activities of a killed worker wait for it, unless that was the only worker: then the next
+// one releases them when it starts.
+const heartbeatTimeout = time.Minute
 
 // The kinds of activities.
 var (

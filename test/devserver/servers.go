@@ -18,7 +18,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -165,15 +167,18 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 }
 
 // DialTemporal connects to the Temporal of the settings. Said gets the SDK's log.
-func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (client.Client, error) {
+func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer,
+	more ...grpc.DialOption) (client.Client, error) {
 	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
+	logger := slog.New(slog.NewTextHandler(said, nil))
 	return client.DialContext(ctx, client.Options{
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
-		Logger:            log.NewStructuredLogger(slog.New(slog.NewTextHandler(said, nil))),
-		ConnectionOptions: client.ConnectionOptions{TLS: tls},
+		Logger: log.NewStructuredLogger(logger),
+		ConnectionOptions: client.ConnectionOptions{TLS: tls,
+			DialOptions: append([]grpc.DialOption{connect.TolerateSlowHeartbeats(logger)}, more...)},
 	})
 }
 

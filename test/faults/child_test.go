@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -75,6 +76,7 @@ func work(settings string) int {
 		}
 		go watch.MarkMachines(context.Background())
 	}
+	worker.ReleaseInterrupted(ctx, c, temporal.Temporal.Namespace, p.Settings.TaskQueue, slog.Default())
 	if err := worker.New(c, p.Settings.TaskQueue, acts, world.ReportMoments(p.Socket)).Run(nil); err != nil {
 		return fail(err)
 	}

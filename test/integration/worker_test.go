@@ -4,18 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
@@ -28,7 +35,7 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// silence is the heartbeat timeout of the probe's activity, as in operations.
+// silence is the heartbeat timeout of the probe's activity.
 const silence = 15 * time.Second
 
 // probe is a workflow with one activity, to observe a worker.
@@ -240,10 +247,9 @@ func helper(queue string) int {
 		Clusters: &record.Activities{}, Machines: &machines.Activities{}, Nodes: &nodes.Activities{},
 		Sweeps: &observe.Activities{}, GPUs: &gpustack.Activities{},
 	})
-	onProbe(w, func(ctx context.Context) (string, error) {
+	onProbe(w, func(context.Context) (string, error) {
 		fmt.Println("begun")
-		<-ctx.Done()
-		return "", ctx.Err()
+		select {}
 	})
 	if err := w.Run(nil); err != nil { // until it is killed
 		return fail(err)
@@ -251,9 +257,9 @@ func helper(queue string) int {
 	return 0
 }
 
-func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
-	t.Parallel()
-	w := newIdleWorld(t, shared)
+// killDuringProbe starts a probe, and kills the worker that runs its activity.
+func killDuringProbe(t *testing.T, w *world, before func(client.WorkflowRun)) client.WorkflowRun {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -275,11 +281,17 @@ func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		t.Fatalf("the worker did not start: %v", err)
 	}
+	before(run)
 	if err := doomed.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = doomed.Wait()
-	killed := time.Now()
+	return run
+}
+
+// startNextWorker starts a worker whose activity says which try it is.
+func startNextWorker(t *testing.T, w *world) {
+	t.Helper()
 	w.running = worker.New(w.temporal, w.queue, w.acts)
 	onProbe(w.running, func(ctx context.Context) (string, error) {
 		return fmt.Sprintf("try %d", activity.GetInfo(ctx).Attempt), nil
@@ -288,10 +300,101 @@ func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.running.Stop)
+}
+
+func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	run := killDuringProbe(t, w, func(client.WorkflowRun) {})
+	killed := time.Now()
+	startNextWorker(t, w)
 	if said, err := result(t, run); err != nil || said == "try 1" {
 		t.Errorf("%q, %v", said, err)
 	}
 	if took := time.Since(killed); took > 4*silence {
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestOnlyWorkerResumesActivitiesOfAKilledOneAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(client.WorkflowRun)
+		want   func(said string, err error) bool
+	}{
+		{"running", func(client.WorkflowRun) {},
+			func(said string, err error) bool { return err == nil && said == "try 2" }},
+		{"cancelled", func(run client.WorkflowRun) {
+			if err := shared.Temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+				t.Error(err)
+			}
+			eventually.Holds(t, "the activity is asked to stop", func() bool {
+				d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+				return err == nil && len(d.GetPendingActivities()) == 1 && d.GetPendingActivities()[0].GetState() ==
+					enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+			})
+		}, func(_ string, err error) bool { return temporal.IsCanceledError(err) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newIdleWorld(t, shared)
+			run := killDuringProbe(t, w, c.before)
+			killed := time.Now()
+			worker.ReleaseInterrupted(t.Context(), w.temporal, shared.Config.Temporal.Namespace, w.queue,
+				slog.Default())
+			startNextWorker(t, w)
+			if said, err := result(t, run); !c.want(said, err) {
+				t.Errorf("%q, %v", said, err)
+			}
+			if took := time.Since(killed); took > silence/2 {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+func TestHeartbeatsThatFailCancelNothing(t *testing.T) {
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	var failing atomic.Bool
+	var failed atomic.Int32
+	failing.Store(true)
+	c, err := devserver.DialTemporal(t.Context(), shared.Config, os.Stderr, grpc.WithChainUnaryInterceptor(
+		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, next grpc.UnaryInvoker,
+			opts ...grpc.CallOption) error {
+			if strings.HasSuffix(method, "/RecordActivityTaskHeartbeat") && failing.Load() {
+				failed.Add(1)
+				return status.Error(codes.Unavailable, "the database is busy")
+			}
+			return next(ctx, method, req, reply, conn, opts...)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	w.running = worker.New(c, w.queue, w.acts)
+	cancelled := make(chan error, 1)
+	onProbe(w.running, func(ctx context.Context) (string, error) {
+		activity.RecordHeartbeat(ctx, "working")
+		select {
+		case <-ctx.Done():
+			cancelled <- context.Cause(ctx)
+			return "", ctx.Err()
+		case <-time.After(silence - 3*time.Second): // the subject of the test
+			return fmt.Sprintf("try %d", activity.GetInfo(ctx).Attempt), nil
+		}
+	})
+	if err := w.running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.running.Stop)
+	run := startProbe(t, w.temporal, w.queue)
+	said, err := result(t, run)
+	if err != nil || said != "try 1" || failed.Load() == 0 {
+		t.Errorf("%q, %v after %d failed heartbeats", said, err, failed.Load())
+	}
+	select {
+	case why := <-cancelled:
+		t.Errorf("the activity was cancelled: %v", why)
+	default:
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -43,8 +44,9 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 	}
 	return client.DialContext(ctx, client.Options{
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: identity,
-		Logger:            sdklog.NewStructuredLogger(log),
-		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: handshakeTimeout},
+		Logger: sdklog.NewStructuredLogger(log),
+		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: handshakeTimeout,
+			DialOptions: []grpc.DialOption{TolerateSlowHeartbeats(log)}},
 	})
 }
 
