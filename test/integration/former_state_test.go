@@ -27,8 +27,9 @@ const formerState = "testdata/state-d9e060a/state.tar.gz"
 // formerRelease is where that skyd took the RKE2 release from.
 const formerRelease = "/tmp/skyctl-d9e060a/out/release"
 
-// openFormerState starts servers on a copy of the state, and its machines, without a worker.
-func openFormerState(t *testing.T) *state {
+// openFormerState starts servers on a copy of the state, and its machines, without a worker. change can change the copy
+// before.
+func openFormerState(t *testing.T, change ...func(dir string) error) *state {
 	t.Helper()
 	t.Parallel()
 	// The machines keep their addresses and ports, which only one process can have.
@@ -41,6 +42,11 @@ func openFormerState(t *testing.T) *state {
 	t.Cleanup(release)
 	dir := t.TempDir()
 	unpack(t, formerState, dir)
+	for _, do := range change {
+		if err := do(filepath.Join(dir, "state")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	servers, err := devserver.StartServers(t.Context(), filepath.Join(dir, "state"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +59,12 @@ func openFormerState(t *testing.T) *state {
 		t.Fatal(err)
 	}
 	return &state{world: w, servers: servers, place: home.FindLocation(servers.Config.Dir), ledger: t.TempDir()}
+}
+
+// loseTemporalData gives Temporal's database a schema that the current version cannot read.
+func loseTemporalData(dir string) error {
+	return os.WriteFile(filepath.Join(dir, "server", "version.json"),
+		[]byte(`{"version":"0.0","visibility":"0.0","sha256":"00000000"}`), 0o600)
 }
 
 func unpack(t *testing.T, archive, dir string) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/worker"
@@ -27,31 +28,52 @@ func TestStateOfTheVersionBeforeIsTakenOver(t *testing.T) {
 			t.Errorf("%s: the operation is %s, %s", name, r.kind, r.status)
 		}
 	}
-	machines := len(s.cloud.ExistingMachines(""))
-	s.begin()
-	if h, err := s.store.ReadHome(t.Context()); err != nil || h.Doubt != nil {
-		t.Errorf("home %+v, %v", h, err)
-	}
-
-	s.awaitGone(clusterRef(before, "deleting"))
-	s.awaitReady(clusterRef(before, "creating"))
-	s.awaitOperation("repairing")
-	// One machine of the create had not been launched; all others were there.
-	if n := s.cloud.CountLaunches("", ""); n != machines+1 {
-		t.Errorf("%d machines were launched, %d before", n, machines)
-	}
-	for name, n := range map[string]int{"one": 1, "three": 3, "four": 4, "creating": 4, "repairing": 3} {
-		s.healthy(clusterRef(before, name), n)
-		s.checkSameMachines(before[name])
-	}
+	s.finishFormerOperations(before)
+	s.checkFormerEvents(clusterRef(before, "repairing"))
 	lastRepair(t, s.get(clusterRef(before, "repairing")), api.ActionReplace, "sky-repairing-1")
-	if left := s.cloud.ExistingMachines("sky-deleting-"); len(left) != 0 {
-		t.Errorf("machines of the deleted cluster remain: %+v", left)
-	}
-
 	s.checkErrorsCanBeLeft(before)
 	s.checkSchedule()
 	s.deleteAll()
+}
+
+func TestStateOfTheVersionBeforeIsTakenOverFromEtcdAlone(t *testing.T) {
+	s := openFormerState(t, loseTemporalData)
+	before := s.listed()
+	checkFormerClusters(t, before)
+	// The first sweep resumes what was under way.
+	if err := worker.EnsureSchedule(t.Context(), s.temporal, s.queue, s.cfg.Reconcile.Interval); err != nil {
+		t.Fatal(err)
+	}
+	s.finishFormerOperations(before)
+	s.deleteAll()
+}
+
+// finishFormerOperations starts the worker, and checks that it finishes what was under way with the machines that were
+// there.
+func (s *state) finishFormerOperations(before map[string]api.Cluster) {
+	s.t.Helper()
+	had := s.cloud.ExistingMachines("")
+	s.begin()
+	if h, err := s.store.ReadHome(s.t.Context()); err != nil || h.Doubt != nil {
+		s.t.Errorf("home %+v, %v", h, err)
+	}
+	s.awaitGone(clusterRef(before, "deleting"))
+	s.awaitReady(clusterRef(before, "creating"))
+	eventually.Holds(s.t, "the repair ends", func() bool {
+		d, err := s.temporal.DescribeWorkflowExecution(s.t.Context(), operation.WorkflowID("repairing"), "")
+		return err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+	})
+	// One machine of the create had not been launched; all others were there.
+	if n := s.cloud.CountLaunches("", ""); n != len(had)+1 {
+		s.t.Errorf("%d machines were launched, %d before", n, len(had))
+	}
+	for name, n := range map[string]int{"one": 1, "three": 3, "four": 4, "creating": 4, "repairing": 3} {
+		s.healthy(clusterRef(before, name), n)
+		s.checkSameMachines(clusterRef(before, name), had)
+	}
+	if left := s.cloud.ExistingMachines("sky-deleting-"); len(left) != 0 {
+		s.t.Errorf("machines of the deleted cluster remain: %+v", left)
+	}
 }
 
 // awaitOperation waits until no operation works on a cluster.
@@ -98,24 +120,29 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 	}
 }
 
-// checkSameMachines checks that a cluster has the machines that it had.
-func (s *state) checkSameMachines(before api.Cluster) {
+// checkSameMachines checks that a cluster has the machines that the cloud had for it.
+func (s *state) checkSameMachines(cluster api.Ref, had []cloud.Machine) {
 	s.t.Helper()
-	after := s.get(before.Ref())
-	for i, m := range before.Status.Machines {
-		if now := after.Status.Machines[i]; now.Incarnation != m.Incarnation || now.Role != m.Role ||
-			m.CloudID != "" && now.CloudID != m.CloudID {
-			s.t.Errorf("%s is %+v, and was %+v", m.Name, now, m)
+	after := s.get(cluster)
+	for _, m := range had {
+		if m.Owner.ClusterUID != cluster.UID {
+			continue
+		}
+		if now := after.Status.Machines[m.Index]; now.Name != m.Name || now.Incarnation != m.Incarnation ||
+			now.CloudID != m.ID || now.Address != m.Address {
+			s.t.Errorf("%s is on record as %+v, and was %+v", m.Name, now, m)
 		}
 	}
-	events, err := s.store.ListEvents(s.t.Context(), before.Metadata.UID)
-	if err != nil {
-		s.t.Error(err)
-	}
-	if before.Metadata.Name == "repairing" && !slices.ContainsFunc(events, func(e api.Event) bool {
+}
+
+// checkFormerEvents checks that the events of the version before are kept.
+func (s *state) checkFormerEvents(repairing api.Ref) {
+	s.t.Helper()
+	events, err := s.store.ListEvents(s.t.Context(), repairing.UID)
+	if err != nil || !slices.ContainsFunc(events, func(e api.Event) bool {
 		return e.Reason == string(api.DriftMachineGone) && e.Machine == "sky-repairing-1"
 	}) {
-		s.t.Errorf("events %+v", events)
+		s.t.Errorf("events %+v, %v", events, err)
 	}
 }
 
@@ -123,6 +150,7 @@ func (s *state) checkSameMachines(before api.Cluster) {
 func (s *state) checkErrorsCanBeLeft(before map[string]api.Cluster) {
 	s.t.Helper()
 	failed, mendable := before["failed"], before["mendable"]
+	had := s.cloud.ExistingMachines("sky-mendable-")
 	for _, c := range []api.Cluster{failed, mendable} {
 		if now := s.get(c.Ref()); now.Status.Phase != api.PhaseError || now.Status.Failure == nil {
 			s.t.Errorf("%s left ERROR by itself: %s", c.Metadata.Name, now.Status.Phase)
@@ -137,7 +165,7 @@ func (s *state) checkErrorsCanBeLeft(before map[string]api.Cluster) {
 	}
 	s.awaitOperation("mendable")
 	s.healthy(mendable.Ref(), 2)
-	s.checkSameMachines(mendable)
+	s.checkSameMachines(mendable.Ref(), had)
 }
 
 // checkSchedule checks that the schedule of the version before is the only one, and starts one sweep per interval.
