@@ -48,7 +48,7 @@ func (a *Activities) DrainMachine(ctx context.Context, in DrainMachineInput) err
 			return err
 		}
 		defer kube.CloseClient(client)
-		step.report("draining")
+		step.report("draining the Node")
 		outcome, err := kube.DrainNode(ctx, client, m.NodeName, kube.DrainOptions{
 			Timeout: in.remainingTime(ctx), Force: in.Force, Reason: in.Reason, Report: step.report,
 		})

@@ -35,7 +35,7 @@ func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error 
 			return err
 		}
 		defer kube.CloseClient(client)
-		step.report("draining")
+		step.report("draining the Node")
 		if _, err := kube.DrainNode(ctx, client, m.NodeName, kube.DrainOptions{
 			Timeout: drainTimeout, Reason: "the machine is being replaced", Report: step.report,
 		}); err != nil && ctx.Err() == nil {

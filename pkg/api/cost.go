@@ -35,6 +35,12 @@ func (m *Machine) CarryOverCost(old Machine, now time.Time) {
 	m.SpentEstimated = old.SpentEstimated || old.IsCostEstimated()
 }
 
+// AddRemovedCost adds the cost of a machine that is gone and whose record is removed.
+func (s *ClusterStatus) AddRemovedCost(m Machine) {
+	s.RemovedCost += m.SpentBefore + m.CostUntil(m.GoneAt)
+	s.RemovedCostEstimated = s.RemovedCostEstimated || m.SpentEstimated || m.IsCostEstimated()
+}
+
 // CostSoFar is what a cluster has cost until now in US dollars, including machines that are gone or were replaced. The
 // machines must have been read with the cluster.
 func (s ClusterStatus) CostSoFar(now time.Time) float64 {

@@ -78,6 +78,23 @@ func (e *OccupiedError) Error() string {
 		e.Machine, e.Incarnation, e.Current, e.State)
 }
 
+// NotGoneError says that the record of a machine cannot be removed, because nothing says that the machine is gone.
+type NotGoneError struct {
+	Machine string
+	State   api.MachineState
+}
+
+func (e *NotGoneError) Error() string {
+	return fmt.Sprintf("the record of machine %s cannot be removed: its state is %s, not Gone; terminate it first",
+		e.Machine, e.State)
+}
+
+// Reason is NotGone.
+func (e *NotGoneError) Reason() string { return "NotGone" }
+
+// Final is true: nothing but a termination changes that.
+func (e *NotGoneError) Final() bool { return true }
+
 // CorruptError names keys whose values cannot be decoded.
 type CorruptError struct {
 	Keys  []string

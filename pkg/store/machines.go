@@ -138,16 +138,16 @@ func positionsByIndex(machines []api.Machine) map[int]int {
 func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string,
 	decide func(have []api.Machine) (result, put []api.Machine, err error)) ([]api.Machine, error) {
 	var result []api.Machine
-	clusterExists := func() ([]clientv3.Cmp, error) {
+	clusterUnchanged := func() ([]clientv3.Cmp, error) {
 		_, kv, err := s.readClusterByRef(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		return []clientv3.Cmp{clusterStillExists(kv)}, nil
+		return []clientv3.Cmp{isUnchanged(kv)}, nil
 	}
-	// Machines are deleted together with their cluster. The exception are those that cannot be read, which
-	// RewriteClusterForDelete removes; while there is one, this function fails.
-	err := s.etcd.UpdateRange(ctx, doing, s.keys.machinesPrefix(ref.UID), clusterExists,
+	// UpdateRange does not notice that a machine was deleted. ForgetMachine and DeleteCluster also write the cluster,
+	// and while there is a machine that cannot be read, which RewriteClusterForDelete removes, this function fails.
+	err := s.etcd.UpdateRange(ctx, doing, s.keys.machinesPrefix(ref.UID), clusterUnchanged,
 		func(kvs []*mvccpb.KeyValue) ([]clientv3.Op, error) {
 			have, bad := decodeMachines(kvs)
 			if err := joinCorruptErrors(bad); err != nil {

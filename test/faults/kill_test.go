@@ -240,7 +240,7 @@ var unkilled = map[string]string{
 	"Check":        "it only asks, for skyctl check, and changes nothing",
 	"CheckLost":    "it only asks whether a head is there, before a create that fails says why",
 	"Adopt":        "lanes have no home in doubt; that it may run twice is shown in test/integration",
-	"DrainMachine": noLeaving, "UncordonNode": noLeaving,
+	"DrainMachine": noLeaving, "UncordonNode": noLeaving, "ForgetMachine": noLeaving,
 	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
 }
 
