@@ -9,6 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // RepairEntry says that a repair starts, or how it ended.
@@ -74,41 +75,31 @@ func (a *Activities) MarkRepaired(ctx context.Context, ref api.Ref) error {
 // same if it runs twice.
 func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 	const step = "reserve a machine"
-	c, err := activities.ReadCluster(ctx, a.Store, old.Cluster)
+	c, err := a.Store.ReadClusterObject(ctx, old.Cluster)
+	if err == nil && c.Status.Placement == nil {
+		err = errors.New("the cluster has no placement")
+	}
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
-	}
-	if c.Status.Placement == nil {
-		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name,
-			errors.New("the cluster has no placement"))
 	}
 	incarnation, err := api.NewIncarnation(rand.Reader)
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
-	fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, *c.Status.Placement, a.Now())
-	for _, m := range c.Status.Machines {
-		if m.Index == old.Index {
-			fresh.Role, fresh.Pool = m.Role, m.PoolName()
-			fresh.CarryOverCost(m, a.Now())
-		}
-	}
-	reserved, err := a.Store.ReserveMachines(ctx, old.Cluster, []api.Machine{fresh}, func(m api.Machine) bool {
-		return m.Incarnation == old.Incarnation && !m.State.MayExist()
+	m, err := a.Store.ReplaceMachine(ctx, old.Cluster, old.Index, old.Incarnation, func(m api.Machine) api.Machine {
+		fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, *c.Status.Placement, a.Now())
+		fresh.Role, fresh.Pool, fresh.Leaving = m.Role, m.PoolName(), m.Leaving
+		fresh.CarryOverCost(m, a.Now())
+		return fresh
 	})
+	if occupied := new(store.OccupiedError); errors.As(err, &occupied) {
+		err = &cloud.Error{Kind: cloud.Conflict, Message: "the previous machine may still exist"}
+	}
+	if err == nil {
+		err = a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{*m})
+	}
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
-	for _, m := range reserved {
-		if m.Index != old.Index {
-			continue
-		}
-		if m.Incarnation == old.Incarnation {
-			return activities.MachineRef{}, activities.StepError(ctx, step, old.Name,
-				&cloud.Error{Kind: cloud.Conflict, Message: "the previous machine may still exist"})
-		}
-		return activities.MachineRefOf(old.Cluster, m), activities.StepError(ctx, step, old.Name,
-			a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
-	}
-	return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the machine has no record"))
+	return activities.MachineRefOf(old.Cluster, *m), nil
 }

@@ -117,3 +117,38 @@ func TestReserveNoticesAForgottenMachine(t *testing.T) {
 		t.Errorf("it returned the forgotten machine: %+v", got)
 	}
 }
+
+func TestReplaceMachineReplacesWhatIsGoneOnce(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutMachines(t.Context(), r, []api.Machine{machine("a", 1, "bbbbb"), machine("a", 2, "ddddd")}))
+	to := func(incarnation string) (*api.Machine, error) {
+		return w.ReplaceMachine(t.Context(), r, 1, "bbbbb", func(old api.Machine) api.Machine {
+			fresh := machine("a", 1, incarnation)
+			fresh.Pool = old.Pool
+			return fresh
+		})
+	}
+	set := func(s api.MachineState) {
+		_, err := w.UpdateMachine(t.Context(), r, 1, "bbbbb", func(m *api.Machine) error {
+			m.State, m.Pool = s, "gpu"
+			return nil
+		})
+		must(t, err)
+	}
+	set(api.MachineTerminating)
+	_, err := to("ccccc")
+	wantErr[*store.OccupiedError](t, err)
+	set(api.MachineGone)
+	for _, incarnation := range []string{"ccccc", "eeeee"} {
+		m, err := to(incarnation)
+		must(t, err)
+		if m.Incarnation != "ccccc" || m.Pool != "gpu" {
+			t.Errorf("replaced by %+v", m)
+		}
+	}
+	w.leave(t, r, []api.Machine{machine("a", 1, "ccccc")})
+	must(t, w.ForgetMachine(t.Context(), r, 1, "ccccc"))
+	_, err = to("eeeee")
+	wantErr[*store.NotFoundError](t, err)
+}

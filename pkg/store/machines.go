@@ -204,3 +204,45 @@ func decodeIncarnation(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation 
 	}
 	return &m, nil
 }
+
+// ReplaceMachine records a new incarnation of a machine that is gone, which renew returns, and returns it. If another
+// incarnation has the index already, it returns that one, so a repeated call returns the same. If the machine may still
+// exist, the error is an *OccupiedError. If the index has no record it is a *NotFoundError: the index of a machine that
+// was forgotten is not used again.
+func (s *Store) ReplaceMachine(ctx context.Context, ref api.Ref, index int, old string,
+	renew func(old api.Machine) api.Machine) (*api.Machine, error) {
+	if err := checkRef(ref); err != nil {
+		return nil, err
+	}
+	m, _, err := etcd.UpdateKey(ctx, s.etcd, etcd.KeyUpdate[*api.Machine]{
+		Doing: "replacing machine " + api.MachineName(ref.Name, index), Key: s.keys.machineKey(ref.UID, index),
+		Decode: func(kv *mvccpb.KeyValue) (*api.Machine, error) {
+			if kv == nil {
+				return nil, &NotFoundError{Cluster: ref.Name, What: fmt.Sprintf("machine %d", index)}
+			}
+			m, corrupt := decodeMachine(kv)
+			if corrupt != nil {
+				return nil, corrupt
+			}
+			return &m, nil
+		},
+		Change: func(m *api.Machine) error {
+			if m.Incarnation != old {
+				return nil
+			}
+			fresh := renew(*m)
+			if m.State.MayExist() {
+				return &OccupiedError{Machine: m.Name, Incarnation: fresh.Incarnation, Current: old, State: m.State}
+			}
+			*m = fresh
+			return nil
+		},
+		Encode: func(m *api.Machine) ([]byte, error) {
+			if m.Index != index {
+				return nil, fmt.Errorf("machine %d of cluster %q cannot get index %d", index, ref.Name, m.Index)
+			}
+			return encodeMachine(m)
+		},
+	})
+	return m, err
+}

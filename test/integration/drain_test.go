@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
@@ -24,6 +25,7 @@ func (w *world) execute(activity any, input any) error {
 	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
 	env.SetTestTimeout(patience)
 	env.RegisterActivity(w.acts.Nodes)
+	env.RegisterActivity(w.acts.Machines)
 	env.RegisterActivity(w.acts.Clusters)
 	_, err := env.ExecuteActivity(activity, input)
 	return err
@@ -84,6 +86,40 @@ func TestDrainSaysWhatHoldsItAndIsCalledOff(t *testing.T) {
 	w.check(w.execute(w.acts.Nodes.UncordonNode, m))
 	if r := w.get(ref).Status.Machines[1]; cordoned() || r.Trouble != "" || r.Step != "" {
 		t.Errorf("after the drain was called off: %q, %q", r.Trouble, r.Step)
+	}
+}
+
+func TestMachineLeavesStepByStep(t *testing.T) {
+	w := newWorld(t, dear("here"))
+	ref, m := w.readyWorker("drain-leaves")
+	cost := func() float64 { return w.get(ref).Status.CostSoFar(time.Now()) }
+	var failed *temporal.ApplicationError
+	if err := w.execute(w.acts.Clusters.ForgetMachine, m); !errors.As(err, &failed) || failed.Type() != "NotGone" {
+		t.Errorf("a machine that is Ready: %v", err)
+	}
+	for _, step := range []struct{ activity, input any }{
+		{w.acts.Nodes.DrainMachine, nodes.DrainMachineInput{Machine: m, Timeout: time.Minute, Reason: "scaled down"}},
+		{w.acts.Machines.Terminate, machines.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation,
+			Index: m.Index}},
+		{w.acts.Nodes.ForgetNode, nodes.ForgetNodeInput{Cluster: ref, Node: m.NodeName}},
+	} {
+		for range 2 {
+			w.check(w.execute(step.activity, step.input))
+		}
+	}
+	head := w.get(ref).Status.Machines[0].NodeName
+	if nodes, passwords, _ := w.cloud.ListNodes(ref.UID); !slices.Equal(nodes, []string{head}) ||
+		!slices.Equal(passwords, []string{head}) {
+		t.Errorf("nodes %q, passwords %q", nodes, passwords)
+	}
+	before := cost()
+	for range 2 {
+		w.check(w.execute(w.acts.Clusters.ForgetMachine, m))
+	}
+	c := w.get(ref)
+	if len(c.Status.Machines) != 1 || c.Status.RemovedCost <= 0 || cost() < before {
+		t.Errorf("machines %+v, removed $%v, in all $%v, before $%v", c.Status.Machines, c.Status.RemovedCost, cost(),
+			before)
 	}
 }
 
