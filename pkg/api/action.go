@@ -20,8 +20,12 @@ const (
 	ActionRestart ActionKind = "Restart"
 	// ActionReplace drains a worker, terminates its machine, removes its Node and brings up a new incarnation.
 	ActionReplace ActionKind = "Replace"
-	// ActionBringUp resumes bringing up a machine.
+	// ActionAddMachines records the machines that a pool lacks. ActionBringUp brings them up.
+	ActionAddMachines ActionKind = "AddMachines"
+	// ActionBringUp brings up a machine, or continues with it.
 	ActionBringUp ActionKind = "BringUp"
+	// ActionRemove drains a worker, terminates its machine, and removes its Node and its record for good.
+	ActionRemove ActionKind = "Remove"
 	// ActionDisarm removes a power-off timer that an interrupted repair has left on a machine.
 	ActionDisarm ActionKind = "Disarm"
 	// ActionRestoreKeys restores secrets that etcd has lost: it authorizes a new SSH key through the Kubernetes API,
@@ -38,12 +42,15 @@ const (
 // Action is one thing to do about a drift.
 type Action struct {
 	Kind ActionKind `json:"kind"`
-	// Index, Machine and Incarnation name the machine; they are empty for an action on the whole cluster.
+	// Index, Machine and Incarnation name the machine; they are empty for an action on the whole cluster. The index of
+	// an action on a pool is -1.
 	Index       int    `json:"index"`
 	Machine     string `json:"machine,omitempty"`
 	Incarnation string `json:"incarnation,omitempty"`
 	// ID is the cloud's id of the machine; empty if the cloud reported none.
 	ID string `json:"id,omitempty"`
+	// Pool is the pool of the machine; empty for the control plane. With ActionAddMachines, it is the target.
+	Pool string `json:"pool,omitempty"`
 	// Node is the Node to remove, with ActionForgetNode.
 	Node   string      `json:"node,omitempty"`
 	Reason DriftReason `json:"reason"`
@@ -52,13 +59,15 @@ type Action struct {
 }
 
 // RepairKey is what two tries of the same repair have in common: the kind of the action and its target, which is a
-// Node, an extra machine, an index with any machine, or the cluster.
+// Node, an extra machine, a pool, an index with any machine, or the cluster.
 func (a Action) RepairKey() Action {
 	switch a.Kind {
 	case ActionForgetNode:
 		return Action{Kind: a.Kind, Node: a.Node}
 	case ActionTerminate:
 		return Action{Kind: a.Kind, Machine: a.Machine}
+	case ActionAddMachines:
+		return Action{Kind: a.Kind, Index: -1, Pool: a.Pool}
 	}
 	return Action{Kind: a.Kind, Index: a.Index}
 }

@@ -1,10 +1,16 @@
 package plan
 
-import "time"
+import (
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
 
 // Observation is what was observed of one cluster at one time.
 type Observation struct {
 	At time.Time
+	// InFlight are the actions that run now. Their targets get no other action.
+	InFlight []api.Action
 	// Listed are the cluster's machines in the cloud's list; meaningless if CloudError is set.
 	Listed []ListedMachine
 	// CloudError is why the cloud did not answer. Then no machine is changed.
@@ -62,6 +68,8 @@ type Node struct {
 	// Since is when its readiness last changed, by the cluster's clock. That may be wrong, so no decision uses it.
 	Since    time.Time
 	Cordoned bool
+	// Pods is the number of pods that a drain of the Node would evict.
+	Pods int
 	// Kubelet is the kubelet's version.
 	Kubelet string
 }

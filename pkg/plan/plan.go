@@ -42,6 +42,15 @@ type Decision struct {
 	// Actions are due now, in this order. Actions on different machines can run at the same time. Drift without an
 	// action waits, cannot be repaired by skyctl, or is only reported.
 	Actions []api.Action
+	// Stop are the actions in flight that are to be cancelled, because their machine is to be removed.
+	Stop []api.Action
+	// Converged: the machines are those that the spec requests and have been brought up, and no action that belongs to
+	// a change is under way.
+	Converged bool
+	// NextAt is the earliest time at which something that waits becomes due; zero if nothing waits.
+	NextAt time.Time
+	// Doing says, for people, what is under way or due, such as "adding 2, removing 1"; empty if nothing is.
+	Doing string
 	// Conditions are those of the cluster now.
 	Conditions []api.Condition
 	// Fail says why the cluster goes to ERROR and what a person can do; nil if it does not. Its machines are kept.
