@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -92,10 +93,11 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 	for name, want := range map[string]struct {
 		phase    api.Phase
 		machines int
+		observed int64 // the generation of the spec that was reached
 	}{
-		"one": {api.PhaseReady, 1}, "three": {api.PhaseReady, 3}, "four": {api.PhaseReady, 4},
-		"repairing": {api.PhaseReady, 3}, "creating": {api.PhaseProvisioning, 4}, "deleting": {api.PhaseDeleting, 3},
-		"failed": {api.PhaseError, 2}, "mendable": {api.PhaseError, 2},
+		"one": {api.PhaseReady, 1, 1}, "three": {api.PhaseReady, 3, 1}, "four": {api.PhaseReady, 4, 1},
+		"repairing": {api.PhaseReady, 3, 1}, "creating": {api.PhaseProvisioning, 4, 0},
+		"deleting": {api.PhaseDeleting, 3, 1}, "failed": {api.PhaseError, 2, 0}, "mendable": {api.PhaseError, 2, 1},
 	} {
 		c, ok := listed[name]
 		if !ok || c.Status.Phase != want.phase || len(c.Status.Machines) != want.machines {
@@ -103,21 +105,34 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 			continue
 		}
 		for i, m := range c.Status.Machines {
-			role := api.RoleWorker
+			role, pool := api.RoleWorker, api.DefaultPool
 			if i == 0 {
-				role = api.RoleHead
+				role, pool = api.RoleHead, ""
 			}
-			if m.Index != i || m.Role != role || m.Incarnation == "" {
-				t.Errorf("%s: machine %d is %+v", name, i, m)
+			if m.Index != i || m.Role != role || m.PoolName() != pool || m.Incarnation == "" {
+				t.Errorf("%s: index %d, %s in pool %q", m.Name, m.Index, m.Role, m.PoolName())
 			}
 		}
-		if c.Spec.MachineCount() != want.machines {
+		if !reflect.DeepEqual(c.Spec.Clone(), wantedFormerSpec(c.Spec, want.machines)) {
 			t.Errorf("%s: spec %+v", name, c.Spec)
+		}
+		if c.APIVersion != api.APIVersion || c.Metadata.Generation != 1 ||
+			c.Status.ObservedGeneration != want.observed || c.Status.NextIndex != want.machines {
+			t.Errorf("%s: %s, %+v, generation %d observed, next index %d", name, c.APIVersion, c.Metadata,
+				c.Status.ObservedGeneration, c.Status.NextIndex)
 		}
 	}
 	if len(listed) != 8 {
 		t.Errorf("%d clusters", len(listed))
 	}
+}
+
+// wantedFormerSpec is the spec of a cluster of n machines in the present form.
+func wantedFormerSpec(read api.ClusterSpec, n int) api.ClusterSpec {
+	s := api.NewClusterSpec(spec(n))
+	s.KubernetesVersion, s.RKE2, s.GPU = read.KubernetesVersion, read.RKE2, read.GPU
+	s.APIAccess = read.APIAccess
+	return s
 }
 
 // checkSameMachines checks that a cluster has the machines that the cloud had for it.
