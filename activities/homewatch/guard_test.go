@@ -14,7 +14,7 @@ import (
 var harmless = []string{
 	"Check", "CheckSpec", "Plan", "Survey", "Existing", "AwaitServer", "AwaitNode", "Diagnose", "WriteKubeconfig",
 	"ProbeGPUs", "AwaitGPUs",
-	"RecordAddress", "CheckLost",
+	"RecordAddress", "CheckLost", "PlanPool", "RecordPoolAttempt", "RepositionMachine",
 }
 
 func TestEveryActivityThatChangesMachinesIsGuarded(t *testing.T) {

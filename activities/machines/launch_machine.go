@@ -168,9 +168,11 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 	if err != nil {
 		return nil, none, err
 	}
+	spec := c.Spec.GroupOf(*record)
+	spec.UseSpot = spec.UseSpot && !record.Placement.OnDemand
 	return onCloud, cloud.LaunchRequest{
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
-		Placement: record.Placement, Role: record.Role, Spec: c.Spec.GroupOf(*record), Labels: c.Metadata.Labels,
+		Placement: record.Placement, Role: record.Role, Spec: spec, Labels: c.Metadata.Labels,
 		AuthorizedKey: public, HostKey: host,
 	}, nil
 }

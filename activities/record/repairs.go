@@ -76,9 +76,6 @@ func (a *Activities) MarkRepaired(ctx context.Context, ref api.Ref) error {
 func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 	const step = "reserve a machine"
 	c, err := a.Store.ReadClusterObject(ctx, old.Cluster)
-	if err == nil && c.Status.Placement == nil {
-		err = errors.New("the cluster has no placement")
-	}
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
@@ -87,7 +84,8 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
 	m, err := a.Store.ReplaceMachine(ctx, old.Cluster, old.Index, old.Incarnation, func(m api.Machine) api.Machine {
-		fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, *c.Status.Placement, a.Now())
+		// A pool may have another placement than the control plane.
+		fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, m.Placement, a.Now())
 		fresh.Role, fresh.Pool, fresh.Leaving = m.Role, m.PoolName(), m.Leaving
 		fresh.CarryOverCost(m, a.Now())
 		return fresh

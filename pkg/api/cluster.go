@@ -93,8 +93,8 @@ type PoolStatus struct {
 	Attempts []FailedPlacement `json:"attempts,omitempty"`
 }
 
-// Placement is a cloud, region, zone and instance type for all machines of a cluster. Prices are US dollars per hour; 0
-// is free.
+// Placement is a cloud, region, zone and instance type for machines that are requested alike. Prices are US dollars per
+// hour; 0 is free.
 type Placement struct {
 	Cloud           string  `json:"cloud"`
 	Region          string  `json:"region"`
@@ -105,6 +105,8 @@ type Placement struct {
 	DiskGiB         float64 `json:"disk_gib,omitempty"`
 	PricePerMachine float64 `json:"price_per_machine_hour"`
 	PriceTotal      float64 `json:"price_total_hour"`
+	// OnDemand: the machine is requested at the full price, although its group asks for spot machines.
+	OnDemand bool `json:"on_demand,omitempty"`
 	// Tunnel: the Kubernetes API is reached through SSH, and its port is not open to the outside.
 	Tunnel bool `json:"tunnel,omitempty"`
 }

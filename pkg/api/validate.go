@@ -24,6 +24,20 @@ const (
 	maxStoredNameLength = 49
 )
 
+// MaxMachineIndex is the highest index that machines of a cluster can have: records in etcd have room for four digits,
+// and the name of a node for what the cluster's name leaves of 63 characters.
+func MaxMachineIndex(cluster string) int {
+	digits := min(4, dnsLabelLength-len(NodeName(cluster, 0, ""))+len("0")-IncarnationLength)
+	highest := 1
+	for range digits {
+		highest *= 10
+	}
+	return highest - 1
+}
+
+// dnsLabelLength is the number of characters in a DNS label, and so in the name of a node and of a host.
+const dnsLabelLength = 63
+
 var (
 	cloudName  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 	userName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)

@@ -233,6 +233,7 @@ func killed(t *testing.T, s scene, b blow) {
 const (
 	noAccelerators = "the simulated machines have no accelerators"
 	noLeaving      = "no operation removes a machine from a cluster yet"
+	noGrowing      = "no operation adds a machine to a pool yet"
 )
 
 // unkilled lists the activities that no scene covers, and why.
@@ -240,7 +241,8 @@ var unkilled = map[string]string{
 	"Check":        "it only asks, for skyctl check, and changes nothing",
 	"CheckLost":    "it only asks whether a head is there, before a create that fails says why",
 	"Adopt":        "lanes have no home in doubt; that it may run twice is shown in test/integration",
-	"DrainMachine": noLeaving, "UncordonNode": noLeaving, "ForgetMachine": noLeaving,
+	"DrainMachine": noLeaving, "UncordonNode": noLeaving, "ForgetMachine": noLeaving, "MarkLeaving": noLeaving,
+	"AddMachines": noGrowing, "PlanPool": noGrowing, "RecordPoolAttempt": noGrowing, "RepositionMachine": noGrowing,
 	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
 }
 

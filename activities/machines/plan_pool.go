@@ -1,0 +1,116 @@
+package machines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/redact"
+)
+
+// PlanPoolInput asks where machines of a pool can be launched.
+type PlanPoolInput struct {
+	Cluster api.Ref `json:"cluster"`
+	Pool    string  `json:"pool"`
+}
+
+// PoolPlan is where machines of a pool can be launched.
+type PoolPlan struct {
+	// Placements are ranked: the cheapest first, then those that failed lately. They are never empty.
+	Placements []api.Placement `json:"placements"`
+}
+
+// PlanPool ranks the placements for machines of a pool in the region of its cluster. If the pool asks for spot machines
+// and falls back, machines at the full price follow. Without a placement it fails: with InvalidSpec if the region does
+// not offer such machines, else with the cloud's kind of error.
+func (a *Activities) PlanPool(ctx context.Context, in PlanPoolInput) (PoolPlan, error) {
+	const step = "find a placement for the pool"
+	c, err := a.Store.ReadClusterObject(ctx, in.Cluster)
+	if err != nil {
+		return PoolPlan{}, activities.StepError(ctx, step, "", err)
+	}
+	ranked, err := a.rankPool(ctx, c, in.Pool)
+	if err != nil {
+		return PoolPlan{}, activities.StepError(ctx, step, "", fmt.Errorf("pool %s: %w", in.Pool, err))
+	}
+	return PoolPlan{Placements: cloud.PostponeFailed(ranked, c.Status.RecentPoolAttempts(in.Pool, a.Now()))}, nil
+}
+
+func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, name string) ([]api.Placement, error) {
+	pool := c.Spec.FindPool(name)
+	if pool == nil {
+		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "the cluster does not have it any longer"}
+	}
+	group := c.Spec.PoolGroup(*pool)
+	if p := c.Status.Placement; p != nil {
+		group.Cloud, group.Region = p.Cloud, p.Region
+	}
+	onCloud, err := a.Clouds.FindCloud(group.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
+	defer cancel()
+	return rankWithFallback(queryCtx, onCloud, group, pool.SpotFallback)
+}
+
+// rankWithFallback ranks the placements of a group. Those at the full price follow if its spot machines may fall back
+// on them; they count even if the cloud has no spot machines at all.
+func rankWithFallback(ctx context.Context, onCloud cloud.Cloud, group api.GroupSpec,
+	fallback string) ([]api.Placement, error) {
+	ranked, err := onCloud.RankPlacements(ctx, group)
+	if group.UseSpot && fallback == api.SpotFallbackOnDemand && !mayPass(err) {
+		group.UseSpot = false
+		full, fullErr := onCloud.RankPlacements(ctx, group)
+		for _, p := range full {
+			p.OnDemand = true
+			ranked = append(ranked, p)
+		}
+		if len(ranked) > 0 && !mayPass(fullErr) {
+			return ranked, nil
+		}
+		err = errors.Join(err, fullErr)
+	}
+	if err == nil && len(ranked) == 0 {
+		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
+	}
+	return ranked, err
+}
+
+// mayPass reports whether an error says nothing about the placements: the cloud has to be asked again.
+func mayPass(err error) bool {
+	kind := cloud.KindOf(err)
+	return err != nil && len(api.FieldErrorsOf(err)) == 0 && (kind == cloud.Unreachable || kind == cloud.Transient)
+}
+
+// PoolAttemptInput records a placement that could not give a pool a machine.
+type PoolAttemptInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Pool      string        `json:"pool"`
+	Placement api.Placement `json:"placement"`
+	Failure   api.Failure   `json:"failure"`
+}
+
+// RecordPoolAttempt adds a failed placement to what is known of a pool, so that PlanPool tries others first. A pool
+// that is gone gets only the event.
+func (a *Activities) RecordPoolAttempt(ctx context.Context, in PoolAttemptInput) error {
+	failed := api.FailedPlacement{Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
+		Message: redact.Text(in.Failure.Message), At: a.Now()}
+	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		if c.Spec.FindPool(in.Pool) != nil {
+			c.Status.AddPoolAttempt(in.Pool, failed)
+		}
+		return nil
+	})
+	if err != nil {
+		return activities.StepError(ctx, "record a failed placement", "", err)
+	}
+	e := activities.NewEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
+		"%s could not give pool %s a machine: %s", in.Placement.Describe(), in.Pool, in.Failure.Message))
+	e.First, e.Last = failed.At, failed.At
+	activities.RecordEvent(ctx, a.Store, e)
+	return nil
+}
