@@ -17,8 +17,7 @@ import (
 // DrainMachineInput says how a machine that is to leave is drained.
 type DrainMachineInput struct {
 	Machine activities.MachineRef `json:"machine"`
-	// Timeout is how long disruption budgets are honoured. It counts from when the workflow scheduled the activity, so
-	// that a worker that takes over continues the same drain.
+	// Timeout is how long disruption budgets are honoured.
 	Timeout time.Duration `json:"timeout"`
 	// Force deletes the pods that are left then.
 	Force bool `json:"force,omitempty"`
@@ -48,9 +47,14 @@ func (a *Activities) DrainMachine(ctx context.Context, in DrainMachineInput) err
 			return err
 		}
 		defer kube.CloseClient(client)
-		step.report("draining the Node")
+		clock := resumeDrainClock(ctx)
+		report := func(progress string) {
+			step.report(progress)
+			clock.record(ctx, progress)
+		}
+		report("draining the Node")
 		outcome, err := kube.DrainNode(ctx, client, m.NodeName, kube.DrainOptions{
-			Timeout: in.remainingTime(ctx), Force: in.Force, Reason: in.Reason, Report: step.report,
+			Timeout: max(0, in.Timeout-clock.before), Force: in.Force, Reason: in.Reason, Report: report,
 		})
 		if blocked := new(kube.DrainBlocked); errors.As(err, &blocked) {
 			blocked.After = in.Timeout
@@ -64,12 +68,28 @@ func (a *Activities) DrainMachine(ctx context.Context, in DrainMachineInput) err
 	})
 }
 
-// remainingTime is what is left of the timeout. Temporal keeps the time of scheduling when another worker takes over.
-func (in DrainMachineInput) remainingTime(ctx context.Context) time.Duration {
-	if !activity.IsActivity(ctx) {
-		return in.Timeout
+// drainClock counts how long workers have drained a node. A worker that takes over goes on with the time of the one
+// before. The time without a worker does not count: pods could not leave in it, so a drain by force must not begin.
+type drainClock struct {
+	before  time.Duration
+	started time.Time
+}
+
+func resumeDrainClock(ctx context.Context) drainClock {
+	c := drainClock{started: time.Now()}
+	var progress string
+	if activity.IsActivity(ctx) && activity.HasHeartbeatDetails(ctx) {
+		// The heartbeat has no time if that worker died just after it began; then the time counts from here.
+		_ = activity.GetHeartbeatDetails(ctx, &progress, &c.before)
 	}
-	return max(0, in.Timeout-time.Since(activity.GetInfo(ctx).ScheduledTime))
+	return c
+}
+
+// record stores the time in the heartbeat, after the progress.
+func (c drainClock) record(ctx context.Context, progress string) {
+	if activity.IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx, redact.Text(progress), c.before+time.Since(c.started))
+	}
 }
 
 // recordDrainBlocked records why a machine's drain ended. A failed write changes nothing: the error says it too.

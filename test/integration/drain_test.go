@@ -1,14 +1,19 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+	sdkclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
@@ -17,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/worker"
 )
 
 // execute runs one activity as a worker does.
@@ -141,6 +147,56 @@ func TestDrainByForceDeletesPodsAndStopsTheAgent(t *testing.T) {
 		return e.Reason == "DrainForced" && e.Machine == m.Name && strings.Contains(e.Message, "shop/web-0")
 	}) {
 		t.Errorf("events %v, %v", events, err)
+	}
+}
+
+// firstDrainDies makes the first try of DrainMachine end after it has drained for an hour.
+type firstDrainDies struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*firstDrainDies) InterceptActivity(_ context.Context,
+	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	d := &dyingDrain{}
+	d.Next = next
+	return d
+}
+
+type dyingDrain struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+func (d *dyingDrain) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if info := activity.GetInfo(ctx); info.ActivityType.Name == "DrainMachine" && info.Attempt == 1 {
+		activity.RecordHeartbeat(ctx, "draining", time.Hour)
+		return nil, errors.New("the worker died")
+	}
+	return d.Next.ExecuteActivity(ctx, in)
+}
+
+func TestDrainContinuesTheTimeOfADeadWorker(t *testing.T) {
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	w.running = worker.New(w.temporal, w.queue, w.acts, &firstDrainDies{})
+	w.running.RegisterWorkflowWithOptions(func(ctx workflow.Context, in nodes.DrainMachineInput) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: in.LongestDrain(),
+			HeartbeatTimeout: silence})
+		return workflow.ExecuteActivity(ctx, w.acts.Nodes.DrainMachine, in).Get(ctx, nil)
+	}, workflow.RegisterOptions{Name: "drain"})
+	w.check(w.running.Start())
+	t.Cleanup(w.running.Stop)
+	ref, m := w.readyWorker("drain-resumed")
+	w.check(w.cloud.AddPod(ref.UID, m.NodeName, "shop/web-0", "web"))
+	w.check(w.cloud.SetDisruptionBudget(ref.UID, "shop/web", "web", false))
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue}, "drain",
+		nodes.DrainMachineInput{Machine: m, Timeout: time.Hour, Reason: "scaled down"})
+	w.check(err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var failed *temporal.ApplicationError
+	if err := run.Get(ctx, nil); !errors.As(err, &failed) || failed.Type() != "DrainBlocked" ||
+		!strings.Contains(failed.Message(), "after 1h0m0s") {
+		t.Errorf("got %v", err)
 	}
 }
 
