@@ -58,7 +58,7 @@ func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) err
 		if err != nil {
 			return err
 		}
-		node := rke2NodeOf(step.record)
+		node := newRKE2Node(step.cluster, step.record)
 		node.AgentToken, node.TLSSANs = string(password), serverSANs(step.record)
 		node.Restart = step.record.HasOutdatedConfig(step.record)
 		if err := rke2.StartServer(ctx, h, node); err != nil {
@@ -148,7 +148,7 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 		if err != nil {
 			return err
 		}
-		node := rke2NodeOf(step.record)
+		node := newRKE2Node(step.cluster, step.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
 		node.Restart = step.record.HasOutdatedConfig(head)
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
@@ -189,29 +189,6 @@ func (a *Activities) AwaitNode(ctx context.Context, m activities.MachineRef) err
 		})
 		return err
 	})
-}
-
-func rke2NodeOf(r *api.Machine) rke2.Node {
-	return rke2.Node{
-		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
-		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB,
-	}
-}
-
-// externalAddress returns the machine's public address; "" if it has none of its own.
-func externalAddress(r *api.Machine) string {
-	if r.Address == r.PrivateAddress {
-		return ""
-	}
-	return r.Address
-}
-
-// serverSANs returns the names under which the head's API is reached.
-func serverSANs(r *api.Machine) []string {
-	if ext := externalAddress(r); ext != "" {
-		return []string{ext, r.PrivateAddress, r.Name}
-	}
-	return []string{r.PrivateAddress, r.Name}
 }
 
 // recordConfiguredFor records which addresses RKE2 on a machine is configured for: those that were recorded when the

@@ -41,6 +41,9 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if len(labels) > 0 {
 		c["node-label"] = labels
 	}
+	if len(n.Taints) > 0 {
+		c["node-taint"] = n.Taints
+	}
 	switch n.Role {
 	case api.RoleHead:
 		if n.AgentToken == "" {

@@ -29,6 +29,11 @@ func TestConfigMatchesTheGoldenFiles(t *testing.T) {
 			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", ExternalIP: "10.0.0.5",
 			Server: "https://10.0.0.4:9345",
 		}},
+		"worker-of-a-pool": {facts: twoCores, node: Node{
+			Role: api.RoleWorker, NodeName: "sky-a-4-x2", NodeIP: "10.0.0.8", Server: "https://10.0.0.4:9345",
+			Labels: map[string]string{"tier": "train", api.NodeLabelPool: "gpu"},
+			Taints: []string{"nvidia.com/gpu=present:NoSchedule", "dedicated:NoExecute"},
+		}},
 		"worker-limited": {facts: Facts{CPUs: 16, MemoryBytes: 64<<30 + 12<<10}, node: Node{
 			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", Server: "https://10.0.0.4:9345",
 			CPUs: 1.5, MemoryGiB: 4,

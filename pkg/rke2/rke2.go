@@ -40,7 +40,10 @@ type Node struct {
 	TLSSANs []string
 	// AgentToken is the short secret that workers use to join (see NewAgentToken); head only.
 	AgentToken string
-	Labels     map[string]string
+	// Labels and Taints are those with which the machine registers its Node; RKE2 does not change them afterwards. A
+	// taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
+	Labels map[string]string
+	Taints []string
 	// CPUs and MemoryGiB are the resources allotted to the machine; 0 means all that it reports.
 	CPUs, MemoryGiB float64
 	// Restart restarts a running unit even if its configuration is unchanged: RKE2 may still use old addresses, because

@@ -12,6 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // nodeRegistry is the Nodes in a cluster's own etcd. As with RKE2, a Node is created when a unit with the head's token
@@ -35,6 +36,7 @@ func newNodeRegistry() *nodeRegistry {
 
 // member is a machine whose unit runs and is allowed to join.
 type member struct {
+	host                 *host
 	password, invocation string
 	ready                bool
 }
@@ -56,7 +58,7 @@ func (a *apiServer) syncRegistry() {
 			continue
 		}
 		delete(r.removed, name)
-		r.nodes[name], r.passwords[name] = newNode(name), m.password
+		r.nodes[name], r.passwords[name] = newNode(name, m.host), m.password
 	}
 	for name, n := range r.nodes {
 		setNodeReady(n, up[name].ready)
@@ -73,8 +75,8 @@ func (a *apiServer) joinedMembers() map[string]member {
 			h.configValue("server") == "https://"+net.JoinHostPort(a.head.address, "9345"))
 		if name := h.configValue("node-name"); joined && name != "" {
 			run := h.unitInvocation(unit)
-			up[name] = member{password: h.password, invocation: run, ready: h.isHealthyRun(run) &&
-				h.isAtConfiguredAddress()}
+			up[name] = member{host: h, password: h.password, invocation: run,
+				ready: h.isHealthyRun(run) && h.isAtConfiguredAddress()}
 		}
 	}
 	return up
@@ -87,7 +89,9 @@ func unitOf(head bool) string {
 	return "rke2-agent"
 }
 
-func newNode(name string) *corev1.Node {
+// newNode returns the Node that a machine registers, with the labels and taints of its configuration.
+func newNode(name string, h *host) *corev1.Node {
+	labels, taints := h.nodeRegistration()
 	has := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi"),
 		corev1.ResourceEphemeralStorage: resource.MustParse("40Gi"),
@@ -95,7 +99,8 @@ func newNode(name string) *corev1.Node {
 	now := metav1.NewTime(time.Now().UTC())
 	return &corev1.Node{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "2", CreationTimestamp: now},
+		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "2", CreationTimestamp: now, Labels: labels},
+		Spec:       corev1.NodeSpec{Taints: taints},
 		Status: corev1.NodeStatus{
 			Images:   []corev1.ContainerImage{{Names: []string{"rancher/mirrored-pause:3.6"}, SizeBytes: 1}},
 			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: Version},
@@ -103,6 +108,27 @@ func newNode(name string) *corev1.Node {
 				Reason: "KubeletReady", LastTransitionTime: now}},
 		},
 	}
+}
+
+// nodeRegistration returns the labels and taints in the host's RKE2 configuration.
+func (h *host) nodeRegistration() (map[string]string, []corev1.Taint) {
+	var config struct {
+		Labels []string `json:"node-label"`
+		Taints []string `json:"node-taint"`
+	}
+	_ = yaml.Unmarshal([]byte(h.readFile("/etc/rancher/rke2/config.yaml")), &config) // our own, and valid
+	labels := map[string]string{}
+	for _, label := range config.Labels {
+		key, value, _ := strings.Cut(label, "=")
+		labels[key] = value
+	}
+	var taints []corev1.Taint
+	for _, taint := range config.Taints {
+		rest, effect, _ := strings.Cut(taint, ":")
+		key, value, _ := strings.Cut(rest, "=")
+		taints = append(taints, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+	}
+	return labels, taints
 }
 
 func setNodeReady(n *corev1.Node, ready bool) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -99,6 +101,7 @@ func (p *pair) up() kubernetes.Interface {
 	p.check(rke2.JoinAgent(p.ctx, p.host(worker), rke2.Node{
 		Role: api.RoleWorker, NodeName: worker, NodeIP: p.ExistingMachines(worker)[0].Address, Server: "https://" +
 			net.JoinHostPort(address, "9345"),
+		Labels: map[string]string{"tier": "web"}, Taints: []string{"dedicated=web:NoSchedule"},
 	}, creds.AgentToken))
 	p.check(rke2.AwaitAgent(p.ctx, p.host(worker), nil))
 	edited, err := kube.EditKubeconfig(creds.Kubeconfig, "c", "https://"+net.JoinHostPort(address, "6443"))
@@ -114,6 +117,16 @@ func (p *pair) ready(client kubernetes.Interface, node string) bool {
 	ready, _, err := kube.CheckNodesReady(p.ctx, client, []string{node})
 	p.check(err)
 	return len(ready) == 1
+}
+
+func TestNodeRegistersWithItsLabelsAndTaints(t *testing.T) {
+	p := newPair(t)
+	node, err := p.up().CoreV1().Nodes().Get(p.ctx, worker, metav1.GetOptions{})
+	p.check(err)
+	want := []corev1.Taint{{Key: "dedicated", Value: "web", Effect: corev1.TaintEffectNoSchedule}}
+	if node.Labels["tier"] != "web" || !slices.Equal(node.Spec.Taints, want) {
+		t.Errorf("labels %v, taints %v", node.Labels, node.Spec.Taints)
+	}
 }
 
 func TestDeletedNodeReturnsWhenItsUnitRestarts(t *testing.T) {
