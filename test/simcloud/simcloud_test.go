@@ -64,8 +64,12 @@ func (p *pair) launch(index int) {
 	p.check(err)
 	hostKey, _, err := remote.NewKeyPair()
 	p.check(err)
+	role := api.RoleWorker
+	if index == 0 {
+		role = api.RoleHead
+	}
 	_, err = p.SubmitLaunch(p.ctx, cloud.LaunchRequest{
-		Owner: owner, Name: api.MachineName("c", index), Index: index, Incarnation: "bcdfg",
+		Owner: owner, Name: api.MachineName("c", index), Index: index, Role: role, Incarnation: "bcdfg",
 		Placement:     simcloud.RegionPlacement("here"),
 		AuthorizedKey: public, HostKey: hostKey,
 	})
