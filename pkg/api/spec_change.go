@@ -76,12 +76,15 @@ func (s *ClusterSpec) AddPool(p Pool) error {
 	return s.Validate()
 }
 
-// RemovePool removes a pool. Its error is a *FieldError.
+// RemovePool removes a pool, and what is for accelerators if it has the last ones. Its error is a *FieldError.
 func (s *ClusterSpec) RemovePool(name string) error {
 	if s.FindPool(name) == nil {
 		return s.newUnknownPoolError(name)
 	}
 	s.Pools = slices.DeleteFunc(s.Pools, func(p Pool) bool { return p.Name == name })
+	if !s.HasAccelerators() {
+		s.GPUStack, s.GPUTaint = "", false // they are for accelerators
+	}
 	return nil
 }
 
