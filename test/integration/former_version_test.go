@@ -113,7 +113,7 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 				t.Errorf("%s: index %d, %s in pool %q", m.Name, m.Index, m.Role, m.PoolName())
 			}
 		}
-		if !reflect.DeepEqual(c.Spec.Clone(), wantedFormerSpec(c.Spec, want.machines)) {
+		if !reflect.DeepEqual(c.Spec.Clone(), wantedFormerSpec(name, c.Spec, want.machines)) {
 			t.Errorf("%s: spec %+v", name, c.Spec)
 		}
 		if c.APIVersion != api.APIVersion || c.Metadata.Generation != 1 ||
@@ -122,14 +122,21 @@ func checkFormerClusters(t *testing.T, listed map[string]api.Cluster) {
 				c.Status.ObservedGeneration, c.Status.NextIndex)
 		}
 	}
+	if l := listed["four"].Metadata.Labels; l["team"] != "vision" {
+		t.Errorf("labels %v", l)
+	}
 	if len(listed) != 8 {
 		t.Errorf("%d clusters", len(listed))
 	}
 }
 
 // wantedFormerSpec is the spec of a cluster of n machines in the present form.
-func wantedFormerSpec(read api.ClusterSpec, n int) api.ClusterSpec {
-	s := api.NewClusterSpec(spec(n))
+func wantedFormerSpec(name string, read api.ClusterSpec, n int) api.ClusterSpec {
+	of := spec(n)
+	if name == "four" {
+		of.Memory, of.DiskSize, of.Ports = "4+", 50, []string{"8080"}
+	}
+	s := api.NewClusterSpec(of)
 	s.KubernetesVersion, s.RKE2, s.GPU = read.KubernetesVersion, read.RKE2, read.GPU
 	s.APIAccess = read.APIAccess
 	return s
