@@ -9,21 +9,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// CheckSpec ranks the placements for a spec without writing anything. What is wrong with the spec is a result, not an
-// error.
+// CheckSpec ranks the placements for a new cluster or for a pool, without writing anything. What is wrong with the spec
+// is a result, not an error.
 func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
-	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
-	defer cancel()
 	var placements []api.Placement
-	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
-	if err == nil {
-		err = c.ValidateSpec(queryCtx, in.Spec)
+	var err error
+	var invalid []api.FieldError
+	if in.Pool != nil {
+		placements, err = a.rankPoolOf(ctx, in.Pool.Cluster, in.Pool.Pool)
+		invalid = api.FieldErrorsOf(err)
+	} else {
+		placements, err = a.rankNewCluster(ctx, in.Spec)
+		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	}
-	if err == nil {
-		placements, err = c.RankPlacements(queryCtx, in.Spec)
-	}
-	invalid := append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	if len(invalid) > 0 {
 		return operation.PlanResult{Invalid: invalid}, nil
 	}
@@ -33,6 +32,20 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 	}
 	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()},
 		activities.StepError(ctx, step, "", err)
+}
+
+// rankNewCluster checks the spec of a cluster that does not exist yet, and ranks its placements.
+func (a *Activities) rankNewCluster(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
+	defer cancel()
+	c, err := a.Clouds.FindCloud(spec.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ValidateSpec(queryCtx, spec); err != nil {
+		return nil, err
+	}
+	return c.RankPlacements(queryCtx, spec, api.Neighbors{})
 }
 
 // Plan ranks the placements for a cluster.
@@ -48,7 +61,7 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	placements, err := onCloud.RankPlacements(queryCtx, c.Spec.Groups()[0])
+	placements, err := onCloud.RankPlacements(queryCtx, c.Spec.Groups()[0], api.Neighbors{})
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
 	}

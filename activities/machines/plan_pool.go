@@ -23,48 +23,62 @@ type PoolPlan struct {
 	Placements []api.Placement `json:"placements"`
 }
 
-// PlanPool ranks the placements for machines of a pool in the region of its cluster. If the pool asks for spot machines
-// and falls back, machines at the full price follow. Without a placement it fails: with InvalidSpec if the region does
-// not offer such machines, else with the cloud's kind of error.
+// PlanPool ranks the placements for the machines that a pool lacks, in the region of its cluster. If the pool asks for
+// spot machines and falls back, machines at the full price follow. Without a placement it fails: with InvalidSpec if
+// the region does not offer such machines, else with the cloud's kind of error.
 func (a *Activities) PlanPool(ctx context.Context, in PlanPoolInput) (PoolPlan, error) {
 	const step = "find a placement for the pool"
-	c, err := a.Store.ReadClusterObject(ctx, in.Cluster)
+	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
 		return PoolPlan{}, activities.StepError(ctx, step, "", err)
 	}
-	ranked, err := a.rankPool(ctx, c, in.Pool)
+	pool := c.Spec.FindPool(in.Pool)
+	if pool == nil {
+		return PoolPlan{}, activities.StepError(ctx, step, "", &cloud.Error{Kind: cloud.Infeasible,
+			Message: "the cluster no longer has the pool " + in.Pool})
+	}
+	ranked, err := a.rankPool(ctx, c, *pool)
 	if err != nil {
 		return PoolPlan{}, activities.StepError(ctx, step, "", fmt.Errorf("pool %s: %w", in.Pool, err))
 	}
-	return PoolPlan{Placements: cloud.PostponeFailed(ranked, c.Status.RecentPoolAttempts(in.Pool, a.Now()))}, nil
+	return PoolPlan{Placements: ranked}, nil
 }
 
-func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, name string) ([]api.Placement, error) {
-	pool := c.Spec.FindPool(name)
-	if pool == nil {
-		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "the cluster does not have it any longer"}
+// rankPoolOf is rankPool for a pool that may not be stored yet.
+func (a *Activities) rankPoolOf(ctx context.Context, ref api.Ref, pool api.Pool) ([]api.Placement, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
+	if err != nil {
+		return nil, err
 	}
-	group := c.Spec.PoolGroup(*pool)
-	if p := c.Status.Placement; p != nil {
-		group.Cloud, group.Region = p.Cloud, p.Region
-	}
+	return a.rankPool(ctx, c, pool)
+}
+
+// rankPool ranks the placements for the machines that a pool lacks: the cheapest first, and those that failed lately
+// after the others.
+func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, pool api.Pool) ([]api.Placement, error) {
+	group, beside := c.PoolRequest(pool)
 	onCloud, err := a.Clouds.FindCloud(group.Cloud)
 	if err != nil {
 		return nil, err
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	return rankWithFallback(queryCtx, onCloud, group, pool.SpotFallback)
+	ranked, err := rankWithFallback(queryCtx, onCloud, group, beside, pool.SpotFallback)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.PostponeFailed(ranked, c.Status.RecentPoolAttempts(pool.Name, a.Now())), nil
 }
 
 // rankWithFallback ranks the placements of a group. Those at the full price follow if its spot machines may fall back
-// on them; they count even if the cloud has no spot machines at all.
-func rankWithFallback(ctx context.Context, onCloud cloud.Cloud, group api.GroupSpec,
+// on them; they count even if the cloud has no spot machines at all. A cloud that does not answer is an error in any
+// case, because the answer may differ from the next one.
+func rankWithFallback(ctx context.Context, onCloud cloud.Cloud, group api.GroupSpec, beside api.Neighbors,
 	fallback string) ([]api.Placement, error) {
-	ranked, err := onCloud.RankPlacements(ctx, group)
+	ranked, err := onCloud.RankPlacements(ctx, group, beside)
 	if group.UseSpot && fallback == api.SpotFallbackOnDemand && !mayPass(err) {
 		group.UseSpot = false
-		full, fullErr := onCloud.RankPlacements(ctx, group)
+		full, fullErr := onCloud.RankPlacements(ctx, group, beside)
 		for _, p := range full {
 			p.OnDemand = true
 			ranked = append(ranked, p)

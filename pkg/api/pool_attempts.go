@@ -14,7 +14,7 @@ func (p Placement) IsSamePlace(o Placement) bool {
 		p.OnDemand == o.OnDemand
 }
 
-// Describe names a placement in a sentence, such as "c6i.large in aws/us-east-1/us-east-1a at the full price".
+// Describe names a placement in a sentence, such as "c6i.large in aws/us-east-1/us-east-1a at full price".
 func (p Placement) Describe() string {
 	text := p.Cloud + "/" + p.Region
 	if p.Zone != "" {
@@ -24,7 +24,7 @@ func (p Placement) Describe() string {
 		text = p.InstanceType + " in " + text
 	}
 	if p.OnDemand {
-		text += " at the full price"
+		text += " at full price"
 	}
 	return text
 }

@@ -14,8 +14,9 @@ type Cloud interface {
 	// ValidateSpec checks that this cloud can meet a spec (region, sizes, accelerators), before anything is written or
 	// launched. Invalid input is an *api.FieldError, or several joined.
 	ValidateSpec(ctx context.Context, spec api.GroupSpec) error
-	// RankPlacements ranks the placements that can hold all machines of the spec, the cheapest first.
-	RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error)
+	// RankPlacements ranks the placements that can hold all machines of the spec beside those that their cluster has,
+	// the cheapest first. What no placement can hold is an *api.FieldError, or several joined.
+	RankPlacements(ctx context.Context, spec api.GroupSpec, beside api.Neighbors) ([]api.Placement, error)
 	// SubmitLaunch requests one machine and returns a reference for AwaitLaunch as soon as the cloud has accepted the
 	// request. If a machine of that name and incarnation exists or is being launched, the reference is to that one. A
 	// machine of another owner with that name is a Conflict and is not changed.

@@ -47,6 +47,15 @@ type DeleteInput struct {
 // PlanInput is the input of WorkflowPlan.
 type PlanInput struct {
 	Spec api.GroupSpec `json:"spec"`
+	// Pool asks for the machines of a pool instead of Spec. An older worker does not know it.
+	Pool *PoolQuestion `json:"pool,omitempty"`
+}
+
+// PoolQuestion asks where a cluster's pool can get the machines that it lacks, at least one. The pool need not be
+// stored yet.
+type PoolQuestion struct {
+	Cluster api.Ref  `json:"cluster"`
+	Pool    api.Pool `json:"pool"`
 }
 
 // PlanResult is the result of WorkflowPlan: ranked placements, or the errors of the input.

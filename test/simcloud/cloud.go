@@ -82,7 +82,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 }
 
 // RankPlacements returns the placements, or those of the region that the spec names.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec, _ api.Neighbors) ([]api.Placement, error) {
 	if err := c.meetFault(ctx, OpPlan, spec.Region, ""); err != nil {
 		return nil, err
 	}

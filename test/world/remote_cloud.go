@@ -19,6 +19,7 @@ import (
 // caller.
 type cloudCall struct {
 	Spec    api.GroupSpec
+	Beside  api.Neighbors
 	Launch  cloud.LaunchRequest
 	Ref     string
 	Owner   cloud.Owner
@@ -74,7 +75,7 @@ func cloudMethods(c StartableCloud) map[string]func(context.Context, cloudCall, 
 			return c.ValidateSpec(ctx, in.Spec)
 		},
 		"plan": func(ctx context.Context, in cloudCall, out *cloudReply) (err error) {
-			out.Placements, err = c.RankPlacements(ctx, in.Spec)
+			out.Placements, err = c.RankPlacements(ctx, in.Spec, in.Beside)
 			return err
 		},
 		"submit": func(ctx context.Context, in cloudCall, out *cloudReply) (err error) {
@@ -173,8 +174,9 @@ func (c *remoteCloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) erro
 	return err
 }
 
-func (c *remoteCloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
-	out, err := c.sendCall(ctx, "plan", cloudCall{Spec: spec})
+func (c *remoteCloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
+	beside api.Neighbors) ([]api.Placement, error) {
+	out, err := c.sendCall(ctx, "plan", cloudCall{Spec: spec, Beside: beside})
 	return out.Placements, err
 }
 

@@ -304,7 +304,7 @@ func TestUnreachableEngineIsExplained(t *testing.T) {
 
 func TestRankPlacementsAsksTheRealEngine(t *testing.T) {
 	s := newSite(t, docker.Options{})
-	plan, err := s.RankPlacements(s.ctx, api.GroupSpec{NumNodes: 1, Memory: "1"})
+	plan, err := s.RankPlacements(s.ctx, api.GroupSpec{NumNodes: 1, Memory: "1"}, api.Neighbors{})
 	if err != nil {
 		t.Fatal(err)
 	}

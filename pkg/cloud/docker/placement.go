@@ -43,18 +43,20 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 	if err != nil {
 		return err
 	}
-	_, err = choosePlacement(spec, has)
+	_, err = choosePlacement(spec, api.Neighbors{}, has)
 	return errors.Join(err, c.network.CheckName(ctx))
 }
 
 // RankPlacements returns the only placement, which is free of charge, with the size of each host. The defaults are 2
-// CPUs (or all, if there are fewer), and 4 GiB or an equal share of 80 % of the computer's memory, at least 1 GiB.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
+// CPUs (or all, if there are fewer), and 4 GiB or an equal share of 80 % of the memory that the other hosts of the
+// cluster leave, at least 1 GiB. Hosts that join a pool are as large as its others if there is room.
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
+	beside api.Neighbors) ([]api.Placement, error) {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := choosePlacement(spec, has)
+	p, err := choosePlacement(spec, beside, has)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ var refusedFields = map[string]string{
 }
 
 // choosePlacement sizes the hosts of a spec, or returns what is wrong with the spec.
-func choosePlacement(spec api.GroupSpec, has engineCapacity) (api.Placement, error) {
+func choosePlacement(spec api.GroupSpec, beside api.Neighbors, has engineCapacity) (api.Placement, error) {
 	nodes := max(1, spec.NumNodes)
 	p := api.Placement{Cloud: Name, Region: Region, Tunnel: spec.APIAccess == api.APITunnel}
 	wanted, err := spec.MachineRequest()
@@ -111,9 +113,9 @@ func choosePlacement(spec api.GroupSpec, has engineCapacity) (api.Placement, err
 	}
 	p.CPUs, err = chooseCPUs(wanted.CPUs, has)
 	wrong = append(wrong, err)
-	p.MemoryGiB, err = chooseMemory(wanted.MemoryGiB, has, nodes)
+	p.MemoryGiB, err = chooseMemory(wanted.MemoryGiB, beside, has, nodes)
 	wrong = append(wrong, err)
-	p.DiskGiB, err = chooseDiskSize(wanted.DiskGiB, has, nodes)
+	p.DiskGiB, err = chooseDiskSize(wanted.DiskGiB, has, nodes+beside.Unsized)
 	return p, errors.Join(append(wrong, err)...)
 }
 
@@ -132,13 +134,28 @@ func chooseCPUs(wanted api.Quantity, has engineCapacity) (float64, error) {
 	return float64(wanted.Value), nil // also the least that satisfies "4+"
 }
 
-func chooseMemory(wanted api.Quantity, has engineCapacity, nodes int) (float64, error) {
-	most := has.memoryGiB / float64(nodes)
+// chooseMemory returns the memory of each host. Hosts of the cluster that exist keep theirs; those that are placed at
+// the same time, and have no size yet, get an equal share of the rest.
+func chooseMemory(wanted api.Quantity, beside api.Neighbors, has engineCapacity, nodes int) (float64, error) {
+	free := has.memoryGiB - beside.MemoryGiB
+	most := free / float64(nodes+beside.Unsized)
+	each := max(minMemoryGiB, float64(wanted.Value))
 	switch {
+	case beside.Machines > 0 && most < each && (!wanted.IsSet() || each <= free):
+		room := max(0, int(free/each)-beside.Unsized)
+		return 0, newFieldError("replicas", strconv.Itoa(beside.InPool+nodes),
+			"at most %d on cloud docker: each machine needs %.0f GiB, and the cluster's other machines leave %.1f "+
+				"of the "+
+				"%.1f GiB that this computer has", beside.InPool+room, each, max(0, free), has.memoryGiB)
+	case beside.Machines > 0 && most < each:
+		return 0, newFieldError("memory", wanted.String(), "at most %d on cloud docker: the cluster's other machines "+
+			"leave %.1f of the %.1f GiB that this computer has", int(max(0, free)), max(0, free), has.memoryGiB)
 	case most < minMemoryGiB:
 		return 0, newFieldError("num_nodes", strconv.Itoa(nodes),
 			"at most %d on cloud docker: each node needs %d GiB of the %.1f GiB that this computer has",
 			int(has.memoryGiB/minMemoryGiB), minMemoryGiB, has.memoryGiB)
+	case !wanted.IsSet() && beside.PoolMemoryGiB > 0 && beside.PoolMemoryGiB <= most:
+		return beside.PoolMemoryGiB, nil
 	case !wanted.IsSet():
 		share := roundDownTo(memoryShare*most, 0.25)
 		return min(defaultMemoryGiB, max(minMemoryGiB, share)), nil

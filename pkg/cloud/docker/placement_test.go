@@ -33,7 +33,7 @@ func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {
 			engineCapacity{cpus: 2, memoryGiB: 8}, 2, 4, 999},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := choosePlacement(tt.spec, tt.has)
+			got, err := choosePlacement(tt.spec, api.Neighbors{}, tt.has)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestSpecBeyondTheComputerIsRejectedByField(t *testing.T) {
 		"accelerators": {api.GroupSpec{NumNodes: 1, Accelerators: "A100:8"}, "accelerators", "A100:8", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := choosePlacement(tt.spec, big)
+			_, err := choosePlacement(tt.spec, api.Neighbors{}, big)
 			var field *api.FieldError
 			if !errors.As(err, &field) {
 				t.Fatalf("got %v, want a field error", err)
@@ -84,7 +84,7 @@ func TestSpecBeyondTheComputerIsRejectedByField(t *testing.T) {
 
 func TestAllProblemsAreReportedTogether(t *testing.T) {
 	_, err := choosePlacement(api.GroupSpec{NumNodes: 1, CPUs: "64", Memory: "512", Region: "moon",
-		Accelerators: "A100"}, big)
+		Accelerators: "A100"}, api.Neighbors{}, big)
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 4 {
 		t.Fatalf("got %v, want four errors", err)
@@ -104,9 +104,51 @@ func TestEveryFieldOfMachinesIsUsedOrRefused(t *testing.T) {
 		if err := f.Set(&spec, f.Example); err != nil {
 			t.Fatal(err)
 		}
-		_, err := choosePlacement(spec, big)
+		_, err := choosePlacement(spec, api.Neighbors{}, big)
 		if all := api.FieldErrorsOf(err); len(all) != 1 || all[0].Field != f.Name {
 			t.Errorf("%s: %v", f.Name, err)
 		}
+	}
+}
+
+func TestHostsThatJoinAClusterGetWhatItsOthersLeave(t *testing.T) {
+	small := engineCapacity{cpus: 2, memoryGiB: 15.5}
+	for name, tt := range map[string]struct {
+		spec   api.GroupSpec
+		beside api.Neighbors
+		memory float64
+		words  string
+	}{
+		"a share of the rest": {api.GroupSpec{NumNodes: 2}, api.Neighbors{Machines: 2, MemoryGiB: 8}, 3, ""},
+		"as the others of its pool": {api.GroupSpec{NumNodes: 2},
+			api.Neighbors{Machines: 2, MemoryGiB: 7, InPool: 1, PoolMemoryGiB: 3.5}, 3.5, ""},
+		"less than the others of its pool": {api.GroupSpec{NumNodes: 2},
+			api.Neighbors{Machines: 3, MemoryGiB: 12, InPool: 2, PoolMemoryGiB: 4}, 1.25, ""},
+		"a share with others that have no size yet": {api.GroupSpec{NumNodes: 1},
+			api.Neighbors{Machines: 4, MemoryGiB: 8, Unsized: 2}, 2, ""},
+		"exactly": {api.GroupSpec{NumNodes: 1, Memory: "7"}, api.Neighbors{Machines: 1, MemoryGiB: 8}, 7, ""},
+		"too many": {api.GroupSpec{NumNodes: 4},
+			api.Neighbors{Machines: 3, MemoryGiB: 12, InPool: 2, PoolMemoryGiB: 4},
+			0, `replicas "6": at most 5 on cloud docker: each machine needs 1 GiB, and the cluster's other machines ` +
+				`leave 3.5 of the 15.5 GiB that this computer has`},
+		"too many of a size": {api.GroupSpec{NumNodes: 3, Memory: "4+"}, api.Neighbors{Machines: 1, MemoryGiB: 4}, 0,
+			`replicas "3": at most 2 on cloud docker: each machine needs 4 GiB, and the cluster's other machines ` +
+				`leave 11.5 of the 15.5 GiB that this computer has`},
+		"too large": {api.GroupSpec{NumNodes: 1, Memory: "12"}, api.Neighbors{Machines: 1, MemoryGiB: 4}, 0,
+			`memory "12": at most 11 on cloud docker: the cluster's other machines leave 11.5 of the 15.5 GiB that ` +
+				`this computer has`},
+		"none at all": {api.GroupSpec{NumNodes: 1}, api.Neighbors{Machines: 4, MemoryGiB: 16, InPool: 3}, 0,
+			`replicas "4": at most 3 on cloud docker: each machine needs 1 GiB, and the cluster's other machines ` +
+				`leave 0.0 of the 15.5 GiB that this computer has`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := choosePlacement(tt.spec, tt.beside, small)
+			switch {
+			case tt.words == "" && (err != nil || got.MemoryGiB != tt.memory):
+				t.Errorf("got %g GiB, %v; want %g", got.MemoryGiB, err, tt.memory)
+			case tt.words != "" && (err == nil || err.Error() != tt.words):
+				t.Errorf("got  %v\nwant %s", err, tt.words)
+			}
+		})
 	}
 }

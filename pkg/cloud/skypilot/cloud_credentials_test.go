@@ -43,12 +43,12 @@ func TestCloudIsEnabledOnceItsCredentialsExist(t *testing.T) {
 	w := start(t)
 	home := t.TempDir()
 	c := w.freshServer(t, home)
-	_, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+"})
+	_, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+"}, api.Neighbors{})
 	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "no cloud is enabled") ||
 		!strings.Contains(err.Error(), "docs/clouds.md") {
 		t.Errorf("any cloud: %s: %v", cloud.KindOf(err), err)
 	}
-	_, err = c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws"})
+	_, err = c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws"}, api.Neighbors{})
 	var bad *api.FieldError
 	if !errors.As(err, &bad) || bad.Field != "cloud" || !strings.Contains(bad.Want, "none yet") ||
 		!strings.Contains(bad.Want, "aws is not: ") {
@@ -58,7 +58,7 @@ func TestCloudIsEnabledOnceItsCredentialsExist(t *testing.T) {
 		os.DirFS(filepath.Join(w.dir, "world", "home", ".aws"))); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+"})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+"}, api.Neighbors{})
 	if err != nil || plan[0].Cloud != "aws" {
 		t.Errorf("once there are credentials of AWS: %+v, %v", plan, err)
 	}

@@ -326,7 +326,7 @@ func TestGroupInUseDoesNotDelayOtherQuestions(t *testing.T) {
 func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
 	if _, err := c.RankPlacements(eventually.Context(t, 4*time.Minute),
-		api.GroupSpec{Cloud: "aws", NumNodes: 1}); err != nil {
+		api.GroupSpec{Cloud: "aws", NumNodes: 1}, api.Neighbors{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -18,14 +18,15 @@ import (
 
 // ValidateSpec checks a spec against the enabled clouds and what they offer.
 func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
-	_, err := c.RankPlacements(ctx, spec)
+	_, err := c.RankPlacements(ctx, spec, api.Neighbors{})
 	return err
 }
 
 // RankPlacements ranks the placements for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
 // machines of a placement have the same instance type and region, and the same zone if prices or the network differ
 // between zones.
-func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
+	beside api.Neighbors) ([]api.Placement, error) {
 	if err := c.checkCloudName(spec); err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec) ([]api.P
 		return nil, err
 	}
 	nodes := max(1, spec.NumNodes)
-	connected := nodes
+	connected := nodes + beside.Machines
 	if c.server == nil {
 		connected = 1 // a remote server's configuration of shared networks is unknown here
 	}

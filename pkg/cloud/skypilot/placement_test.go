@@ -13,7 +13,8 @@ import (
 
 func TestCheapestPlacementOfAllCloudsIsFirst(t *testing.T) {
 	c := start(t).cloud(t)
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+", NumNodes: 3})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{CPUs: "2+", NumNodes: 3},
+		api.Neighbors{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestOptimizerRanksCloudsTypesAndZonesByPrice(t *testing.T) {
 			api.Placement{Cloud: "aws", InstanceType: "g5.xlarge", Zone: "us-east-1a", PricePerMachine: 0.4527}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), test.spec)
+			plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), test.spec, api.Neighbors{})
 			if err != nil {
 				t.Fatal(err)
 			}

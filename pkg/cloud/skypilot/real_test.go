@@ -23,7 +23,8 @@ func TestAWSMachinesShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws", NumNodes: 2})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws", NumNodes: 2},
+		api.Neighbors{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestAbsentServerIsReportedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		_, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"})
+		_, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"}, api.Neighbors{})
 		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) ||
 			!strings.Contains(err.Error(), EnvEndpoint) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
@@ -47,7 +47,8 @@ func TestFailedLocalServerIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable ||
+	if _, err = c.RankPlacements(t.Context(), api.GroupSpec{Cloud: "aws"},
+		api.Neighbors{}); cloud.KindOf(err) != cloud.Unreachable ||
 		!strings.Contains(err.Error(), "server.log") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}

@@ -56,7 +56,7 @@ func TestTeamServerAcceptsOnlyServiceAccountTokens(t *testing.T) {
 		"no token at all":      "let-me-in",
 	} {
 		_, err := w.onTeamServer(t, s, bad).RankPlacements(eventually.Context(t, 3*time.Minute),
-			api.GroupSpec{Cloud: "aws"})
+			api.GroupSpec{Cloud: "aws"}, api.Neighbors{})
 		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) ||
 			!strings.Contains(err.Error(), skypilot.EnvToken) {
 			t.Errorf("%s: %s: %v", name, cloud.KindOf(err), err)
@@ -81,7 +81,8 @@ func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
 	if f.Problem != "" || len(clouds) == 0 {
 		t.Errorf("%+v %+v", f, clouds)
 	}
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws", NumNodes: 1})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{Cloud: "aws", NumNodes: 1},
+		api.Neighbors{})
 	if err != nil {
 		t.Fatal(err)
 	}

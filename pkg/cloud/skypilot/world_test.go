@@ -251,7 +251,7 @@ func onAWS(region string) api.Placement {
 // inPaperspace is the cheapest place of all.
 func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 	t.Helper()
-	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{NumNodes: 1})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.GroupSpec{NumNodes: 1}, api.Neighbors{})
 	if err != nil {
 		t.Fatal(err)
 	}
