@@ -30,6 +30,8 @@ type app struct {
 	diskWarned bool
 	// creates is the spec of the cluster that this command creates, if any.
 	creates *api.GroupSpec
+	// slow prints that a server is slow.
+	slow slowNotes
 }
 
 func (a *app) closeClient() {
@@ -79,6 +81,7 @@ func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 		}
 	}
 	a.ops = client.New(cfg, a.env.Now)
+	a.ops.SetNotice(func(text string) { a.slow.show(a.env.Err, text) })
 	return a.ops, nil
 }
 

@@ -141,11 +141,15 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
 			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o),
 		})
-		if err != nil {
+		var deferred *client.DeferredError
+		if err != nil && !errors.As(err, &deferred) {
 			return err
 		}
 		s.KeepLine()
-		if created.Resumed {
+		if deferred != nil {
+			fmt.Fprintf(a.env.Out, "Recorded cluster %s.\n", name)
+			s.PrintNote("Note: " + deferred.Error())
+		} else if created.Resumed {
 			fmt.Fprintf(a.env.Out, "Resumed cluster %s.\n", name)
 		} else {
 			fmt.Fprintf(a.env.Out, "Created cluster %s.\n", name)
@@ -245,6 +249,8 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	name := c.Metadata.Name
 	ref := c.Ref()
 	p := terminal.StartProgress(a.env.Err, a.env.Now, "Provisioning cluster", c)
+	a.slow.showOn(p.ShowNotice)
+	defer a.slow.showOn(nil)
 	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, showProgress(p))
 	var failed *client.OperationFailedError
 	switch {

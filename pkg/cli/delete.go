@@ -103,7 +103,10 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 		return d.deleteAndWait(ctx, ops, c)
 	}
 	return d.runWithSpinner("Deleting cluster", false, func(s *terminal.Spinner) error {
-		if err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote); err != nil {
+		err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote)
+		if deferred := new(client.DeferredError); errors.As(err, &deferred) {
+			s.PrintNote("Note: " + deferred.Error())
+		} else if err != nil {
 			return err
 		}
 		if err := d.removeLocalKubeconfig(name); err != nil {
@@ -114,7 +117,7 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 		if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " so far."
 		}
-		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
+		_, err = fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
 		return err
 	})
 }
@@ -126,8 +129,11 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
 	}
 	p := terminal.StartProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
+	d.slow.showOn(p.ShowNotice)
+	defer d.slow.showOn(nil)
 	err := ops.DeleteCluster(ctx, ref, d.purge, p.ShowNotice)
-	begun := err == nil
+	deferred := new(client.DeferredError)
+	begun := err == nil || errors.As(err, &deferred) // the wait shows why it has not started
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))
 	}

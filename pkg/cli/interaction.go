@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // showProgress passes the progress of an operation to the display.
@@ -18,10 +20,43 @@ func showProgress(p *terminal.ProgressDisplay) func(client.Progress) {
 	return func(n client.Progress) { p.ShowUpdate(n.Cluster, n.Notice) }
 }
 
+// slowNotes prints each note about a slow server once, where the command shows its progress.
+type slowNotes struct {
+	mu   sync.Mutex
+	said map[string]bool
+	on   func(string) // nil: stderr
+}
+
+func (n *slowNotes) show(stderr io.Writer, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.said[text] {
+		return
+	}
+	if n.said == nil {
+		n.said = map[string]bool{}
+	}
+	n.said[text] = true
+	if n.on != nil {
+		n.on(text)
+		return
+	}
+	fmt.Fprintln(stderr, "Note: "+printable.Line(text))
+}
+
+// showOn makes a display show the notes; nil ends that.
+func (n *slowNotes) showOn(display func(string)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.on = display
+}
+
 // runWithSpinner shows a spinner while work runs. An error replaces the spinner, and is not printed again at the end.
 func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinner) error) error {
 	s := terminal.StartSpinner(a.env.Err, title, quiet)
+	a.slow.showOn(func(text string) { s.PrintNote("Note: " + text) })
 	err := work(s)
+	a.slow.showOn(nil)
 	switch {
 	case err == nil:
 		s.ReportSuccess()

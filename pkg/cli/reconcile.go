@@ -159,6 +159,8 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 	}
 	began := r.env.Now()
 	p := terminal.StartProgress(r.env.Err, r.env.Now, "Repairing cluster", before)
+	r.slow.showOn(p.ShowNotice)
+	defer r.slow.showOn(nil)
 	err := ops.AwaitInSync(ctx, before, drifted, r.timeout.value, showProgress(p))
 	switch {
 	case err == nil:

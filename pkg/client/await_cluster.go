@@ -122,7 +122,7 @@ func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Dura
 				return e.Cluster, err
 			}
 		case <-check.C:
-			v := c.checkOperation(ctx, ref, g)
+			v := c.checkOperation(withoutPatience(ctx), ref, g)
 			if v.done {
 				return v.cluster, v.err
 			}
@@ -177,6 +177,9 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 	if again, err := c.readLatestRun(ctx, t, ref.Name); err != nil || again.id != r.id {
 		return waitVerdict{}
 	}
+	if c.isStillDeferred(cl, r) {
+		return waitVerdict{notice: "its operation has not started yet; the next sweep starts it"}
+	}
 	var ended error
 	why := "no operation is running"
 	if r.id != "" {
@@ -188,6 +191,20 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 	}
 	failed := &OperationFailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: why}
 	return waitVerdict{done: true, cluster: cl, err: failed}
+}
+
+// deferredTimeout is how long a wait goes on for a sweep to start an operation, and a little more than two sweeps take.
+const deferredTimeout = 3 * time.Minute
+
+// isStillDeferred reports whether the operation that a cluster's phase asks for was not started yet: the phase was
+// requested lately, after the start of the latest run.
+func (c *Client) isStillDeferred(cl *api.Cluster, latest operationRun) bool {
+	n := len(cl.Status.Transitions)
+	if n == 0 || cl.Status.Phase != api.PhaseInit && cl.Status.Phase != api.PhaseDeleting {
+		return false
+	}
+	requested := cl.Status.Transitions[n-1].At
+	return c.now().Sub(requested) < deferredTimeout && (latest.id == "" || latest.started.Before(requested))
 }
 
 // newOutageVerdict is a notice about an unreachable server. It does not end the wait, because operations are durable.

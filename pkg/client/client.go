@@ -29,6 +29,7 @@ type Client struct {
 	checkEvery time.Duration
 	// sweepEvery is how often AwaitInSync sweeps again.
 	sweepEvery time.Duration
+	notice     func(string)
 
 	mu       sync.Mutex
 	store    *store.Store
@@ -69,10 +70,11 @@ func (c *Client) ConnectStore(ctx context.Context) (*store.Store, error) {
 
 // openStore connects to etcd. The secrets key is nil if no secrets are read.
 func (c *Client) openStore(ctx context.Context, key []byte) (*store.Store, error) {
-	s, err := connect.OpenStore(ctx, c.cfg, key)
+	where := strings.Join(c.cfg.Etcd.Endpoints, ", ")
+	s, err := connect.OpenPatientStore(ctx, c.cfg, key, slowTimeout, func() { c.noticeSlow("etcd", where) })
 	var silent *store.UnavailableError
 	if err != nil && ctx.Err() == nil && !errors.As(err, &silent) { // for example, an unreadable certificate
-		err = &UnreachableError{What: "etcd", Where: strings.Join(c.cfg.Etcd.Endpoints, ", "), Cause: err}
+		err = &UnreachableError{What: "etcd", Where: where, Cause: err}
 	}
 	return s, err
 }
@@ -84,9 +86,11 @@ func (c *Client) ConnectTemporal(ctx context.Context) (client.Client, error) {
 	if c.temporal != nil {
 		return c.temporal, nil
 	}
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	tc, err := connect.DialTemporal(dialCtx, c.cfg, "skyctl", nil)
+	var tc client.Client
+	err := c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
+		tc, err = connect.DialTemporal(ctx, c.cfg, "skyctl", nil)
+		return err
+	})
 	if err != nil {
 		dialErr := c.toTemporalError(ctx, err)
 		if ctx.Err() == nil && !isUnreachable(dialErr) { // for example, an unreadable certificate
@@ -137,9 +141,11 @@ var errNoAnswer = errors.New("no answer in time")
 
 // hasActiveWorker reports whether a worker has polled the task queue in the last minutes.
 func (c *Client) hasActiveWorker(ctx context.Context, t client.Client) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	workers, err := connect.ListActiveWorkers(ctx, c.cfg, t, c.now())
+	var workers []string
+	err := c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
+		workers, err = connect.ListActiveWorkers(ctx, c.cfg, t, c.now())
+		return err
+	})
 	if err != nil {
 		return false, c.toTemporalError(ctx, err)
 	}

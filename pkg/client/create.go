@@ -57,11 +57,15 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels,
 		c.now())
 	fresh.Status.KeepOnFailure = o.KeepOnFailure
-	stored, err := s.CreateCluster(ctx, fresh)
+	var stored *api.Cluster
+	err = c.retryStore(ctx, func() (err error) { stored, err = s.CreateCluster(ctx, fresh); return err })
 	var exists *store.ExistsError
 	switch {
 	case errors.As(err, &exists): // another create was faster
 		return c.resumeCreate(ctx, exists.Existing, want, o)
+	case isEtcdSilent(err):
+		return CreateResult{}, fmt.Errorf("it is unknown whether cluster %s is recorded; run the same create again: %w",
+			want.Metadata.Name, err)
 	case err != nil:
 		return CreateResult{}, err
 	}
@@ -87,7 +91,8 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	if conflict.Running != "" {
 		return CreateResult{}, conflict
 	}
-	updated, err := s.UpdateCluster(ctx, existing.Ref(), func(cl *api.Cluster) error {
+	var updated *api.Cluster
+	change := func(cl *api.Cluster) error {
 		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
@@ -97,6 +102,10 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		cl.Status.Failure = nil
 		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())
 		return nil
+	}
+	err = c.retryStore(ctx, func() (err error) {
+		updated, err = s.UpdateCluster(ctx, existing.Ref(), change)
+		return err
 	})
 	if err != nil {
 		return CreateResult{}, err
@@ -124,7 +133,8 @@ func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *a
 }
 
 // startProvision starts the workflow. The delete of an earlier cluster with this name may take a moment to close. A
-// provision that is already running was started by a sweep, or by another create.
+// provision that is already running was started by a sweep, or by another create. If Temporal does not answer, the
+// error is a *DeferredError, and the result is complete.
 func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions,
 	resumed bool) (CreateResult, error) {
 	done := CreateResult{Cluster: cl, Resumed: resumed}
@@ -137,27 +147,37 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 			return done, nil
 		}
 		if !start.IsAlreadyRunning(err) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning did not start; "+
-				"run the same create again: %w",
-				cl.Metadata.Name, c.toTemporalError(ctx, err))
+			return c.newDeferredCreate(done, c.toTemporalError(ctx, err))
 		}
 		run, err := c.readLatestRun(ctx, t, cl.Metadata.Name)
 		if err != nil {
-			return CreateResult{}, err
+			return c.newDeferredCreate(done, err)
 		}
 		if run.open && run.workflow == operation.WorkflowProvision {
 			return done, nil
 		}
 		if c.now().After(deadline) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier cluster is still "+
-				"running as "+
-				"%s; run the same create again once it has ended",
-				cl.Metadata.Name, run.workflow, operation.WorkflowID(cl.Metadata.Name))
+			return done, newDeferredError(cl.Metadata.Name, "recorded", "provisioning",
+				fmt.Errorf("%s of an earlier cluster is still running as %s", run.workflow,
+					operation.WorkflowID(cl.Metadata.Name)))
 		}
 		if err := wait.waitNext(ctx); err != nil {
 			return CreateResult{}, err
 		}
 	}
+}
+
+// newDeferredCreate is the result of a create whose provisioning could not be started. A refusal is final.
+func (c *Client) newDeferredCreate(recorded CreateResult, err error) (CreateResult, error) {
+	name := recorded.Cluster.Metadata.Name
+	switch {
+	case isServerSilent(err):
+		return recorded, newDeferredError(name, "recorded", "provisioning", err)
+	case errors.Is(err, context.Canceled):
+		return CreateResult{}, err
+	}
+	return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning did not start; "+
+		"run the same create again: %w", name, err)
 }
 
 // startPatience is how long a create waits for an earlier operation with the same name to close.

@@ -21,7 +21,8 @@ const terminateAfter = 15 * time.Second
 
 // DeleteCluster marks a cluster as DELETING and returns once its delete is running or the cluster is gone. It only
 // deletes the cluster with the UID in ref; if a new cluster has the name, the error is a *ClusterReplacedError. A
-// running provision is cancelled. Purge removes the record even if the cloud cannot be reached. notice gets what the
+// running provision is cancelled. If the delete is recorded and Temporal does not answer, the error is a
+// *DeferredError. Purge removes the record even if the cloud cannot be reached. notice gets what the
 // call waits for.
 func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
 	s, t, err := c.connectServers(ctx)
@@ -31,9 +32,12 @@ func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, not
 	if err := refuseHomeInDoubt(ctx, s); err != nil {
 		return err
 	}
-	_, err = s.UpdateCluster(ctx, ref, func(cl *api.Cluster) error {
-		cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
-		return nil
+	err = c.retryStore(ctx, func() error {
+		_, err := s.UpdateCluster(ctx, ref, func(cl *api.Cluster) error {
+			cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
+			return nil
+		})
+		return err
 	})
 	if isClusterMissing(err) {
 		if _, other := s.ReadCluster(ctx, ref.Name); other == nil {
@@ -41,12 +45,20 @@ func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, not
 		}
 		return err
 	}
+	if isEtcdSilent(err) {
+		return fmt.Errorf("it is unknown whether cluster %s is marked for deletion; run the same delete again: %w",
+			ref.Name, err)
+	}
 	if err != nil {
 		return err
 	}
 	d := deleteRequest{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice,
 		checkWorker: c.newWorkerCheck()}
-	return d.startDelete(ctx)
+	err = d.startDelete(ctx)
+	if isServerSilent(err) && ctx.Err() == nil && !purge { // a sweep does not purge
+		return newDeferredError(ref.Name, "marked for deletion", "delete", err)
+	}
+	return err
 }
 
 // deleteRequest starts a delete under the operation id of a cluster.
@@ -97,9 +109,12 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 		return true, nil
 	}
 	if !start.IsAlreadyRunning(err) {
+		err = d.toTemporalError(ctx, err)
+		if isServerSilent(err) && !d.purge {
+			return false, err
+		}
 		return false, fmt.Errorf("cluster %s is marked for deletion, but the delete did not start; run the same "+
-			"delete again: %w",
-			d.ref.Name, d.toTemporalError(ctx, err))
+			"delete again: %w", d.ref.Name, err)
 	}
 	r, err := d.readLatestRun(ctx, d.temporal, d.ref.Name)
 	switch {

@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/client/start"
@@ -19,12 +20,15 @@ type operationRun struct {
 	id       string
 	workflow string
 	open     bool
+	started  time.Time
 }
 
 func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster string) (operationRun, error) {
-	call, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	d, err := t.DescribeWorkflowExecution(call, operation.WorkflowID(cluster), "")
+	var d *workflowservice.DescribeWorkflowExecutionResponse
+	err := c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
+		d, err = t.DescribeWorkflowExecution(ctx, operation.WorkflowID(cluster), "")
+		return err
+	})
 	var missing *serviceerror.NotFound
 	switch {
 	case errors.As(err, &missing):
@@ -37,6 +41,7 @@ func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster str
 		id:       info.GetExecution().GetRunId(),
 		workflow: info.GetType().GetName(),
 		open:     info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		started:  info.GetStartTime().AsTime(),
 	}, nil
 }
 
@@ -47,12 +52,13 @@ func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster strin
 	return t.GetWorkflow(call, operation.WorkflowID(cluster), r.id).Get(call, nil)
 }
 
-// startOperation starts an operation on a cluster. If one is running, start.IsAlreadyRunning is true for the error.
+// startOperation starts an operation on a cluster. If one is running, start.IsAlreadyRunning is true for the error; it
+// may be this one, if Temporal was slow to answer.
 func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, workflow, summary string,
 	input any) error {
-	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	defer cancel()
-	return start.Operation(call, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)
+	return c.callTemporal(ctx, 2*dialTimeout, func(ctx context.Context) error {
+		return start.Operation(ctx, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)
+	})
 }
 
 // backOff is a pause that doubles up to a limit, with jitter.

@@ -39,8 +39,16 @@ func (c *Client) RetryWhileUnreachable(ctx context.Context, notice func(string),
 
 // isTransient reports whether the server may come back.
 func isTransient(err error) bool {
-	etcd, none := new(store.UnavailableError), new(NoWorkerError)
-	return isUnreachable(err) || errors.As(err, &etcd) || errors.As(err, &none)
+	none := new(NoWorkerError)
+	return isServerSilent(err) || errors.As(err, &none)
+}
+
+// isServerSilent reports whether etcd or Temporal did not answer.
+func isServerSilent(err error) bool { return isUnreachable(err) || isEtcdSilent(err) }
+
+func isEtcdSilent(err error) bool {
+	var silent *store.UnavailableError
+	return errors.As(err, &silent)
 }
 
 // newProgressNotifier shows a notice with the last known state of a cluster.

@@ -94,9 +94,11 @@ func (c *Client) IsSchedulePaused(ctx context.Context) (bool, error) {
 }
 
 func (c *Client) readSchedulePaused(ctx context.Context, t client.Client) (bool, error) {
-	call, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	d, err := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID).Describe(call)
+	var d *client.ScheduleDescription
+	err := c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
+		d, err = t.ScheduleClient().GetHandle(ctx, operation.SweepScheduleID).Describe(ctx)
+		return err
+	})
 	if err != nil {
 		return false, c.toScheduleError(ctx, err)
 	}
@@ -136,11 +138,11 @@ func (c *Client) setSchedulePaused(ctx context.Context, paused bool) (bool, erro
 }
 
 func (c *Client) writeSchedulePaused(ctx context.Context, t client.Client, paused bool) error {
-	call, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	h := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID)
-	if paused {
-		return h.Pause(call, client.SchedulePauseOptions{Note: "Paused with skyctl pause reconcile"})
-	}
-	return h.Unpause(call, client.ScheduleUnpauseOptions{Note: "Resumed with skyctl resume reconcile"})
+	return c.callTemporal(ctx, dialTimeout, func(ctx context.Context) error {
+		h := t.ScheduleClient().GetHandle(ctx, operation.SweepScheduleID)
+		if paused {
+			return h.Pause(ctx, client.SchedulePauseOptions{Note: "Paused with skyctl pause reconcile"})
+		}
+		return h.Unpause(ctx, client.ScheduleUnpauseOptions{Note: "Resumed with skyctl resume reconcile"})
+	})
 }

@@ -11,6 +11,9 @@ import (
 // noWorkerAfter is how long a wait goes on while no worker polls the task queue.
 const noWorkerAfter = 10 * time.Second
 
+// resultTimeout is more than any short workflow takes.
+const resultTimeout = time.Hour
+
 // shortWorkflow is a workflow that returns a result to the caller.
 type shortWorkflow struct {
 	client   *Client
@@ -24,10 +27,13 @@ func (c *Client) startShortWorkflow(ctx context.Context, o client.StartWorkflowO
 	if err != nil {
 		return shortWorkflow{}, err
 	}
-	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	defer cancel()
 	o.TaskQueue = c.cfg.Temporal.TaskQueue
-	r, err := t.ExecuteWorkflow(call, o, workflow, input...)
+	var r client.WorkflowRun
+	// The id is of this call alone, so a repeated start finds the workflow of the first.
+	err = c.callTemporal(ctx, 2*dialTimeout, func(ctx context.Context) (err error) {
+		r, err = t.ExecuteWorkflow(ctx, o, workflow, input...)
+		return err
+	})
 	if err != nil {
 		return shortWorkflow{}, c.toTemporalError(ctx, err)
 	}
@@ -39,7 +45,9 @@ func (w shortWorkflow) awaitResult(ctx context.Context, result any) error {
 	got := make(chan error, 1)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { got <- w.Get(wait, result) }()
+	go func() {
+		got <- w.client.callTemporal(wait, resultTimeout, func(ctx context.Context) error { return w.Get(ctx, result) })
+	}()
 	check := time.NewTicker(w.client.checkEvery)
 	defer check.Stop()
 	checkWorker := w.client.newWorkerCheck()

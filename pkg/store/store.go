@@ -27,6 +27,9 @@ type Options struct {
 	SecretsKey []byte
 	// DialTimeout bounds the wait for the first answer; 0 is etcd.DefaultDialTimeout.
 	DialTimeout time.Duration
+	// Patience and OnSlow are those of etcd.Options.
+	Patience time.Duration
+	OnSlow   func()
 }
 
 // Store is one installation's part of an etcd. It is safe for concurrent use.
@@ -44,7 +47,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.SecretsKey != nil && len(o.SecretsKey) != secretbox.KeySize {
 		return nil, fmt.Errorf("the secrets key has %d bytes, want %d", len(o.SecretsKey), secretbox.KeySize)
 	}
-	client, err := etcd.Connect(ctx, etcd.Options{Endpoints: o.Endpoints, TLS: o.TLS, DialTimeout: o.DialTimeout})
+	client, err := etcd.Connect(ctx, etcd.Options{Endpoints: o.Endpoints, TLS: o.TLS, DialTimeout: o.DialTimeout,
+		Patience: o.Patience, OnSlow: o.OnSlow})
 	if err != nil {
 		return nil, err
 	}

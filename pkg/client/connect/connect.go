@@ -24,12 +24,18 @@ const handshakeTimeout = 5 * time.Second
 // OpenStore connects to etcd. The key may be nil if no secret is read or written. If etcd does not answer, the error is
 // a *store.UnavailableError.
 func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Store, error) {
+	return OpenPatientStore(ctx, cfg, key, 0, nil)
+}
+
+// OpenPatientStore is OpenStore for a caller that waits for an etcd that is only slow; see etcd.Options.
+func OpenPatientStore(ctx context.Context, cfg *config.Config, key []byte, patience time.Duration,
+	onSlow func()) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls,
-		SecretsKey: key})
+		SecretsKey: key, Patience: patience, OnSlow: onSlow})
 }
 
 // DialTemporal connects to Temporal. Histories and the Web UI show the identity. If log is nil, the Temporal client
@@ -46,7 +52,8 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: identity,
 		Logger: sdklog.NewStructuredLogger(log),
 		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: handshakeTimeout,
-			DialOptions: []grpc.DialOption{TolerateSlowHeartbeats(log)}},
+			DialOptions: []grpc.DialOption{TolerateSlowHeartbeats(log),
+				grpc.WithChainUnaryInterceptor(recordLastError)}},
 	})
 }
 

@@ -22,6 +22,8 @@ const (
 	DefaultDialTimeout = 2 * time.Second
 	// callTimeout bounds one exchange with etcd, even if its caller would wait longer.
 	callTimeout = 5 * time.Second
+	// minConnectTimeout is how long the handshake of a connection may take.
+	minConnectTimeout = 2 * time.Second
 	// flowControlWindow lets a list of some thousand clusters arrive without a pause.
 	flowControlWindow = 8 << 20
 )
@@ -33,11 +35,18 @@ type Options struct {
 	TLS       *tls.Config
 	// DialTimeout bounds the wait for the first answer; 0 is DefaultDialTimeout.
 	DialTimeout time.Duration
+	// Patience is how long a connection or a call may take while etcd is only slow: it accepts connections. If it is
+	// zero, a slow etcd counts as unreachable as soon as one that is down.
+	Patience time.Duration
+	// OnSlow is called while a patient connection or call takes longer than usual; nil calls nothing.
+	OnSlow func()
 }
 
 // Client is a connection to etcd. It is safe for concurrent use.
 type Client struct {
-	client *clientv3.Client
+	client   *clientv3.Client
+	patience time.Duration
+	onSlow   func()
 }
 
 // Connect connects to etcd. If etcd does not answer in time, the error is an *UnavailableError that names the endpoint.
@@ -47,6 +56,9 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	}
 	if o.DialTimeout <= 0 {
 		o.DialTimeout = DefaultDialTimeout
+	}
+	if o.OnSlow == nil {
+		o.OnSlow = func() {}
 	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            o.Endpoints,
@@ -60,7 +72,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
 					MaxDelay: 2 * time.Second},
-				MinConnectTimeout: 2 * time.Second,
+				MinConnectTimeout: max(minConnectTimeout, o.Patience),
 			}),
 		},
 	})
@@ -71,7 +83,9 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 		client.Close()
 		return nil, err
 	}
-	return NewClient(client), nil
+	c := NewClient(client)
+	c.patience, c.onSlow = o.Patience, o.OnSlow
+	return c, nil
 }
 
 // NewClient returns a Client that uses an existing connection.
@@ -87,21 +101,35 @@ func (c *Client) Close() error {
 
 // awaitConnection returns once one of the endpoints has completed the connection's handshake. It sends no request.
 func awaitConnection(ctx context.Context, c *clientv3.Client, o Options) error {
-	wait, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	begun := time.Now()
+	for {
+		if awaitReady(ctx, c, o.DialTimeout) {
+			return nil
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("connecting to etcd: %w", ctx.Err())
+		}
+		slow, cause := probeEndpoint(ctx, o)
+		if !slow || ctx.Err() != nil || time.Since(begun) >= o.Patience {
+			return &UnavailableError{Endpoints: o.Endpoints, Cause: cause}
+		}
+		o.OnSlow()
+	}
+}
+
+// awaitReady reports whether the connection is there within a time.
+func awaitReady(ctx context.Context, c *clientv3.Client, limit time.Duration) bool {
+	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	conn := c.ActiveConnection()
 	for {
 		state := conn.GetState()
 		if state == connectivity.Ready {
-			return nil
+			return true
 		}
 		conn.Connect()
-		if conn.WaitForStateChange(wait, state) {
-			continue
+		if !conn.WaitForStateChange(wait, state) {
+			return false
 		}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return fmt.Errorf("connecting to etcd: %w", ctx.Err())
-		}
-		return &UnavailableError{Endpoints: o.Endpoints, Cause: probeEndpoint(ctx, o)}
 	}
 }

@@ -13,8 +13,9 @@ import (
 // probeTimeout bounds the search for the reason why the endpoint does not answer.
 const probeTimeout = 500 * time.Millisecond
 
-// probeEndpoint finds out why the first endpoint does not answer. gRPC does not report it before the first call.
-func probeEndpoint(ctx context.Context, o Options) error {
+// probeEndpoint finds out why the first endpoint does not answer, and whether it accepts connections and is only slow.
+// gRPC does not report it before the first call.
+func probeEndpoint(ctx context.Context, o Options) (slow bool, why error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	host, secure := o.Endpoints[0], o.TLS != nil
@@ -23,20 +24,25 @@ func probeEndpoint(ctx context.Context, o Options) error {
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
 	if err != nil {
-		return trimNetError(err)
+		return false, trimNetError(err)
 	}
 	defer conn.Close()
 	if secure {
 		if conn, err = handshakeTLS(ctx, conn, host, o.TLS); err != nil {
-			return trimNetError(err)
+			return isTimeout(err), trimNetError(err)
 		}
 	}
 	// In HTTP/2 the server sends first. If it rejects our certificate, this read fails.
 	conn.SetReadDeadline(time.Now().Add(probeTimeout))
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		return trimNetError(err)
+		return isTimeout(err), trimNetError(err)
 	}
-	return errors.New("the endpoint accepts connections but does not answer as etcd")
+	return true, errors.New("the endpoint accepts connections but does not answer as etcd")
+}
+
+func isTimeout(err error) bool {
+	var late net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) && late.Timeout()
 }
 
 func handshakeTLS(ctx context.Context, conn net.Conn, host string, cfg *tls.Config) (net.Conn, error) {

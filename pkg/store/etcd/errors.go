@@ -40,7 +40,7 @@ func (c *Client) wrapError(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
 	switch errorCode(err) {
-	case codes.Unavailable, codes.DeadlineExceeded:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled: // cancelled by limitCall
 		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: c.client.Endpoints(),
 			Cause: stripGRPCWrapping(err)})
 	}
@@ -54,6 +54,8 @@ func errorCode(err error) codes.Code {
 		return known.Code()
 	case errors.Is(err, context.DeadlineExceeded):
 		return codes.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		return codes.Canceled
 	}
 	return status.Code(err)
 }
@@ -61,7 +63,7 @@ func errorCode(err error) codes.Code {
 // stripGRPCWrapping removes gRPC's wrapping from an error's text, which says the same thing three times. errors.Is and
 // errors.As still find what the error wraps.
 func stripGRPCWrapping(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if code := errorCode(err); code == codes.DeadlineExceeded || code == codes.Canceled {
 		return fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
 	}
 	text := rpctypes.ErrorDesc(err)

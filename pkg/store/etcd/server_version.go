@@ -4,7 +4,7 @@ import "context"
 
 // ServerVersion returns the version of the etcd server.
 func (c *Client) ServerVersion(ctx context.Context) (string, error) {
-	call, cancel := withCallTimeout(ctx)
+	call, cancel := c.limitCall(ctx)
 	defer cancel()
 	status, err := c.client.Status(call, c.client.Endpoints()[0])
 	if err != nil {

@@ -6,18 +6,40 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
 )
 
-// withCallTimeout gives an exchange with etcd a time limit of its own, or keeps its caller's if that is earlier. The
-// client waits for a server forever; a caller with an hour left should hear within seconds that etcd is down.
-func withCallTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, callTimeout)
+// limitCall gives an exchange with etcd a time limit of its own, or keeps its caller's if that is earlier. The client
+// waits for a server forever; a caller with an hour left should hear within seconds that etcd is down. A patient client
+// waits longer while the connection stands.
+func (c *Client) limitCall(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.patience <= callTimeout {
+		return context.WithTimeout(ctx, callTimeout)
+	}
+	call, cancel := context.WithTimeout(ctx, c.patience)
+	go func() {
+		check := time.NewTicker(callTimeout)
+		defer check.Stop()
+		for {
+			select {
+			case <-call.Done():
+				return
+			case <-check.C:
+				if c.client.ActiveConnection().GetState() != connectivity.Ready {
+					cancel()
+					return
+				}
+				c.onSlow()
+			}
+		}
+	}()
+	return call, cancel
 }
 
 // Get reads a key or, with an option, a range. doing describes the operation in errors.
 func (c *Client) Get(ctx context.Context, doing, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse,
 	error) {
-	call, cancel := withCallTimeout(ctx)
+	call, cancel := c.limitCall(ctx)
 	defer cancel()
 	resp, err := c.client.Get(call, key, opts...)
 	if err != nil {
@@ -29,7 +51,7 @@ func (c *Client) Get(ctx context.Context, doing, key string, opts ...clientv3.Op
 // Commit executes then if all of when is true, and otherwise the last operations, in one step.
 func (c *Client) Commit(ctx context.Context, doing string, when []clientv3.Cmp, then,
 	otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
-	call, cancel := withCallTimeout(ctx)
+	call, cancel := c.limitCall(ctx)
 	defer cancel()
 	resp, err := c.client.Txn(call).If(when...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
@@ -40,7 +62,7 @@ func (c *Client) Commit(ctx context.Context, doing string, when []clientv3.Cmp, 
 
 // Grant creates a lease: the keys that are put with it are deleted after that time.
 func (c *Client) Grant(ctx context.Context, doing string, ttl time.Duration) (clientv3.LeaseID, error) {
-	call, cancel := withCallTimeout(ctx)
+	call, cancel := c.limitCall(ctx)
 	defer cancel()
 	resp, err := c.client.Grant(call, int64(ttl.Seconds()))
 	if err != nil {
