@@ -13,6 +13,9 @@ import (
 // is a result, not an error.
 func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
+	if in.WorkerOnly {
+		return operation.PlanResult{Worker: a.newWorkerInfo()}, nil
+	}
 	var placements []api.Placement
 	var err error
 	var invalid []api.FieldError

@@ -79,6 +79,9 @@ type waitGoal struct {
 	// missed returns the error if the operation ended, with the error ended, before the goal was reached. If it is nil,
 	// that is an OperationFailedError.
 	missed func(cl *api.Cluster, ended error) error
+	// explainIdle says what the wait goes on for after the operation has ended without an error. If it is nil or
+	// returns nothing, the wait ends too.
+	explainIdle func(cl *api.Cluster) string
 }
 
 func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Duration, g waitGoal,
@@ -185,6 +188,11 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 	if r.id != "" {
 		ended = c.readOutcome(ctx, t, ref.Name, r)
 		why = failureReason(ended)
+	}
+	if ended == nil && g.explainIdle != nil {
+		if notice := g.explainIdle(cl); notice != "" {
+			return waitVerdict{notice: notice}
+		}
 	}
 	if g.missed != nil {
 		return waitVerdict{done: true, cluster: cl, err: g.missed(cl, ended)}

@@ -26,9 +26,22 @@ func (c *Client) PlanPlacements(ctx context.Context, spec api.GroupSpec) ([]api.
 // worker is too old to describe itself.
 func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.GroupSpec,
 	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
+	return c.runPlan(ctx, operation.PlanInput{Spec: spec}, accept)
+}
+
+// CheckWorker lets accept judge the worker that carries out operations, without asking a cloud. An older worker ranks
+// placements for the spec instead, and describes itself, or not at all.
+func (c *Client) CheckWorker(ctx context.Context, spec api.GroupSpec, accept func(*operation.WorkerInfo) error) error {
+	_, err := c.runPlan(ctx, operation.PlanInput{Spec: spec, WorkerOnly: true}, accept)
+	return err
+}
+
+func (c *Client) runPlan(ctx context.Context, in operation.PlanInput,
+	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
+	spec := in.Spec
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "plan/" + uuid.NewString(), WorkflowExecutionTimeout: planTimeout, StaticSummary: spec.Summarize(),
-	}, operation.WorkflowPlan, operation.PlanInput{Spec: spec})
+	}, operation.WorkflowPlan, in)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +60,9 @@ func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.GroupSpec,
 		if err := accept(result.Worker); err != nil {
 			return nil, err
 		}
+	}
+	if in.WorkerOnly {
+		return nil, nil
 	}
 	if len(result.Placements) == 0 {
 		return nil, fmt.Errorf("no placement satisfies the request (%s); request less, or another cloud or region",

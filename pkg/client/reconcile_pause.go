@@ -46,7 +46,7 @@ func (c *Client) IsRepairing(ctx context.Context, cluster string) (bool, error) 
 		return false, err
 	}
 	r, err := c.readLatestRun(ctx, t, cluster)
-	return r.open && r.workflow == operation.WorkflowRepair, err
+	return r.open && (r.workflow == operation.WorkflowConverge || r.workflow == operation.WorkflowRepair), err
 }
 
 func (c *Client) setClusterPaused(ctx context.Context, cluster string, paused bool) (bool, error) {

@@ -47,6 +47,8 @@ type DeleteInput struct {
 // PlanInput is the input of WorkflowPlan.
 type PlanInput struct {
 	Spec api.GroupSpec `json:"spec"`
+	// WorkerOnly: only the worker is wanted. Older workers rank placements for Spec too.
+	WorkerOnly bool `json:"worker_only,omitempty"`
 	// Pool asks for the machines of a pool instead of Spec. An older worker does not know it.
 	Pool *PoolQuestion `json:"pool,omitempty"`
 }

@@ -95,7 +95,9 @@ func (u *specUpdate) try(ctx context.Context) (bool, error) {
 	}
 	key := string(kv.Key)
 	when = append(when, clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision))
-	resp, err := u.etcd.Commit(ctx, u.doing, when, etcd.GroupOps(append(then, clientv3.OpPut(key, string(value)))), nil)
+	// Once the write is sent, its answer decides; it has a deadline of its own.
+	resp, err := u.etcd.Commit(context.WithoutCancel(ctx), u.doing, when,
+		etcd.GroupOps(append(then, clientv3.OpPut(key, string(value)))), nil)
 	if err != nil {
 		u.unsure = c
 		return false, err
@@ -176,6 +178,9 @@ func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyVa
 		then = append(then, clientv3.OpPut(string(kv.Key), string(value)))
 	}
 	if len(when) > maxComparedMachines {
+		for i := range then { // a range cannot be compared for deleted keys
+			then[i] = clientv3.OpTxn(when[i:i+1], []clientv3.Op{then[i]}, nil)
+		}
 		prefix := u.keys.machinesPrefix(u.ref.UID)
 		when = []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", newest+1)}
 	}

@@ -56,6 +56,8 @@ type Behavior struct {
 	Adopt func(in operation.AdoptInput) operation.AdoptResult
 	// Repair runs as an activity; if it is nil, the cluster becomes READY and in sync.
 	Repair func(ctx context.Context, w *World, in operation.RepairInput) error
+	// Converge runs as an activity; if it is nil, the cluster reaches its spec.
+	Converge func(ctx context.Context, w *World, in operation.ConvergeInput) error
 }
 
 // Start starts a world in a state directory. The caller closes it.
@@ -113,6 +115,7 @@ func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: operation.WorkflowPlan})
 	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: operation.WorkflowCheck})
 	w.registerSweeps(wk)
+	w.registerConverge(wk)
 	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
 	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
 	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
@@ -318,6 +321,7 @@ func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 	}
 	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC())
+		c.Status.ObservedGeneration = c.Metadata.Generation
 		c.Status.Versions = api.Versions{RKE2: "v1.35.7+rke2r1"}
 		c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4},
 			Memory: api.Amount{Available: 12.67, Total: 15.63}}

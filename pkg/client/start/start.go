@@ -16,7 +16,29 @@ import (
 
 // Operation starts an operation on a cluster. If one is running, IsAlreadyRunning is true for the error.
 func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflow, summary string, input any) error {
-	options := client.StartWorkflowOptions{
+	return WithOptions(ctx, t, newOperationOptions(taskQueue, cluster, workflow, summary), workflow, input)
+}
+
+// SignalConverge signals the operation that runs on a cluster, of any type, that the cluster's object has changed. If
+// none runs, it starts Converge.
+func SignalConverge(ctx context.Context, t client.Client, taskQueue, summary string,
+	input operation.ConvergeInput) error {
+	options := newOperationOptions(taskQueue, input.Cluster.Name, operation.WorkflowConverge, summary)
+	signal := func() error {
+		_, err := t.SignalWithStartWorkflow(ctx, options.ID, operation.SignalChanged, nil, options,
+			operation.WorkflowConverge, input)
+		return err
+	}
+	err := signal()
+	if lacksSearchAttributes(err) {
+		options.TypedSearchAttributes = temporal.SearchAttributes{}
+		err = signal()
+	}
+	return err
+}
+
+func newOperationOptions(taskQueue, cluster, workflow, summary string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
 		ID:        operation.WorkflowID(cluster),
 		TaskQueue: taskQueue,
 		// Without it, a start with the id of a running workflow returns that workflow, even of another type.
@@ -27,7 +49,6 @@ func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflo
 			temporal.NewSearchAttributeKeyKeyword(operation.SearchClusterName).ValueSet(cluster),
 			temporal.NewSearchAttributeKeyKeyword(operation.SearchOperation).ValueSet(workflow)),
 	}
-	return WithOptions(ctx, t, options, workflow, input)
 }
 
 // WithOptions starts a workflow, without its search attributes if Temporal does not have them. They only help to list
