@@ -36,6 +36,15 @@ func (c *Client) CheckWorker(ctx context.Context, spec api.GroupSpec, accept fun
 	return err
 }
 
+// PlanPool returns the placements for the machines that a pool of a cluster lacks, at least one, the best first. The
+// pool need not be stored yet. If the clouds reject it, the error joins *api.FieldErrors.
+func (c *Client) PlanPool(ctx context.Context, cl *api.Cluster, pool api.Pool,
+	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
+	spec := cl.Spec.PoolGroup(pool)
+	return c.runPlan(ctx, operation.PlanInput{Spec: spec, Pool: &operation.PoolQuestion{Cluster: cl.Ref(), Pool: pool}},
+		accept)
+}
+
 func (c *Client) runPlan(ctx context.Context, in operation.PlanInput,
 	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
 	spec := in.Spec
