@@ -28,8 +28,7 @@ func (a *Activities) RepositionMachine(ctx context.Context, in RepositionInput) 
 	}
 	m, err := a.Store.ReplaceMachine(ctx, old.Cluster, old.Index, old.Incarnation, func(m api.Machine) api.Machine {
 		fresh := api.NewMachine(old.Cluster.Name, old.Index, m.Pool, incarnation, in.Placement, a.Now())
-		fresh.Role, fresh.Pool, fresh.Leaving = m.Role, m.PoolName(), m.Leaving
-		fresh.CarryOverCost(m, a.Now())
+		fresh.SucceedMachine(m, a.Now())
 		return fresh
 	})
 	if occupied := new(store.OccupiedError); errors.As(err, &occupied) {

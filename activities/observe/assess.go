@@ -172,7 +172,7 @@ func redactDecision(d plan.Decision) plan.Decision {
 
 func hadDrift(c *api.Cluster, d api.Drift) bool {
 	for _, old := range c.Status.Drift {
-		if old.Machine == d.Machine && old.Reason == d.Reason {
+		if old.IsSame(d) {
 			return true
 		}
 	}

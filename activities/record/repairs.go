@@ -86,8 +86,7 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 	m, err := a.Store.ReplaceMachine(ctx, old.Cluster, old.Index, old.Incarnation, func(m api.Machine) api.Machine {
 		// A pool may have another placement than the control plane.
 		fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, m.Placement, a.Now())
-		fresh.Role, fresh.Pool, fresh.Leaving = m.Role, m.PoolName(), m.Leaving
-		fresh.CarryOverCost(m, a.Now())
+		fresh.SucceedMachine(m, a.Now())
 		return fresh
 	})
 	if occupied := new(store.OccupiedError); errors.As(err, &occupied) {

@@ -29,6 +29,14 @@ func (m Machine) IsCostEstimated() bool {
 	return m.BilledFrom.IsZero() || !m.GoneAt.IsZero() && m.BilledUntil.IsZero()
 }
 
+// SucceedMachine makes the machine the next incarnation of an earlier one: it stays in its pool, is still to leave if
+// that was, and takes over its cost.
+func (m *Machine) SucceedMachine(old Machine, now time.Time) {
+	m.Role, m.Pool, m.Leaving = old.Role, old.PoolName(), old.Leaving
+	m.Replacement = old.Replacement || !old.ReadyAt.IsZero() || old.State == MachineReady
+	m.CarryOverCost(old, now)
+}
+
 // CarryOverCost adds the cost of the machine that this one replaces.
 func (m *Machine) CarryOverCost(old Machine, now time.Time) {
 	m.SpentBefore = old.SpentBefore + old.CostUntil(now)

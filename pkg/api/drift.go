@@ -7,7 +7,9 @@ import (
 
 // Drift is a difference between the record of a cluster in etcd and what a sweep observed.
 type Drift struct {
-	Machine string      `json:"machine,omitempty"`
+	Machine string `json:"machine,omitempty"`
+	// Pool is set if the drift concerns no single machine of it.
+	Pool    string      `json:"pool,omitempty"`
 	Reason  DriftReason `json:"reason"`
 	Message string      `json:"message"`
 	// Since is when a sweep first observed it.
@@ -31,6 +33,9 @@ const (
 	// name, labels and id do not fit together: a copy, or a renamed machine; skyctl does not change it
 	DriftMachineConflict DriftReason = "MachineConflict"
 	DriftMachineUnready  DriftReason = "MachineUnready"    // it exists, but was never brought up completely
+	DriftMachineMissing  DriftReason = "MachineMissing"    // a pool has fewer Ready machines than replicas
+	DriftMachineSurplus  DriftReason = "MachineSurplus"    // it is to be removed for good
+	DriftReplaceAsked    DriftReason = "ReplaceAsked"      // a person asked for another machine in its place
 	DriftUnitDead        DriftReason = "UnitDead"          // RKE2 does not run on it
 	DriftNodeNotReady    DriftReason = "NodeNotReady"      // its Node is not Ready
 	DriftNodeMissing     DriftReason = "NodeMissing"       // its Node was deleted
@@ -63,17 +68,31 @@ func (r DriftReason) IsOnlyReported() bool {
 	return false
 }
 
+// IsChange reports whether a drift of this kind is no trouble: a person changed the spec, and the machines follow.
+func (r DriftReason) IsChange() bool {
+	switch r {
+	case DriftMachineMissing, DriftMachineSurplus, DriftReplaceAsked:
+		return true
+	}
+	return false
+}
+
 // SetDrift replaces the drift, and keeps the Since of each that was there before.
 func (s *ClusterStatus) SetDrift(observed []Drift, now time.Time) {
 	for i := range observed {
 		observed[i].Since = now
 		for _, old := range s.Drift {
-			if old.Machine == observed[i].Machine && old.Reason == observed[i].Reason {
+			if old.IsSame(observed[i]) {
 				observed[i].Since = old.Since
 			}
 		}
 	}
 	s.Drift = observed
+}
+
+// IsSame reports whether two drifts differ in nothing but their texts and times.
+func (d Drift) IsSame(other Drift) bool {
+	return d.Machine == other.Machine && d.Pool == other.Pool && d.Reason == other.Reason
 }
 
 func (d Drift) String() string {

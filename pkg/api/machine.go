@@ -30,6 +30,8 @@ type Machine struct {
 	Leaving LeaveReason `json:"leaving,omitempty"`
 	// ReplaceAsked: a person asked for another machine with this index. Its successor does not have it.
 	ReplaceAsked bool `json:"replace_asked,omitempty"`
+	// Replacement: an earlier machine with this index has been Ready.
+	Replacement bool `json:"replacement,omitempty"`
 
 	State MachineState `json:"state"`
 	// Step says, for people, what happens to the machine now. Since is when it started.

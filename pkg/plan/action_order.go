@@ -17,51 +17,21 @@ func actionRank(k api.ActionKind) int { return slices.Index(actionOrder, k) }
 
 // postponeForHead makes workers wait for an action on the head, because they need it.
 func (p *planner) postponeForHead() {
-	if !slices.ContainsFunc(p.actions, func(a api.Action) bool {
-		return (isMachineAction(a) || a.Kind == api.ActionRecordAddress) && a.Index == 0
-	}) {
+	repairsHead := func(a api.Action) bool {
+		return (isMachineAction(a) || a.Kind == api.ActionRecordAddress) && p.head != nil && a.Index == p.head.Index
+	}
+	if !slices.ContainsFunc(p.actions, repairsHead) && !slices.ContainsFunc(p.observed.InFlight, repairsHead) {
 		return
 	}
-	p.postponeActions("it waits for the head", func(a api.Action) bool { return isMachineAction(a) && a.Index != 0 })
+	p.postponeActions("it waits for the head", func(a api.Action) bool { return isMachineAction(a) && !repairsHead(a) })
 }
 
 // isMachineAction says whether an action repairs a machine of the cluster.
 func isMachineAction(a api.Action) bool {
 	return slices.Contains([]api.ActionKind{
 		api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+		api.ActionRemove,
 	}, a.Kind)
-}
-
-// limitParallelRepairs replaces at most one worker that still exists at a time. If most workers are not Ready, the
-// cause is probably not on the workers: then none is replaced, and they are restarted one at a time.
-func (p *planner) limitParallelRepairs() {
-	workers := wantedMachineCount(p.cluster) - 1
-	suspicious := workers > 1 && 2*len(p.unready) > workers
-	replaced, restarted := suspicious, !suspicious
-	next := "it is replaced after another worker"
-	if suspicious {
-		next = "most workers are not Ready, so none is replaced: check the head and the network. To have a machine " +
-			"replaced, terminate it on the cloud"
-	}
-	p.postponeActions(next, func(a api.Action) bool {
-		if a.Kind != api.ActionReplace || a.Reason == api.DriftMachineGone || a.Reason == api.DriftMachineUnready {
-			return false
-		}
-		drop := replaced
-		replaced = true
-		return drop
-	})
-	if restarted {
-		return
-	}
-	p.postponeActions("it is restarted after another worker", func(a api.Action) bool {
-		if a.Kind != api.ActionRestart || a.Reason == api.DriftUnitDead {
-			return false
-		}
-		drop := restarted
-		restarted = true
-		return drop
-	})
 }
 
 // postponeActions removes actions, and sets the next step of their drift.
@@ -69,7 +39,7 @@ func (p *planner) postponeActions(next string, which func(api.Action) bool) {
 	p.actions = slices.DeleteFunc(p.actions, func(a api.Action) bool {
 		drop := which(a)
 		if drop {
-			p.setNextStep(a.Machine, a.Reason, next)
+			p.setNextStep(a, next)
 		}
 		return drop
 	})

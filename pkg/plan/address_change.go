@@ -21,7 +21,7 @@ func hasAddressChanged(m *api.Machine, l *ListedMachine) bool {
 // planAddressChange plans for a machine whose address differs from its record, or whose RKE2 is configured for another
 // address. It returns whether that comes before all other repairs; it does not once it has failed too often.
 func (p *planner) planAddressChange(m *api.Machine, l *ListedMachine) bool {
-	head := p.machines[0]
+	head := p.head
 	switch {
 	case hasAddressChanged(m, l):
 		a := newMachineAction(m, api.ActionRecordAddress, api.DriftAddressChanged, "the cloud lists it at "+

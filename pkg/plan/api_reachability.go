@@ -28,12 +28,11 @@ func (p *planner) isAPIUnreachable() bool {
 	if !p.isAPISilent() || p.observed.CloudError != "" || p.haveCredentialsExpired() {
 		return false
 	}
-	for i, unit := range p.observed.Units {
-		if m := p.machines[i]; m != nil && isHead(m) && unit.Reached && unit.Health == Healthy && !isUnitDead(unit) {
-			return true
-		}
+	if p.head == nil {
+		return false
 	}
-	return false
+	unit := p.observed.Units[p.head.Index]
+	return unit.Reached && unit.Health == Healthy && !isUnitDead(unit)
 }
 
 func (p *planner) describeUnreachableAPI() string {
@@ -45,8 +44,8 @@ func (p *planner) apiEndpoint() string {
 	if p.cluster.Status.Endpoint != "" {
 		return strings.TrimPrefix(p.cluster.Status.Endpoint, "https://")
 	}
-	if head := p.machines[0]; head != nil && head.Address != "" {
-		return "port 6443 of " + head.Address
+	if p.head != nil && p.head.Address != "" {
+		return "port 6443 of " + p.head.Address
 	}
 	return "the head"
 }

@@ -24,6 +24,10 @@ func (p *planner) planStrayNodes() {
 				"only reported")
 			continue
 		}
+		if running := p.runningFor("", name); running != nil {
+			p.reportDrift(name, api.DriftNodeExtra, "its machine no longer exists", describeRunning(running))
+			continue
+		}
 		p.requestAction(api.Action{
 			Kind: api.ActionForgetNode, Index: -1, Machine: name, Node: name, Reason: api.DriftNodeExtra,
 			Message: "its machine no longer exists",
@@ -40,7 +44,7 @@ func (p *planner) planKubeconfigFile() {
 }
 
 func (p *planner) planCredentialRefresh() {
-	head := p.machines[0]
+	head := p.head
 	if head == nil || p.observed.CredentialsExpire.IsZero() ||
 		p.observed.CredentialsExpire.Sub(p.observed.At) > p.policy.ExpiresWithin {
 		return
@@ -52,19 +56,21 @@ func (p *planner) planCredentialRefresh() {
 		// A refresh restarts the head's server, and another one now would return the same certificate.
 		p.reportDrift(head.Name, a.Reason, a.Message,
 			"the renewed credentials expire just as soon; next attempt at "+
-				formatClockTime(repairEndTime(past[n-1]).Add(p.policy.Window)))
+				p.formatDueTime(repairEndTime(past[n-1]).Add(p.policy.Window)))
 		return
 	}
 	p.requestAction(a, "they are renewed")
 }
 
-// planGPUStack plans for the GPU stack once no machine needs a repair: a missing machine cannot offer accelerators.
+// planGPUStack plans for the GPU stack once no machine that it depends on needs a repair: a missing machine cannot
+// offer accelerators.
 func (p *planner) planGPUStack() {
-	head := p.machines[0]
+	head := p.head
 	switch {
 	case head == nil || p.observed.GPU == "":
 	case p.unsettled:
-		p.reportDrift(head.Name, api.DriftGPU, p.observed.GPU, "it is repaired once every Node is Ready")
+		p.reportDrift(head.Name, api.DriftGPU, p.observed.GPU,
+			"it is repaired once every Node with accelerators is Ready")
 	default:
 		p.requestAction(newMachineAction(head, api.ActionGPU, api.DriftGPU, p.observed.GPU),
 			"the GPU stack is applied again")

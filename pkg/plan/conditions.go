@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -33,7 +34,8 @@ func (p *planner) inSyncCondition() api.Condition {
 	var differences []string
 	for _, drift := range p.drift {
 		if drift.Reason != api.DriftNodeCordoned { // a person wants that
-			differences = append(differences, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
+			differences = append(differences, strings.TrimSpace(cmp.Or(drift.Machine, drift.Pool)+" "+
+				string(drift.Reason)))
 		}
 	}
 	if len(differences) == 0 {
@@ -67,18 +69,22 @@ func (p *planner) apiConditions() []api.Condition {
 	}
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
 	var unready []string
-	for i := range wantedMachineCount(p.cluster) {
-		m, name := p.machines[i], api.MachineName(p.cluster.Metadata.Name, i)
-		switch {
-		case m == nil || !p.isNodeReady(m):
-			unready = append(unready, name)
-		case p.observed.Nodes[m.NodeName].Pressure != "":
-			unready = append(unready, name+" "+p.observed.Nodes[m.NodeName].Pressure)
+	count := 0
+	for _, m := range p.records {
+		if p.leaving[m] != "" || !isHead(m) && !wasBroughtUp(m) {
+			continue // it is not part of the cluster any more, or not yet
+		}
+		count++
+		switch node := p.observed.Nodes[m.NodeName]; {
+		case !node.Ready:
+			unready = append(unready, m.Name)
+		case node.Pressure != "":
+			unready = append(unready, m.Name+" "+node.Pressure)
 		}
 	}
 	if len(unready) > 0 {
 		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady",
-			Message: fmt.Sprintf("%d of %d: %s", len(unready), wantedMachineCount(p.cluster), joinFirstNames(unready))}
+			Message: fmt.Sprintf("%d of %d: %s", len(unready), count, joinFirstNames(unready))}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

@@ -31,41 +31,74 @@ type planner struct {
 	observed Observation
 	policy   Policy
 
-	machines       map[int]*api.Machine    // the records in etcd, by index
+	records        []*api.Machine          // those in etcd, ordered by index
+	machines       map[int]*api.Machine    // the same, by index
 	machinesByName map[string]*api.Machine // the same, by name
+	head           *api.Machine            // nil if there is none
 	identities
+	// inFlight are the actions that run, by target.
+	inFlight map[string]*api.Action
+	// leaving says why a machine is to be removed for good.
+	leaving map[*api.Machine]string
 
 	drift   []api.Drift
 	actions []api.Action
+	stop    []api.Action
 	fail    *api.Failure
 	// fatal are the positions in drift of what sends the cluster to ERROR.
 	fatal []int
+	// nextAt is when the first of those that wait is due; zero if none waits.
+	nextAt time.Time
 	// unready are the workers that run but whose Node is missing or not Ready.
 	unready []string
-	// unsettled: a machine needs a repair, so what runs on all machines cannot work yet.
+	// unsettled: a machine that accelerators depend on needs a repair.
 	unsettled bool
 }
 
 func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
 	p := &planner{cluster: c, observed: observed, policy: policy, machines: map[int]*api.Machine{},
-		machinesByName: map[string]*api.Machine{}}
+		machinesByName: map[string]*api.Machine{}, inFlight: map[string]*api.Action{}}
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
-		if p.machines[m.Index] == nil {
-			p.machines[m.Index] = m
-		}
 		p.machinesByName[m.Name] = m
+		if m.Index < 0 || p.machines[m.Index] != nil { // ValidateCluster rejects a cluster with such a machine
+			continue
+		}
+		p.machines[m.Index] = m
+		p.records = append(p.records, m)
+		if p.head == nil && isHead(m) {
+			p.head = m
+		}
 	}
+	slices.SortFunc(p.records, func(a, b *api.Machine) int { return cmp.Compare(a.Index, b.Index) })
 	p.identities = identifyMachines(c.Status.Machines, observed.Listed)
+	for i := range observed.InFlight {
+		a := &observed.InFlight[i]
+		if target := targetOf(*a); p.inFlight[target] == nil {
+			p.inFlight[target] = a
+		}
+	}
+	p.leaving = p.chooseLeavingMachines()
 	return p
 }
 
-// wantedMachineCount is the number of machines in the spec, within the bounds of a cluster.
-func wantedMachineCount(c *api.Cluster) int {
-	return min(max(c.Spec.MachineCount(), 0), api.MaxNumNodes)
+func isHead(m *api.Machine) bool { return m.Role == api.RoleHead }
+
+// wasBroughtUp says whether a machine, or an earlier one with its index, has been Ready. One that never was is being
+// added to its pool.
+func wasBroughtUp(m *api.Machine) bool {
+	return m.State == api.MachineReady || !m.ReadyAt.IsZero() || m.Replacement
 }
 
-func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead }
+// isEnding says whether a machine is terminated or about to be.
+func isEnding(m *api.Machine) bool {
+	return m.State == api.MachineGone || m.State == api.MachineTerminating
+}
+
+// isUnlaunched says whether a machine was reserved, and the cloud has not given one yet.
+func (p *planner) isUnlaunched(m *api.Machine) bool {
+	return (m.State == api.MachineReserved || m.State == api.MachineLaunching) && p.listedMachine(m) == nil
+}
 
 // listedMachine returns the entry of a recorded machine in the cloud's list; nil if it is not listed.
 func (p *planner) listedMachine(m *api.Machine) *ListedMachine {
@@ -80,6 +113,9 @@ func (p *planner) isNodeReady(m *api.Machine) bool {
 	return !p.isAPISilent() && p.observed.Nodes[m.NodeName].Ready
 }
 
+// isPaused says whether a person has paused actions.
+func (p *planner) isPaused() bool { return !p.cluster.Status.PausedAt.IsZero() }
+
 func (p *planner) planReadyCluster() {
 	p.planKubeconfigFile()
 	p.reportSilentAPI()
@@ -89,13 +125,17 @@ func (p *planner) planReadyCluster() {
 	}
 	p.planKeyRestore()
 	p.planExtraMachines()
-	for i := range wantedMachineCount(p.cluster) {
-		if m := p.machines[i]; m != nil { // ValidateCluster rejects a cluster without
+	for _, m := range p.records {
+		if why := p.leaving[m]; why != "" {
+			p.planRemoval(m, why)
+		} else {
 			p.planMachine(m)
 		}
 	}
+	p.planMissingMachines()
 	p.postponeForHead()
-	p.limitParallelRepairs()
+	p.limitRepairsOfUnreadyWorkers()
+	p.limitReplacements()
 	p.terminatePredecessors()
 	if !p.isAPISilent() {
 		p.planStrayNodes()
@@ -134,16 +174,30 @@ func (p *planner) reportDrift(machine string, reason api.DriftReason, message, n
 	p.drift = append(p.drift, api.Drift{Machine: machine, Reason: reason, Message: message, Next: next})
 }
 
+// reportDriftOf adds the drift of an action and its next step.
+func (p *planner) reportDriftOf(a api.Action, next string) {
+	p.reportDrift(a.Machine, a.Reason, a.Message, next)
+	p.drift[len(p.drift)-1].Pool = poolOfDrift(a)
+}
+
+// poolOfDrift is the pool of a drift that concerns no single machine.
+func poolOfDrift(a api.Action) string {
+	if a.Machine != "" {
+		return ""
+	}
+	return a.Pool
+}
+
 // reportFatalDrift reports a drift that sends the cluster to ERROR.
 func (p *planner) reportFatalDrift(machine string, reason api.DriftReason, message, next string) {
 	p.fatal = append(p.fatal, len(p.drift))
 	p.reportDrift(machine, reason, message, next)
 }
 
-// setNextStep replaces the next step of a drift.
-func (p *planner) setNextStep(machine string, reason api.DriftReason, next string) {
-	for i := range p.drift {
-		if p.drift[i].Machine == machine && p.drift[i].Reason == reason {
+// setNextStep replaces the next step of an action's drift.
+func (p *planner) setNextStep(a api.Action, next string) {
+	for i, drift := range p.drift {
+		if drift.Machine == a.Machine && drift.Reason == a.Reason && drift.Pool == poolOfDrift(a) {
 			p.drift[i].Next = next
 		}
 	}
@@ -161,17 +215,30 @@ func (p *planner) driftSince(machine string, reasons ...api.DriftReason) time.Ti
 	return first
 }
 
-// buildDecision sorts the actions, and drops them if repairs are paused or the cluster fails.
+// formatDueTime returns the time at which something that waits is due, as text, and keeps the first of them.
+func (p *planner) formatDueTime(at time.Time) string {
+	if p.nextAt.IsZero() || at.Before(p.nextAt) {
+		p.nextAt = at
+	}
+	return formatClockTime(at)
+}
+
+// buildDecision sorts the actions, and drops them if actions are paused or the cluster fails.
 func (p *planner) buildDecision() Decision {
-	out := Decision{Drift: p.drift, Conditions: p.buildConditions(), Actions: p.actions, Fail: p.fail}
-	if !p.cluster.Status.PausedAt.IsZero() {
-		out.Actions, out.Fail = nil, nil
+	out := Decision{Drift: p.drift, Conditions: p.buildConditions(), Actions: p.actions, Stop: p.stop, Fail: p.fail,
+		NextAt: p.nextAt}
+	if p.isPaused() {
+		out.Actions, out.Stop, out.Fail, out.NextAt = nil, nil, nil, time.Time{}
 		for i := range out.Drift {
 			out.Drift[i].Next = "no action: repairs are paused"
 		}
 	}
 	if out.Fail != nil {
-		out.Actions = nil
+		out.Actions, out.Stop, out.NextAt = nil, nil, time.Time{}
+	}
+	if p.cluster.Status.Phase == api.PhaseReady {
+		out.Converged = p.isConverged()
+		out.Doing = p.describeProgress(out.Actions, p.isPaused() || out.Fail != nil)
 	}
 	slices.SortStableFunc(out.Actions, func(a, b api.Action) int {
 		return cmp.Or(actionRank(a.Kind)-actionRank(b.Kind), cmp.Compare(a.Index, b.Index),

@@ -542,7 +542,13 @@ func TestClusterRepairs(t *testing.T) {
 		{"no GPU on a machine that is gone", func(s *scene) {
 			s.w.GPU = "node sky-x-1 offers 0 of 8"
 			s.gone(1)
-		}, "Replace sky-x-1", "GPUNotReady: it is repaired once every Node is Ready", ""},
+			s.c.Spec.Pools[0].Machine.Accelerators = "A100:8"
+		}, "Replace sky-x-1", "GPUNotReady: it is repaired once every Node with accelerators is Ready", ""},
+		{"no GPU, and a machine without GPUs is gone", func(s *scene) {
+			s.w.GPU = "node sky-x-0 offers 0 of 8"
+			s.gone(1)
+			s.c.Spec.ControlPlane.Machine.Accelerators = "A100:8"
+		}, "Replace sky-x-1, RepairGPU sky-x-0", "", ""},
 		{"no GPU, and cordoned", func(s *scene) {
 			s.w.GPU = "x"
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}

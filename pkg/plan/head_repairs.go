@@ -18,7 +18,7 @@ func (p *planner) planUnlistedHead(m *api.Machine, message string) {
 	case !checked:
 		p.reportDrift(m.Name, api.DriftHeadLost, message, checkedOverSSH)
 	case p.observed.At.Before(at):
-		p.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+formatClockTime(at)+
+		p.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+p.formatDueTime(at)+
 			" if it is not back by then")
 	default:
 		p.failForLostHead(m, message)
@@ -59,7 +59,7 @@ func (p *planner) planSilentHead(m *api.Machine) {
 			", and the machine cannot tell whether its API is healthy: "+unit.Why,
 			"no action: check RKE2 on the machine, and restart it there if it hangs")
 	case p.observed.At.Before(at):
-		p.reportDrift(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+formatClockTime(at)+
+		p.reportDrift(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+p.formatDueTime(at)+
 			" if it is not ready by then")
 	default:
 		p.restartHead(m, api.DriftAPISilent, message)

@@ -25,7 +25,8 @@ func (p *planner) postponeForLostKeys() {
 		return
 	}
 	p.postponeActions(untilKeysRestored, func(a api.Action) bool {
-		return isMachineAction(a) || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh
+		return isMachineAction(a) || a.Kind == api.ActionAddMachines || a.Kind == api.ActionDisarm ||
+			a.Kind == api.ActionRefresh
 	})
 	if p.fail == nil {
 		return

@@ -143,13 +143,15 @@ func (p *planner) planExtraMachines() {
 				"only reported: it cannot be terminated without a name")
 		case why != "":
 			p.reportDrift(l.Name, api.DriftMachineConflict, why, conflictAdvice)
-		case l.Index == 0:
+		case p.mayBeServer(l):
 			p.reportDrift(l.Name, api.DriftMachineConflict,
 				fmt.Sprintf("it (id %s, incarnation %s) has the labels of the cluster's server, but is not the "+
 					"recorded one", l.ID, l.Incarnation), conflictAdvice)
 		case p.isExtraNodeReady(l):
 			p.reportDrift(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
 				"only reported: drain and delete its Node to have the machine terminated")
+		case p.runningFor(l.Name, "") != nil:
+			p.reportDrift(l.Name, api.DriftMachineExtra, message, describeRunning(p.runningFor(l.Name, "")))
 		case m != nil:
 			p.reportDrift(l.Name, api.DriftMachineExtra, describeOtherIncarnation(l, m),
 				"it is terminated when a new machine gets its name; until then, the cloud's list may be out of date")
@@ -159,6 +161,11 @@ func (p *planner) planExtraMachines() {
 			p.requestTermination(l, api.DriftMachineExtra, message)
 		}
 	}
+}
+
+// mayBeServer says whether a machine without a record may be a server of the cluster: without a recorded head any may.
+func (p *planner) mayBeServer(l ListedMachine) bool {
+	return p.head == nil || l.Index == p.head.Index || l.Name == p.head.Name
 }
 
 // isExtraNodeReady says whether the Node of a machine without a record is Ready.
@@ -174,12 +181,15 @@ func (p *planner) checkNameFree(m *api.Machine, a api.Action) bool {
 			continue
 		}
 		switch at := p.earliestRetry(p.newTerminateAction(l, api.DriftMachineExtra, "")); {
-		case p.describeConflict(i) != "", l.Index == 0, p.isExtraNodeReady(l), l.Unknown:
+		case p.describeConflict(i) != "", p.mayBeServer(l), p.isExtraNodeReady(l), l.Unknown:
 			p.reportDrift(m.Name, a.Reason, a.Message,
 				fmt.Sprintf("no action while another machine (id %s) has the same name; see its entry", l.ID))
 			return false
+		case p.inFlight[targetOf(p.newTerminateAction(l, "", ""))] != nil:
+			p.reportDrift(m.Name, a.Reason, a.Message, "no action while an earlier machine with its name is terminated")
+			return false
 		case p.observed.At.Before(at):
-			p.reportDrift(m.Name, a.Reason, a.Message, "no action before "+formatClockTime(at)+
+			p.reportDrift(m.Name, a.Reason, a.Message, "no action before "+p.formatDueTime(at)+
 				": an earlier machine with its name still exists, though it was terminated recently")
 			return false
 		}
@@ -195,9 +205,9 @@ func (p *planner) terminatePredecessors() {
 		}
 		if m := p.machinesByName[l.Name]; !p.own[i] && m != nil && p.found[m] == nil &&
 			slices.ContainsFunc(p.actions, launches) {
-			p.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, because a new machine gets its name")
-			p.actions = append(p.actions, p.newTerminateAction(l, api.DriftMachineExtra,
-				describeOtherIncarnation(l, m)))
+			end := p.newTerminateAction(l, api.DriftMachineExtra, describeOtherIncarnation(l, m))
+			p.setNextStep(end, "it is terminated, because a new machine gets its name")
+			p.actions = append(p.actions, end)
 		}
 	}
 }

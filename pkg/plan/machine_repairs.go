@@ -8,9 +8,27 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// planMachine plans for one recorded machine.
+// planState is how far a plan has come.
+type planState struct {
+	drift, actions, fatal int
+	fail                  *api.Failure
+	nextAt                time.Time
+}
+
+// planMachine plans for one recorded machine that is to stay.
 func (p *planner) planMachine(m *api.Machine) {
-	before := len(p.drift)
+	before := planState{len(p.drift), len(p.actions), len(p.fatal), p.fail, p.nextAt}
+	p.planMachineState(m)
+	if running := p.runningOn(m); running != nil {
+		p.waitForRunning(running, before)
+	}
+	for _, drift := range p.drift[before.drift:] {
+		p.unsettled = p.unsettled || !drift.Reason.IsOnlyReported() &&
+			(isHead(m) || p.cluster.Spec.AcceleratorsOf(*m).Count > 0)
+	}
+}
+
+func (p *planner) planMachineState(m *api.Machine) {
 	l := p.listedMachine(m)
 	if l != nil && l.Name != m.Name && p.disputed[m] == "" {
 		p.reportDrift(m.Name, api.DriftMachineConflict, fmt.Sprintf("the cloud lists it (id %s) as %q", l.ID, l.Name),
@@ -20,6 +38,8 @@ func (p *planner) planMachine(m *api.Machine) {
 	case p.disputed[m] != "":
 		p.reportDrift(m.Name, api.DriftMachineConflict, p.disputed[m],
 			"skyctl does not change it until it is fixed on the cloud")
+	case m.ReplaceAsked && !isHead(m):
+		p.planAskedReplacement(m)
 	case m.State != api.MachineReady:
 		p.planUnfinishedMachine(m, l)
 	case l == nil:
@@ -34,8 +54,23 @@ func (p *planner) planMachine(m *api.Machine) {
 	default:
 		p.planRunningMachine(m)
 	}
-	for _, drift := range p.drift[before:] {
-		p.unsettled = p.unsettled || !drift.Reason.IsOnlyReported()
+}
+
+// planAskedReplacement plans for a worker that a person wants replaced. Its failures never send the cluster to ERROR.
+func (p *planner) planAskedReplacement(m *api.Machine) {
+	replace := newMachineAction(m, api.ActionReplace, api.DriftReplaceAsked, "a person asked for another machine")
+	l := p.listedMachine(m)
+	switch {
+	case p.runs(api.ActionBringUp, m): // of the machine that is not wanted any more
+		p.stopRunning(p.runningOn(m))
+		p.reportDriftOf(replace, "it is replaced once its BringUp has stopped")
+	case l != nil && l.Unknown:
+		p.reportDriftOf(replace, untilQueried)
+	case p.isAPISilent():
+		p.reportDriftOf(replace, "it is replaced "+onceAPIAnswers)
+	case l == nil && !p.checkNameFree(m, replace):
+	default:
+		p.requestAction(replace, "it is replaced")
 	}
 }
 
@@ -44,8 +79,7 @@ const onceAPIAnswers = "once the Kubernetes API answers"
 // planUnfinishedMachine plans for a machine that never became Ready, because a repair failed or was cut off.
 func (p *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 	message := fmt.Sprintf("it is %s, %s", m.State, p.describeRepairInProgress(m))
-	bringUp := newMachineAction(m, api.ActionBringUp, api.DriftMachineUnready, message)
-	isEnding := m.State == api.MachineGone || m.State == api.MachineTerminating
+	bringUp := newMachineAction(m, api.ActionBringUp, unfinishedReason(m), message)
 	isLaunching := m.State == api.MachineReserved || m.State == api.MachineLaunching
 	switch {
 	case isHead(m) && l == nil:
@@ -58,10 +92,10 @@ func (p *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 		p.reportDrift(m.Name, bringUp.Reason, message, "it continues "+onceAPIAnswers)
 	case l != nil && l.Unknown:
 		p.reportDrift(m.Name, bringUp.Reason, message, untilQueried)
-	case !isEnding && p.isNodeReady(m) && l == nil:
+	case !isEnding(m) && p.isNodeReady(m) && l == nil:
 		p.reportDrift(m.Name, bringUp.Reason, message+"; its Node is Ready, though the cloud does not list it",
 			listOutdated)
-	case isEnding || l == nil && !isLaunching || l != nil && l.Stopped:
+	case isEnding(m) || l == nil && !isLaunching || l != nil && l.Stopped:
 		p.requestReplacement(m, bringUp.Reason, message)
 	case l == nil && !p.checkNameFree(m, bringUp):
 	default:
@@ -69,9 +103,20 @@ func (p *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 	}
 }
 
+// unfinishedReason is the drift of a machine that is not Ready: a machine that never was does not count as trouble.
+func unfinishedReason(m *api.Machine) api.DriftReason {
+	if isHead(m) || wasBroughtUp(m) {
+		return api.DriftMachineUnready
+	}
+	return api.DriftMachineMissing
+}
+
 // describeRepairInProgress says whether a repair of a machine index has not finished. It may be running, or its worker
 // process was lost.
 func (p *planner) describeRepairInProgress(m *api.Machine) string {
+	if running := p.runningOn(m); running != nil {
+		return "and its " + string(running.Kind) + " is under way"
+	}
 	for _, r := range slices.Backward(p.cluster.Status.Repairs) {
 		bringsUp := r.Action.Kind == api.ActionReplace || r.Action.Kind == api.ActionBringUp
 		switch {
@@ -212,7 +257,7 @@ func (p *planner) planTroubledMachine(m *api.Machine, t trouble) {
 	case unreachable && isHead(m):
 		p.reportDrift(m.Name, t.reason, t.message, "no action: check it on the cloud")
 	case p.observed.At.Before(at):
-		p.reportDrift(m.Name, t.reason, t.message, then+" at "+formatClockTime(at)+" if it is not Ready by then")
+		p.reportDrift(m.Name, t.reason, t.message, then+" at "+p.formatDueTime(at)+" if it is not Ready by then")
 	case unreachable:
 		p.requestReplacement(m, t.reason, t.message)
 	case isHead(m):
@@ -240,7 +285,7 @@ func (p *planner) restartOrReplaceWorker(m *api.Machine, t trouble) {
 		over = last.Ended
 	}
 	if over = over.Add(p.policy.AfterRestart); p.observed.At.Before(over) {
-		p.reportDrift(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+formatClockTime(over)+
+		p.reportDrift(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+p.formatDueTime(over)+
 			" if that does not help")
 		return
 	}

@@ -102,6 +102,9 @@ func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
 		if kind == api.ActionRecordAddress || kind == api.ActionReconfigure {
 			continue // see TestMovedMachinesAreFoundAgain
 		}
+		if kind == api.ActionAddMachines || kind == api.ActionRemove {
+			continue // the spec does not change
+		}
 		if did[string(kind)] < worlds/50 {
 			t.Errorf("%s was requested only %d times: the random worlds have too few faults", kind, did[string(kind)])
 		}

@@ -10,27 +10,32 @@ import (
 
 // newMachineAction returns an action on a recorded machine.
 func newMachineAction(m *api.Machine, kind api.ActionKind, reason api.DriftReason, message string) api.Action {
-	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason,
-		Message: message}
+	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Pool: m.PoolName(),
+		Reason: reason, Message: message}
 }
 
-// requestAction reports a drift and requests an action, which waits if it was tried recently.
+// requestAction reports a drift and requests an action, which waits for one with the same target that runs, and if it
+// was tried recently.
 func (p *planner) requestAction(a api.Action, next string) {
-	if at := p.earliestRetry(a); p.observed.At.Before(at) {
-		p.reportDrift(a.Machine, a.Reason, a.Message,
-			next+" at "+formatClockTime(at)+" (back-off after a recent attempt)")
+	if running := p.inFlight[targetOf(a)]; running != nil {
+		p.reportDriftOf(a, describeRunning(running))
 		return
 	}
-	p.reportDrift(a.Machine, a.Reason, a.Message, next)
+	if at := p.earliestRetry(a); p.observed.At.Before(at) {
+		p.reportDriftOf(a, next+" at "+p.formatDueTime(at)+" (back-off after a recent attempt)")
+		return
+	}
+	p.reportDriftOf(a, next)
 	if m := p.machines[a.Index]; isMachineAction(a) && m != nil {
 		a.ID = p.cloudIDOf(m)
 	}
 	p.actions = append(p.actions, a)
 }
 
-// requestActionWithLimit requests an action, or sends the cluster to ERROR if the action has reached its limit.
+// requestActionWithLimit requests an action, or sends the cluster to ERROR if the action is a repair and has reached
+// its limit.
 func (p *planner) requestActionWithLimit(a api.Action, next string, limit int) {
-	if !p.isRepairLimitReached(a, limit) {
+	if p.isAddition(a) || !p.isRepairLimitReached(a, limit) {
 		p.requestAction(a, next)
 		return
 	}
@@ -38,6 +43,16 @@ func (p *planner) requestActionWithLimit(a api.Action, next string, limit int) {
 	p.failCluster(p.machines[a.Index], a.Reason,
 		fmt.Sprintf("%s: %s, and repairs do not last. The cluster's machines are kept. Find the cause, then run "+
 			"skyctl reconcile %s", a.Machine, a.Message, p.cluster.Metadata.Name))
+}
+
+// isAddition says whether an action adds a machine to a pool, or waits for a cloud to give one. Such actions are tried
+// again for as long as the machine is wanted: the rest of the cluster works without it.
+func (p *planner) isAddition(a api.Action) bool {
+	if a.Kind == api.ActionAddMachines {
+		return true
+	}
+	m := p.machines[a.Index]
+	return m != nil && !isHead(m) && (!wasBroughtUp(m) || a.Kind == api.ActionBringUp && p.isUnlaunched(m))
 }
 
 // pastRepairs returns the repairs with the same key as an action within the window, oldest first. It ignores records
@@ -78,17 +93,37 @@ func repairEndTime(r api.Repair) time.Time {
 // isFailedRepair says whether a repair failed, or was cut off before its result was recorded.
 func isFailedRepair(r api.Repair) bool { return r.Error != "" || r.Ended.IsZero() }
 
-// earliestRetry returns when a repair can run again. The pause doubles with each failure in a row.
+const (
+	// additionPauses bounds the pause before a machine is added again after failures, in multiples of Policy.Backoff:
+	// a cloud may have capacity at any time.
+	additionPauses = 4
+	// quickAdditions is how often machines may be added to a pool within Policy.Backoff while nothing fails. A person
+	// may scale a pool several times.
+	quickAdditions = 10
+)
+
+// earliestRetry returns when an action can run again. The pause doubles with each failure in a row.
 func (p *planner) earliestRetry(a api.Action) time.Time {
 	past := p.pastRepairs(a)
 	if len(past) == 0 {
 		return time.Time{}
 	}
-	pause := p.policy.Backoff
-	for i := len(past) - 2; i >= 0 && isFailedRepair(past[i]) && pause < p.policy.Window; i-- {
+	last := past[len(past)-1]
+	pause, longest := p.policy.Backoff, p.policy.Window
+	if p.isAddition(a) {
+		longest = additionPauses * p.policy.Backoff
+	}
+	if a.Kind == api.ActionAddMachines && !isFailedRepair(last) {
+		i := len(past) - quickAdditions
+		if i < 0 {
+			return time.Time{}
+		}
+		return repairEndTime(past[i]).Add(pause)
+	}
+	for i := len(past) - 2; i >= 0 && isFailedRepair(past[i]) && pause < longest; i-- {
 		pause *= 2
 	}
-	return repairEndTime(past[len(past)-1]).Add(pause)
+	return repairEndTime(last).Add(pause)
 }
 
 // failedRepairWeight is the number of successful repairs that count as much as a failed one. A repair that is needed

@@ -28,7 +28,7 @@ func newScene(numNodes int) *scene {
 	c := &api.Cluster{Metadata: api.Metadata{Name: "x", UID: "uid"}}
 	setMachineCount(c, numNodes)
 	c.Status.Phase, c.Status.Placement = api.PhaseReady, &api.Placement{Cloud: "sim"}
-	c.Status.Versions.RKE2 = release
+	c.Status.Versions.RKE2, c.Status.NextIndex = release, numNodes
 	c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit}, {Phase: api.PhaseReady}}
 	s := &scene{c: c, w: plan.Observation{
 		At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{},
@@ -36,7 +36,7 @@ func newScene(numNodes int) *scene {
 	}}
 	for i := range numNodes {
 		m := api.NewMachine("x", i, poolAt(i), fmt.Sprintf("inc%d", i), *c.Status.Placement, noon.Add(-time.Hour))
-		m.State = api.MachineReady
+		m.State, m.ReadyAt = api.MachineReady, noon.Add(-50*time.Minute)
 		c.Status.Machines = append(c.Status.Machines, m)
 		s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: m.Name, Index: i, Incarnation: m.Incarnation})
 		s.w.Nodes[m.NodeName] = plan.Node{Ready: true, Since: noon.Add(-time.Hour), Kubelet: release}
@@ -157,121 +157,6 @@ func drift(d plan.Decision) string {
 		all = append(all, strings.TrimSpace(x.Machine+" "+string(x.Reason))+": "+x.Next)
 	}
 	return strings.Join(all, "\n")
-}
-
-// holds checks what must be true of every decision for any observation.
-func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
-	owned := map[string]bool{}
-	kept := map[string]bool{}
-	nodes := map[string]bool{}
-	for _, m := range c.Status.Machines {
-		owned[m.Name] = true
-		nodes[m.NodeName] = true
-		kept[m.Name] = c.Status.CanBeRepaired() && m.State.MayExist() && m.State != api.MachineTerminating
-		kept[m.Incarnation] = c.Status.Phase == api.PhaseReady
-	}
-	exists := map[string]bool{}
-	for _, l := range w.Listed {
-		owned[l.Name] = true
-		exists[l.Name+l.Incarnation] = true
-	}
-	if len(w.KeysMissing) > 0 && c.Status.Phase == api.PhaseReady && d.Fail != nil {
-		return fmt.Errorf("fails although keys are missing: %s", d.Fail.Message)
-	}
-	if len(d.Actions) > 0 && (d.Fail != nil || !c.Status.PausedAt.IsZero()) {
-		return fmt.Errorf("requests %s, although failed (%v) or paused", actions(d), d.Fail)
-	}
-	places, existing, before := map[int]bool{}, 0, -1
-	for _, a := range d.Actions {
-		if err := allowed(c, w, a, owned, kept, nodes); err != nil {
-			return err
-		}
-		at := slices.Index(carriedOut, a.Kind)
-		if at < before {
-			return fmt.Errorf("out of order: %s", actions(d))
-		}
-		before = at
-		if onMachine(a.Kind) {
-			if places[a.Index] {
-				return fmt.Errorf("two actions on index %d: %s", a.Index, actions(d))
-			}
-			places[a.Index] = true
-		}
-		if a.Kind == api.ActionReplace && exists[a.Machine+a.Incarnation] && a.Reason != api.DriftMachineUnready {
-			existing++
-		}
-		if !slices.ContainsFunc(d.Drift, func(x api.Drift) bool {
-			return x.Machine == a.Machine && x.Reason == a.Reason
-		}) {
-			return fmt.Errorf("%s without a drift", a.Kind)
-		}
-	}
-	if d.Fail != nil && d.Fail.Reason == string(api.DriftAPIUnreachable) {
-		return fmt.Errorf("fails a cluster that is unreachable: %+v", d.Fail)
-	}
-	if existing > 1 {
-		return fmt.Errorf("%d existing workers are replaced at once", existing)
-	}
-	for _, x := range d.Drift {
-		if x.Message == "" || x.Next == "" {
-			return fmt.Errorf("%s of %q has no message: %+v", x.Reason, x.Machine, x)
-		}
-	}
-	return nil
-}
-
-var carriedOut = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine,
-	api.ActionReconfigure, api.ActionRestart,
-	api.ActionReplace, api.ActionBringUp,
-	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
-}
-
-func onMachine(k api.ActionKind) bool {
-	return slices.Contains([]api.ActionKind{
-		api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace,
-		api.ActionBringUp,
-	}, k)
-}
-
-// allowed checks a single action.
-func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, nodes map[string]bool) error {
-	launches := a.Kind == api.ActionReplace || a.Kind == api.ActionBringUp
-	ends := a.Kind == api.ActionReplace || a.Kind == api.ActionTerminate
-	head := a.Index == 0 || a.Machine == api.MachineName(c.Metadata.Name, 0)
-	_, node := w.Nodes[a.Node]
-	switch {
-	case w.APIError != "" && a.Kind == api.ActionRestart && !unwell(w.Units[a.Index]):
-		return fmt.Errorf("restarts %s, which does not report itself unhealthy: %+v", a.Machine, w.Units[a.Index])
-	case c.Status.Phase == api.PhaseError && a.Kind != api.ActionTerminate:
-		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
-	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
-		return fmt.Errorf("%s of %s although the cloud cannot be queried", a.Kind, a.Machine)
-	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine &&
-		a.Kind != api.ActionRecordAddress:
-		return fmt.Errorf("%s of %s although the API is silent", a.Kind, a.Machine)
-	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress ||
-		a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
-		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
-	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] ||
-		!strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
-		return fmt.Errorf("forgets the Node %q", a.Node)
-	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
-		return fmt.Errorf("%s of %s, which is not a machine of the cluster", a.Kind, a.Machine)
-	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
-		return fmt.Errorf("terminates %s, which has a record", a.Machine)
-	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady &&
-		a.Machine == api.MachineName(c.Metadata.Name, 0):
-		return fmt.Errorf("%s of the head", a.Kind)
-	case launches && (a.Index < 0 || a.Index >= c.Spec.MachineCount()):
-		return fmt.Errorf("%s of index %d of %d", a.Kind, a.Index, c.Spec.MachineCount())
-	}
-	return nil
-}
-
-// unwell reports whether a machine answered and reports RKE2 as unhealthy.
-func unwell(u plan.RKE2Unit) bool {
-	return u.Reached && (u.Active == "failed" || u.Active == "inactive" || u.Health == plan.Unhealthy)
 }
 
 func check(t *testing.T, s *scene) plan.Decision {

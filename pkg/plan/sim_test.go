@@ -309,10 +309,11 @@ func (s *sim) replace(a api.Action) string {
 	delete(s.nodes, s.recordOf(a.Machine).NodeName)
 	s.terminate(a.Machine)
 	s.launched++
-	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, poolAt(a.Index), fmt.Sprintf("new%d", s.launched),
-		*s.c.Status.Placement, s.now)
+	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, "", fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement,
+		s.now)
+	fresh.SucceedMachine(*s.recordOf(a.Machine), s.now)
 	*s.recordOf(a.Machine) = fresh
-	return s.bringUp(a.Machine)
+	return ""
 }
 
 func (s *sim) bringUp(name string) string {

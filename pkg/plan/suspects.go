@@ -13,21 +13,20 @@ func FindSuspects(c *api.Cluster, observed Observation) []int {
 	}
 	p := newPlanner(c, observed, Policy{})
 	if p.isAPISilent() {
-		head := p.machines[0]
+		head := p.head
 		if head == nil || isStopped(p.listedMachine(head)) && observed.canStartMachine(p.listedMachine(head)) {
 			return nil
 		}
-		return []int{0} // Decide needs nothing of the others until the API answers
+		return []int{head.Index} // Decide needs nothing of the others until the API answers
 	}
 	var found []int
-	for i := range wantedMachineCount(c) {
-		m := p.machines[i]
-		if m == nil || m.State != api.MachineReady || p.isNodeReady(m) {
+	for _, m := range p.records {
+		if m.State != api.MachineReady || p.isNodeReady(m) || p.leaving[m] != "" || p.runningOn(m) != nil {
 			continue
 		}
 		// An unlisted machine is checked too: the cloud's list may be out of date.
 		if !isStopped(p.listedMachine(m)) && len(found) < maxSuspects {
-			found = append(found, i)
+			found = append(found, m.Index)
 		}
 	}
 	return found

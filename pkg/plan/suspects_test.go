@@ -127,20 +127,29 @@ func TestValidateCluster(t *testing.T) {
 			c.Status.Machines[1] = c.Status.Machines[0]
 		}, "two machines have the index 0"},
 		{"an index that does not match the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
-		{"two heads", func(c *api.Cluster) { c.Status.Machines[1].Role = api.RoleHead }, "role"},
+		{"two heads", func(c *api.Cluster) {
+			c.Status.Machines[1].Role, c.Status.Machines[1].Pool = api.RoleHead, ""
+		}, "role"},
+		{"a head in a pool", func(c *api.Cluster) {
+			c.Status.Machines[0].Pool = "gpu"
+		}, `has the pool "gpu"`},
 		{"no head", func(c *api.Cluster) { c.Status.Machines[0].Role = api.RoleWorker }, "role"},
 		{"no incarnation", func(c *api.Cluster) { c.Status.Machines[1].Incarnation = "" }, "incarnation"},
 		{"another machine's Node", func(c *api.Cluster) {
 			c.Status.Machines[1].NodeName = "sky-x-0-inc0"
 		}, "sky-x-0-inc0"},
 		{"an unknown state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
-		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine with the index 0"},
-		{"READY with one too few", func(c *api.Cluster) {
-			c.Status.Machines = c.Status.Machines[:2]
-		}, "no machine with the index 2"},
-		{"READY with one too many", func(c *api.Cluster) {
-			setMachineCount(c, 2)
-		}, "3 machines instead of 2"},
+		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine has the role"},
+		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, ""},
+		{"READY with one too many", func(c *api.Cluster) { setMachineCount(c, 2) }, ""},
+		{"READY with indexes left out", func(c *api.Cluster) {
+			c.Status.Machines = slices.Delete(c.Status.Machines, 1, 2)
+		}, ""},
+		{"a machine of a deleted pool", func(c *api.Cluster) { c.Status.Machines[1].Pool = "gone" }, ""},
+		{"an index that is given again", func(c *api.Cluster) { c.Status.NextIndex = 2 }, "status.next_index is 2"},
+		{"a pool of negative size", func(c *api.Cluster) {
+			c.Spec.Pools = append(c.Spec.Pools, api.Pool{Name: "gpu", Replicas: -1})
+		}, "pool gpu of the spec has -1 replicas"},
 		{"READY without a placement", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
 		{"a repair without a time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
 	} {

@@ -9,7 +9,7 @@ import (
 
 // ValidateCluster checks that a cluster's record makes sense. skyctl does not change the machines of a cluster whose
 // record does not, because the requested state is unknown. It checks only what Decide depends on, so that records of
-// older releases pass.
+// older releases pass. A cluster may have other machines than its spec requests: Decide plans how it gets those.
 func ValidateCluster(c *api.Cluster) error {
 	switch {
 	case c == nil:
@@ -24,6 +24,11 @@ func ValidateCluster(c *api.Cluster) error {
 	}
 	if err := api.ValidateStoredName(c.Metadata.Name); err != nil {
 		return fmt.Errorf("metadata.name: %w", err)
+	}
+	for _, pool := range c.Spec.Pools {
+		if pool.Replicas < 0 {
+			return fmt.Errorf("pool %s of the spec has %d replicas", pool.Name, pool.Replicas)
+		}
 	}
 	taken := map[int]bool{}
 	for i := range c.Status.Machines {
@@ -44,7 +49,10 @@ func ValidateCluster(c *api.Cluster) error {
 	if err := validateServers(c); err != nil {
 		return err
 	}
-	return validateReadyCluster(c, taken)
+	if c.Status.Phase == api.PhaseReady && c.Status.Placement == nil {
+		return errors.New("the cluster is READY but has no placement")
+	}
+	return nil
 }
 
 func validateMachine(c *api.Cluster, m *api.Machine) error {
@@ -54,6 +62,11 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 		return fmt.Errorf("machine index %d is out of range", m.Index)
 	case m.Name != name:
 		return fmt.Errorf("the machine with index %d is named %q instead of %q", m.Index, m.Name, name)
+	case m.Index >= c.Status.NextIndex:
+		return fmt.Errorf("machine %s has the index %d, and status.next_index is %d, which should be higher", m.Name,
+			m.Index, c.Status.NextIndex)
+	case m.Role == api.RoleHead && m.Pool != "":
+		return fmt.Errorf("machine %s is the head and has the pool %q", m.Name, m.Pool)
 	case m.Role != api.RoleHead && m.Role != api.RoleWorker:
 		return fmt.Errorf("machine %s has the unknown role %q", m.Name, m.Role)
 	case m.Incarnation == "":
@@ -70,26 +83,6 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 	return fmt.Errorf("machine %s has the unknown state %q", m.Name, m.State)
 }
 
-// validateReadyCluster checks what only a READY cluster has to have.
-func validateReadyCluster(c *api.Cluster, taken map[int]bool) error {
-	if c.Status.Phase != api.PhaseReady {
-		return nil
-	}
-	if c.Status.Placement == nil {
-		return errors.New("the cluster is READY but has no placement")
-	}
-	for i := range c.Spec.MachineCount() {
-		if !taken[i] {
-			return fmt.Errorf("the cluster is READY but has no machine with the index %d", i)
-		}
-	}
-	if len(taken) > c.Spec.MachineCount() {
-		return fmt.Errorf("the cluster is READY but has %d machines instead of %d", len(taken),
-			c.Spec.MachineCount())
-	}
-	return nil
-}
-
 // validateServers checks that one machine at most has the role of the head, and that a READY cluster has one.
 func validateServers(c *api.Cluster) error {
 	head := ""
@@ -102,7 +95,7 @@ func validateServers(c *api.Cluster) error {
 			head = m.Name
 		}
 	}
-	if head == "" && c.Status.Phase == api.PhaseReady && len(c.Status.Machines) > 0 {
+	if head == "" && c.Status.Phase == api.PhaseReady {
 		return fmt.Errorf("the cluster is READY but no machine has the role %q", api.RoleHead)
 	}
 	return nil

@@ -11,7 +11,9 @@ import (
 
 // hasUnwantedDrift reports whether there is drift besides cordoned nodes, which people cordon on purpose.
 func hasUnwantedDrift(drift []api.Drift) bool {
-	return slices.ContainsFunc(drift, func(d api.Drift) bool { return d.Reason != api.DriftNodeCordoned })
+	return slices.ContainsFunc(drift, func(d api.Drift) bool {
+		return d.Reason != api.DriftNodeCordoned && !d.Reason.IsChange()
+	})
 }
 
 const (
