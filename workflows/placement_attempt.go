@@ -30,7 +30,7 @@ const maxRelaunches = 3
 
 // tryPlacement brings up all machines in one placement. If the head is lost after workers joined it, tryPlacement
 // terminates all machines and starts over, because the workers hold the certificates of the lost head.
-func (p *provisionRun) tryPlacement(ctx workflow.Context, placement api.Placement) error {
+func (p *provisionRun) tryPlacement(ctx workflow.Context, placement machines.ClusterPlacement) error {
 	err := p.bringUpAllMachines(ctx, placement)
 	for n := 0; p.isHeadLost(err) && ctx.Err() == nil && n < maxRelaunches; n++ {
 		if terminateAllMachines(ctx, cleanup, p.cluster) != nil {
@@ -46,9 +46,10 @@ func (p *provisionRun) isHeadLost(err error) bool {
 	return errorReason(err) == activities.ReasonLost && failureOf(err).Machine == api.MachineName(p.cluster.Name, 0)
 }
 
-func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, placement api.Placement) error {
+func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, at machines.ClusterPlacement) error {
 	var machines []activities.MachineRef
-	in := record.ReserveInput{Cluster: p.cluster, Placement: placement}
+	placement := at.Placement
+	in := record.ReserveInput{Cluster: p.cluster, Placement: placement, Pools: at.Pools}
 	if err := etcdWrite.runForResult(ctx, p.cluster.Name+": reserve the machines", &machines,
 		clusterActivities.Reserve, in); err != nil {
 		return err

@@ -79,13 +79,13 @@ func (p *provisionRun) provisionCluster(ctx workflow.Context) error {
 	for i, placement := range placements {
 		err = p.tryPlacement(ctx, placement)
 		if err == nil {
-			return p.finishCluster(ctx, placement)
+			return p.finishCluster(ctx, placement.Placement)
 		}
 		if ctx.Err() != nil || !mayTryNextPlacement(err) {
 			return err
 		}
 		last := i == len(placements)-1
-		if end := p.leavePlacement(ctx, placement, err, last); end != nil {
+		if end := p.leavePlacement(ctx, placement.Placement, err, last); end != nil {
 			return end
 		}
 	}
@@ -97,19 +97,25 @@ func (p *provisionRun) provisionCluster(ctx workflow.Context) error {
 
 // listPlacements returns the cloud's placements that this create has not tried yet. If an earlier try left machines
 // that can be used, their placement comes first.
-func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, error) {
+func (p *provisionRun) listPlacements(ctx workflow.Context) ([]machines.ClusterPlacement, error) {
 	placements, err := p.listUsablePlacement(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var ranked []api.Placement
+	var ranked []machines.ClusterPlacement
 	if err := cloudQuery.runForResult(ctx, p.cluster.Name+": list placements", &ranked, machineActivities.Plan,
 		p.cluster); err != nil {
 		return nil, err
 	}
+	known := slices.Clone(p.begun.Tried)
+	for i, placement := range placements {
+		known = append(known, placement.Placement)
+		placements[i] = placement.FillIn(ranked)
+	}
 	for _, placement := range ranked {
-		if !slices.Contains(placements, placement) && !slices.Contains(p.begun.Tried, placement) {
+		if !slices.Contains(known, placement.Placement) {
 			placements = append(placements, placement)
+			known = append(known, placement.Placement)
 		}
 	}
 	return placements, nil
@@ -117,7 +123,7 @@ func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, er
 
 // listUsablePlacement returns the placement of an earlier try if its head still exists. Otherwise it terminates the
 // workers, which hold certificates of a head that is gone.
-func (p *provisionRun) listUsablePlacement(ctx workflow.Context) ([]api.Placement, error) {
+func (p *provisionRun) listUsablePlacement(ctx workflow.Context) ([]machines.ClusterPlacement, error) {
 	if p.begun.Placement == nil {
 		return nil, nil
 	}
@@ -129,7 +135,7 @@ func (p *provisionRun) listUsablePlacement(ctx workflow.Context) ([]api.Placemen
 	if !kept.Head {
 		return nil, terminateAllMachines(ctx, cleanup, p.cluster)
 	}
-	return []api.Placement{*p.begun.Placement}, nil
+	return []machines.ClusterPlacement{{Placement: *p.begun.Placement, Pools: p.begun.Pools}}, nil
 }
 
 // mayTryNextPlacement says whether an error is specific to a placement.

@@ -43,9 +43,12 @@ type world struct {
 	// failures by "activity machine" or "activity"; each is returned once.
 	failures map[string][]error
 	// during has functions that run within an activity, by the same keys.
-	during         map[string]func(ctx context.Context) error
-	failed         *api.Failure
-	tried          []record.RecordAttemptInput
+	during map[string]func(ctx context.Context) error
+	failed *api.Failure
+	tried  []record.RecordAttemptInput
+	// pools are those in the ranked placements; reserved is what was reserved last.
+	pools          []api.PoolPlacement
+	reserved       record.ReserveInput
 	joins, disarms crowd
 }
 
@@ -139,6 +142,7 @@ func (w *world) onClusters() {
 			refs[i] = activities.MachineRef{Cluster: ref, Index: i, Name: name, NodeName: name + "-x",
 				Role: fixture.RoleAt(i)}
 		}
+		w.reserved = in
 		return refs, w.did(ctx, "reserve "+in.Placement.Region)
 	}).Maybe()
 	w.OnActivity(a.RecordAttempt, mock.Anything,
@@ -167,8 +171,13 @@ func (w *world) onClusters() {
 
 func (w *world) onMachines(placements []api.Placement) {
 	a := &machines.Activities{}
-	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]api.Placement, error) {
-		return placements, w.did(ctx, "plan")
+	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context,
+		_ api.Ref) ([]machines.ClusterPlacement, error) {
+		var ranked []machines.ClusterPlacement
+		for _, p := range placements {
+			ranked = append(ranked, machines.ClusterPlacement{Placement: p, Pools: w.pools})
+		}
+		return ranked, w.did(ctx, "plan")
 	}).Maybe()
 	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (machines.SurveyResult,
 		error) {
@@ -386,6 +395,33 @@ func TestProvisionReusesKeptMachinesOnlyWithTheirHead(t *testing.T) {
 			}
 			if gone := w.index("terminate sky-c1-1") >= 0; gone == head {
 				t.Errorf("terminated the old worker: %t, want %t", gone, !head)
+			}
+		})
+	}
+}
+
+func TestProvisionReservesPoolsInTheirOwnPlacements(t *testing.T) {
+	own := func(pool, instance string) api.PoolPlacement {
+		return api.PoolPlacement{Pool: pool, Placement: api.Placement{Cloud: "sim", InstanceType: instance}}
+	}
+	for name, c := range map[string]struct {
+		earlier *api.Placement
+		kept    []api.PoolPlacement
+		want    []api.PoolPlacement
+	}{
+		"new": {nil, nil, []api.PoolPlacement{own("gpu", "large"), own("cpu", "small")}},
+		"kept, and one that was not": {&here, []api.PoolPlacement{own("cpu", "old")},
+			[]api.PoolPlacement{own("cpu", "old"), own("gpu", "large")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2, here)
+			w.pools = []api.PoolPlacement{own("gpu", "large"), own("cpu", "small")}
+			w.begun.Placement, w.begun.Pools, w.survey = c.earlier, c.kept, machines.SurveyResult{Head: true}
+			if err := w.provision(t); err != nil {
+				t.Fatal(err)
+			}
+			if w.reserved.Placement != here || !slices.Equal(w.reserved.Pools, c.want) {
+				t.Errorf("reserved %+v, want %+v", w.reserved, c.want)
 			}
 		})
 	}

@@ -52,7 +52,7 @@ func (a *Activities) rankNewCluster(ctx context.Context, spec api.GroupSpec) ([]
 }
 
 // Plan ranks the placements for a cluster.
-func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
+func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]ClusterPlacement, error) {
 	const step = "plan"
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
@@ -64,10 +64,7 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	placements, err := onCloud.RankPlacements(queryCtx, c.Spec.Groups()[0], api.Neighbors{})
-	if err == nil && len(placements) == 0 {
-		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
-	}
+	placements, err := rankCluster(queryCtx, onCloud, c.Spec.PlacementGroups())
 	if err != nil {
 		return placements, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),
 			activities.StepError(ctx, step, "", err))

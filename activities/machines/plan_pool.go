@@ -19,7 +19,8 @@ type PlanPoolInput struct {
 
 // PoolPlan is where machines of a pool can be launched.
 type PoolPlan struct {
-	// Placements are ranked: the cheapest first, then those that failed lately. They are never empty.
+	// Placements are ranked: the cheapest first, then those that failed lately. They are never empty. PriceTotal is
+	// that of all machines of the pool.
 	Placements []api.Placement `json:"placements"`
 }
 
@@ -66,6 +67,9 @@ func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, pool api.Pool
 	ranked, err := rankWithFallback(queryCtx, onCloud, group, beside, pool.SpotFallback)
 	if err != nil {
 		return nil, err
+	}
+	for i := range ranked { // so that the same placement stays equal while the pool gets its machines
+		ranked[i].PriceTotal = ranked[i].PricePerMachine * float64(pool.Replicas)
 	}
 	return cloud.PostponeFailed(ranked, c.Status.RecentPoolAttempts(pool.Name, a.Now())), nil
 }

@@ -20,6 +20,9 @@ import (
 
 var etcd string
 
+// testTime is the creation of clusters whose age does not matter.
+var testTime = time.Unix(1000, 0)
+
 func TestMain(m *testing.M) { etcdserver.Main(m, &etcd) }
 
 // rankedCloud is a cloud that only ranks placements.

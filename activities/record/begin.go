@@ -16,6 +16,8 @@ import (
 type BeginResult struct {
 	// Placement is where machines of an earlier create may still exist.
 	Placement *api.Placement `json:"placement,omitempty"`
+	// Pools are the placements of the pools whose machines are elsewhere than Placement.
+	Pools []api.PoolPlacement `json:"pools,omitempty"`
 	// Tried are the placements that this create has already tried.
 	Tried []api.Placement `json:"tried,omitempty"`
 	// Settled: the cluster is READY or in ERROR, so there is nothing to provision.
@@ -46,6 +48,7 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 		}
 		artifacts = &pinned
 	}
+	machines := c.Status.Machines
 	c, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			return errDeleting
@@ -68,11 +71,25 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 	if err != nil {
 		return BeginResult{}, activities.StepError(ctx, step, "", err)
 	}
-	begun := BeginResult{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
+	begun := BeginResult{Placement: c.Status.Placement, Pools: placementsOfPools(c.Status.Placement, machines),
+		GPUs: c.Spec.ManagesGPUs()}
 	for _, attempt := range c.Status.Attempts {
 		begun.Tried = append(begun.Tried, attempt.Placement)
 	}
 	return begun, nil
+}
+
+// placementsOfPools returns the placements of the pools whose machines may exist elsewhere than the control plane's.
+func placementsOfPools(controlPlane *api.Placement, machines []api.Machine) []api.PoolPlacement {
+	var pools []api.PoolPlacement
+	for _, m := range machines {
+		if controlPlane == nil || m.Role == api.RoleHead || !m.State.MayExist() ||
+			api.FindPoolPlacement(pools, m.PoolName(), *controlPlane) == m.Placement {
+			continue
+		}
+		pools = append(pools, api.PoolPlacement{Pool: m.PoolName(), Placement: m.Placement})
+	}
+	return pools
 }
 
 var errDeleting = errors.New("deleting")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -14,29 +16,34 @@ import (
 type ReserveInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Placement api.Placement `json:"placement"`
+	// Pools are the placements of the pools that have another one.
+	Pools []api.PoolPlacement `json:"pools,omitempty"`
 }
 
-// Reserve records a machine for every index of the cluster before anything is launched. Machines that an earlier create
-// recorded in this placement stay; every other index gets a new incarnation. It creates the keys of the machines, once.
-// Calls that overlap return the same machines.
+// placementOf returns the placement of the machines of a pool; "" is the control plane.
+func (in ReserveInput) placementOf(pool string) api.Placement {
+	return api.FindPoolPlacement(in.Pools, pool, in.Placement)
+}
+
+// Reserve records the machines of a cluster before anything is launched. Machines that an earlier create recorded in
+// their placement stay; every other one is a new incarnation. It creates the keys of the machines, once. Calls that
+// overlap return the same machines.
 func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities.MachineRef, error) {
 	const step = "reserve machines"
 	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	fresh, err := a.newIncarnations(c, in.Placement)
+	wanted, err := a.newIncarnations(c, in)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	machines, err := a.Store.ReserveMachines(ctx, in.Cluster, fresh, func(m api.Machine) bool {
-		return m.State == api.MachineGone || m.Placement != in.Placement && !m.State.MayExist()
-	})
+	machines, err := a.reserveWanted(ctx, in, wanted)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
 	for _, m := range machines {
-		if m.Placement != in.Placement {
+		if m.Placement != in.placementOf(m.PoolName()) {
 			return nil, activities.StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region,
 				m.State)})
@@ -48,15 +55,7 @@ func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities
 	if err := a.Store.RecordCloudUse(ctx, in.Placement.Cloud, a.Now()); err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	kept := api.AnyMachineMayExist(machines)
-	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
-		c.Status.Placement = &in.Placement
-		if !kept {
-			clearMachineStatus(&c.Status)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := a.recordPlacement(ctx, in, machines); err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
 	refs := make([]activities.MachineRef, len(machines))
@@ -66,34 +65,91 @@ func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities
 	return refs, nil
 }
 
-// newIncarnations returns a new incarnation for every index of the cluster. Each one carries the cost of the earlier
-// ones, which are gone: once it replaces them, nothing else records that.
-func (a *Activities) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+// reserveWanted records the wanted machines, unless an earlier one with their index can be used or may exist. It
+// returns all machines but those that are gone and not wanted any longer.
+func (a *Activities) reserveWanted(ctx context.Context, in ReserveInput, wanted []api.Machine) ([]api.Machine, error) {
+	byIndex := map[int]api.Machine{}
+	for _, m := range wanted {
+		byIndex[m.Index] = m
+	}
+	all, err := a.Store.ReserveMachines(ctx, in.Cluster, wanted, func(m api.Machine) bool {
+		w := byIndex[m.Index]
+		return m.State == api.MachineGone ||
+			!m.State.MayExist() && (m.Placement != w.Placement || m.PoolName() != w.PoolName())
+	})
+	return slices.DeleteFunc(all, func(m api.Machine) bool {
+		_, is := byIndex[m.Index]
+		return !is && !m.State.MayExist()
+	}), err
+}
+
+// recordPlacement records where the machines are, and that their indexes are used.
+func (a *Activities) recordPlacement(ctx context.Context, in ReserveInput, machines []api.Machine) error {
+	kept := api.AnyMachineMayExist(machines)
+	_, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Placement = &in.Placement
+		for _, m := range machines {
+			c.Status.NextIndex = max(c.Status.NextIndex, m.Index+1)
+		}
+		if !kept {
+			clearMachineStatus(&c.Status)
+		}
+		return nil
+	})
+	return err
+}
+
+// newIncarnations returns a new incarnation for every machine of the cluster that may not exist already. Each one
+// carries the cost of the earlier ones with its index, which are gone: once it replaces them, nothing else records
+// that.
+func (a *Activities) newIncarnations(c *api.Cluster, in ReserveInput) ([]api.Machine, error) {
 	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
 		before[m.Index] = m
 	}
-	pools := poolsByIndex(c.Spec)
-	machines := make([]api.Machine, len(pools))
-	for i, pool := range pools {
+	pools := poolsByIndex(c.Spec, c.Status.Machines)
+	var machines []api.Machine
+	for _, i := range slices.Sorted(maps.Keys(pools)) {
 		incarnation, err := api.NewIncarnation(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
-		machines[i] = api.NewMachine(c.Metadata.Name, i, pool, incarnation, placement, a.Now())
+		m := api.NewMachine(c.Metadata.Name, i, pools[i], incarnation, in.placementOf(pools[i]), a.Now())
 		if old, ok := before[i]; ok {
-			machines[i].CarryOverCost(old, a.Now())
+			m.CarryOverCost(old, a.Now())
 		}
+		machines = append(machines, m)
 	}
 	return machines, nil
 }
 
-// poolsByIndex returns the pool of each machine of a new cluster by its index: servers first, whose pool is empty.
-func poolsByIndex(spec api.ClusterSpec) []string {
-	pools := make([]string, spec.ControlPlane.Replicas)
+// poolsByIndex returns the pool of each machine that a create reserves, by index: servers first, whose pool is empty.
+// Machines that may exist keep their index and count for their pool; the others get the lowest free indexes.
+func poolsByIndex(spec api.ClusterSpec, have []api.Machine) map[int]string {
+	lacking := map[string]int{"": spec.ControlPlane.Replicas}
+	order := []string{""}
 	for _, p := range spec.Pools {
-		for range p.Replicas {
-			pools = append(pools, p.Name)
+		lacking[p.Name], order = p.Replicas, append(order, p.Name)
+	}
+	pools, taken := map[int]string{}, map[int]bool{}
+	for _, m := range have {
+		if !m.State.MayExist() {
+			continue
+		}
+		taken[m.Index] = true
+		if pool := m.PoolName(); lacking[pool] > 0 {
+			pools[m.Index] = pool
+			lacking[pool]--
+		}
+	}
+	next := 0
+	for _, pool := range order {
+		for range lacking[pool] {
+			for taken[next] {
+				next++
+			}
+			pools[next] = pool
+			next++
 		}
 	}
 	return pools

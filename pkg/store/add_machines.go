@@ -27,6 +27,9 @@ func (s *Store) AddMachines(ctx context.Context, ref api.Ref,
 		if err != nil {
 			return false, err
 		}
+		for _, m := range c.Status.Machines { // never to overwrite one, whatever the status says
+			c.Status.NextIndex = max(c.Status.NextIndex, m.Index+1)
+		}
 		if added, err = choose(c); err != nil || len(added) == 0 {
 			return true, err
 		}

@@ -1,0 +1,100 @@
+package machines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// sizedCloud ranks placements by the requested CPUs, and records what it was asked for.
+type sizedCloud struct {
+	cloud.Cloud
+	byCPUs map[string][]api.Placement
+	beside []api.Neighbors
+}
+
+func (c *sizedCloud) RankPlacements(_ context.Context, spec api.GroupSpec,
+	beside api.Neighbors) ([]api.Placement, error) {
+	c.beside = append(c.beside, beside)
+	var all []api.Placement
+	for _, p := range c.byCPUs[spec.CPUs] {
+		p.PriceTotal = p.PricePerMachine * float64(spec.NumNodes)
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func in(region string, price float64) api.Placement {
+	return api.Placement{Cloud: "sim", Region: region, PricePerMachine: price}
+}
+
+func TestPlanPlacesPoolsBesideTheirControlPlane(t *testing.T) {
+	small := api.MachineSpec{CPUs: "2", Memory: "4"}
+	spec := api.ClusterSpec{ControlPlane: api.ControlPlane{Replicas: 1, Machine: small}, Pools: []api.Pool{
+		{Name: "default", Replicas: 2, Machine: small},
+		{Name: "gpu", Replicas: 4, Machine: api.MachineSpec{CPUs: "8"}},
+		{Name: "more", Replicas: 1, Machine: api.MachineSpec{CPUs: "8"}},
+		{Name: "none", Machine: api.MachineSpec{CPUs: "99"}},
+	}}
+	c := &sizedCloud{byCPUs: map[string][]api.Placement{
+		"2": {in("east", 1), in("west", 2)}, "8": {in("west", 5), in("east", 9)},
+	}}
+	ranked, err := rankCluster(t.Context(), c, spec.PlacementGroups())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range ranked {
+		text := fmt.Sprintf("%s $%g", p.Region, p.PriceTotal)
+		for _, pool := range p.Pools {
+			text += fmt.Sprintf(" %s %s $%g", pool.Pool, pool.Placement.Region, pool.Placement.PricePerMachine)
+		}
+		got = append(got, text)
+	}
+	want := []string{"west $31 gpu west $5 more west $5", "east $48 gpu east $9 more east $9"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if !slices.Equal(c.beside, []api.Neighbors{{Machines: 5, Unsized: 5}, {Machines: 3, MemoryGiB: 12}}) {
+		t.Errorf("beside %+v", c.beside)
+	}
+}
+
+func TestPlanOfEqualMachinesIsOneGroup(t *testing.T) {
+	c := &sizedCloud{byCPUs: map[string][]api.Placement{"2+": {in("east", 1), in("west", 2)}}}
+	cluster := api.NewCluster("a", "u", api.GroupSpec{NumNodes: 3, CPUs: "2+"}, nil, testTime)
+	ranked, err := rankCluster(t.Context(), c, cluster.Spec.PlacementGroups())
+	if err != nil || len(ranked) != 2 || ranked[0].Region != "east" || ranked[0].PriceTotal != 3 ||
+		ranked[0].Pools != nil || len(c.beside) != 1 {
+		t.Errorf("%v: %+v", err, ranked)
+	}
+}
+
+func TestPlanWithoutACommonRegionSaysWhatFitsWhere(t *testing.T) {
+	c := &sizedCloud{byCPUs: map[string][]api.Placement{"2": {in("east", 1)}, "8": {in("west", 5), in("north", 6)}}}
+	a, ref := newPoolWorld(t, c, api.Pool{Name: "gpu", Replicas: 1, Machine: api.MachineSpec{CPUs: "8"}})
+	if _, err := a.Store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
+		c.Spec.ControlPlane.Machine.CPUs, c.Spec.Pools[0].Machine.CPUs = "2", "2"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := a.Plan(t.Context(), ref)
+	var failed *temporal.ApplicationError
+	if !errors.As(err, &failed) || failed.Type() != "Infeasible" || !strings.Contains(err.Error(),
+		"the control plane fits in sim/east; pool gpu fits in sim/west, sim/north") {
+		t.Errorf("got %v", err)
+	}
+	c.byCPUs["8"] = nil
+	if _, err = a.Plan(t.Context(), ref); err == nil || !strings.Contains(err.Error(), "pool gpu: no placement") {
+		t.Errorf("got %v", err)
+	}
+}
