@@ -7,12 +7,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// newRKE2Node returns what RKE2's configuration on a machine says about its Node. A machine of a pool has the pool's
-// labels and taints. A server has none: the cluster's own pods run there.
+// newRKE2Node returns what RKE2's configuration on a machine says about its Node and the pod network. A machine of a
+// pool has the pool's labels and taints. A server has none: the cluster's own pods run there.
 func newRKE2Node(c *api.Cluster, r *api.Machine) rke2.Node {
 	node := rke2.Node{
 		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
-		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB,
+		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB, PodCIDR: c.Spec.PodCIDR(),
 	}
 	name := r.PoolName()
 	if name == "" {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestNodesHaveTheLabelsAndTaintsOfTheirPool(t *testing.T) {
-	c := &api.Cluster{Spec: api.NewClusterSpec(api.GroupSpec{NumNodes: 2})}
+	c := &api.Cluster{Spec: api.NewClusterSpec(api.GroupSpec{NumNodes: 2, MaxNodes: 1000})}
 	c.Spec.Pools = append(c.Spec.Pools, api.Pool{Name: "gpu", Labels: map[string]string{"tier": "train"},
 		Taints: []string{"nvidia.com/gpu=present:NoSchedule"}})
 	for name, tt := range map[string]struct {
@@ -27,8 +27,9 @@ func TestNodesHaveTheLabelsAndTaintsOfTheirPool(t *testing.T) {
 			map[string]string{api.NodeLabelPool: "old"}, nil},
 	} {
 		node := newRKE2Node(c, &tt.machine)
-		if !maps.Equal(node.Labels, tt.labels) || !slices.Equal(node.Taints, tt.taints) {
-			t.Errorf("%s: labels %v, taints %v", name, node.Labels, node.Taints)
+		if !maps.Equal(node.Labels, tt.labels) || !slices.Equal(node.Taints, tt.taints) ||
+			node.PodCIDR != "10.64.0.0/14" {
+			t.Errorf("%s: labels %v, taints %v, pods in %s", name, node.Labels, node.Taints, node.PodCIDR)
 		}
 	}
 	if labels := c.Spec.FindPool("gpu").Labels; len(labels) != 1 {

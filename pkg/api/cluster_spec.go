@@ -26,6 +26,7 @@ type ClusterSpec struct {
 	KubernetesVersion string      `json:"kubernetes_version,omitempty"`
 	RKE2              RKE2Release `json:"rke2,omitzero"`
 	GPU               GPURelease  `json:"gpu,omitzero"`
+	Network           Network     `json:"network,omitzero"`
 
 	ControlPlane ControlPlane `json:"control_plane"`
 	// Pools are the groups of workers, in the order of their creation. Names are unique.

@@ -16,6 +16,7 @@ func NewClusterSpec(request GroupSpec) ClusterSpec {
 		GPUStack: request.GPUStack, GPUTaint: request.GPUTaint,
 		APICIDR: request.APICIDR, APIAccess: request.APIAccess, Ports: request.Ports, Provision: request.Provision,
 		KubernetesVersion: request.KubernetesVersion, RKE2: request.RKE2, GPU: request.GPU,
+		Network:      Network{MaxNodes: request.MaxNodes},
 		ControlPlane: ControlPlane{Replicas: 1, Machine: machine},
 		Pools:        []Pool{{Name: DefaultPool, Replicas: request.NumNodes - 1, Machine: machine}},
 	}
@@ -35,7 +36,7 @@ func (s ClusterSpec) newGroup(m MachineSpec, count int) GroupSpec {
 		KubernetesVersion: s.KubernetesVersion, RKE2: s.RKE2, GPU: s.GPU,
 		Zone: m.Zone, CPUs: m.CPUs, Memory: m.Memory, DiskSize: m.DiskSize, Accelerators: m.Accelerators,
 		UseSpot: m.UseSpot, MaxHourlyCost: m.MaxHourlyCost, ImageID: m.ImageID, SSHUser: m.SSHUser,
-		NumNodes: count,
+		NumNodes: count, MaxNodes: s.Network.MaxNodes,
 	}
 }
 

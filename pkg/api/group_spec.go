@@ -39,7 +39,10 @@ type GroupSpec struct {
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
 	Ports []string `json:"ports,omitempty"`
 	// NumNodes is the number of machines. That of a create counts the head.
-	NumNodes  int  `json:"num_nodes"`
+	NumNodes int `json:"num_nodes"`
+	// MaxNodes is the largest number of machines that the cluster can have; 0 is MaxNumNodes. Its pod network follows
+	// from it.
+	MaxNodes  int  `json:"max_nodes,omitempty"`
 	Provision bool `json:"provision"`
 	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. A create fills it, RKE2 and GPU from its
 	// settings. If they are empty, as in clusters of older versions, the worker's settings apply.

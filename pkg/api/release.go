@@ -42,8 +42,8 @@ func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 
 // SpecLevel is the highest level of a field in Fields. A field that an older worker would ignore gets a new level, so
 // that a create that uses the field is refused by an older worker. Level 2 added kubernetes_version, rke2 and gpu,
-// level 3 ssh_user.
-const SpecLevel = 3
+// level 3 ssh_user, level 4 max_nodes.
+const SpecLevel = 4
 
 // RequiredLevel is the lowest level of a worker that knows every field that the spec sets.
 func (s GroupSpec) RequiredLevel() int {

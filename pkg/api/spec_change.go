@@ -100,18 +100,15 @@ func (s *ClusterSpec) newUnknownPoolError(name string) error {
 	return &FieldError{Field: "pool", Value: name, Want: want}
 }
 
-// checkSize returns a *FieldError for the field that makes the cluster larger than its pod network.
+// checkSize returns a *FieldError for the field that makes the cluster larger than its max_nodes.
 func (s *ClusterSpec) checkSize(field string, value int) error {
 	if count := s.MachineCount(); count > s.MaxNodes() {
 		return &FieldError{Field: field, Value: strconv.Itoa(value), Want: fmt.Sprintf(
-			"at most %d: the cluster would have %d machines, and its pod network has room for %d",
+			"at most %d: the cluster would have %d machines; its max_nodes is %d, and cannot change",
 			value-(count-s.MaxNodes()), count, s.MaxNodes())}
 	}
 	return nil
 }
-
-// MaxNodes is the number of machines that the cluster's pod network has room for.
-func (s ClusterSpec) MaxNodes() int { return MaxNumNodes }
 
 // IsMetBy reports whether the recorded machines are exactly those that the spec requests, and Ready.
 func (s ClusterSpec) IsMetBy(machines []Machine) bool {

@@ -168,7 +168,7 @@ func fullSpec() api.GroupSpec {
 		Accelerators: "A100:8", GPUStack: "operator", GPUTaint: true, UseSpot: true, MaxHourlyCost: 1.5,
 		ImageID: "ami-1", SSHUser: "admin", APICIDR: "203.0.113.0/24", APIAccess: "public",
 		Ports:    []string{"80", "30000-30100"},
-		NumNodes: 3, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
+		NumNodes: 3, MaxNodes: 1000, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
 		RKE2: api.RKE2Release{Source: "release", SHA256: strings.Repeat("0a", 32)},
 		GPU: api.GPURelease{ChartRepo: "https://charts.example.com", OperatorVersion: "v26.3.2",
 			PluginVersion: "0.19.2",
@@ -182,7 +182,8 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 		`"disk_size":100,"accelerators":"A100:8","gpu_stack":"operator","gpu_taint":true,"use_spot":true,` +
 		`"max_hourly_cost":1.5,"image_id":"ami-1","ssh_user":"admin",` +
 		`"api_cidr":"203.0.113.0/24","api_access":"public",` +
-		`"ports":["80","30000-30100"],"num_nodes":3,"provision":true,"kubernetes_version":"v1.35.7+rke2r1",` +
+		`"ports":["80","30000-30100"],"num_nodes":3,"max_nodes":1000,"provision":true,` +
+		`"kubernetes_version":"v1.35.7+rke2r1",` +
 		`"rke2":{"source":"release",` +
 		`"sha256":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},` +
 		`"gpu":{"chart_repo":"https://charts.example.com","operator_version":"v26.3.2","plugin_version":"0.19.2",` +

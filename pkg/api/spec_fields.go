@@ -202,7 +202,7 @@ func accessFields() []Field {
 		Example: "3",
 		Invalid: "0",
 		Help:    "number of machines, including the head",
-		Want:    fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", MaxNumNodes),
+		Want:    wantNumNodes + fmt.Sprintf("%d, or to --max_nodes, which is at most %d", MaxNumNodes, LargestMaxNodes),
 	}
 	return []Field{
 		newTextField(Field{
@@ -238,8 +238,9 @@ func accessFields() []Field {
 				}
 				return n, nil
 			},
-			format: strconv.Itoa, isIn: func(n int) bool { return n >= 1 && n <= MaxNumNodes },
+			format: strconv.Itoa, isIn: func(n int) bool { return n >= 1 && n <= LargestMaxNodes },
 		}),
+		maxNodesField(),
 	}
 }
 

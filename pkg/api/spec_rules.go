@@ -1,7 +1,7 @@
 package api
 
 // specRules are the conditions on a spec that concern several fields. Each returns nil, or the field to change.
-var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkGPUStack, checkGPUTaint}
+var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkNumNodes, checkGPUStack, checkGPUTaint}
 
 func checkTunnelCIDR(s GroupSpec) *FieldError {
 	if access, _ := normalizeAPIAccess(s.APIAccess); access != APITunnel || s.APICIDR == "" {

@@ -15,8 +15,8 @@ const (
 	ManagerK8 = "k8"
 	// DefaultNumNodes is a cluster with a head and no workers.
 	DefaultNumNodes = 1
-	// MaxNumNodes is bounded by the pod network: 10.42.0.0/16 has room for 256 nodes with a /24 each, and replacements
-	// of nodes need a few of them.
+	// MaxNumNodes is the largest number of machines without max_nodes: DefaultPodCIDR has 256 parts for Nodes, and
+	// replacements of machines need a few of them.
 	MaxNumNodes = 250
 	// MaxNameLength leaves room for the name of a node, sky-<name>-<index>-<incarnation>, in the 63 characters of a DNS
 	// label, with an index of four digits. Names of older versions may have one character more.
@@ -93,7 +93,7 @@ func (s ClusterSpec) Validate() error {
 		seen[p.Name] = true
 		if p.Machine != s.ControlPlane.Machine {
 			group := s.PoolGroup(p)
-			group.NumNodes = DefaultNumNodes + 1
+			group.NumNodes, group.MaxNodes = DefaultNumNodes+1, 0 // checked with the machines of the whole cluster
 			if p.Machine.Accelerators == "" {
 				group.GPUStack, group.GPUTaint = "", false // they are for other pools
 			}

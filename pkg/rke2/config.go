@@ -26,6 +26,9 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if n.NodeName == "" || n.NodeIP == "" {
 		return nil, errors.New("rendering the RKE2 configuration: the node has no name or no address")
 	}
+	if err := checkPodCIDR(n); err != nil {
+		return nil, err
+	}
 	labels, err := renderNodeLabels(n.Labels)
 	if err != nil {
 		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: %w", n.NodeName, err)
@@ -54,6 +57,7 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 		c["advertise-address"] = n.NodeIP
 		c["tls-san"] = collectTLSSANs(n)
 		c["write-kubeconfig-mode"] = "0600"
+		maps.Copy(c, renderPodNetwork(n.PodCIDR))
 	case api.RoleWorker:
 		if !strings.HasPrefix(n.Server, "https://") {
 			return nil, fmt.Errorf("rendering the RKE2 configuration of %s: the server is %q, not "+

@@ -25,9 +25,13 @@ func TestConfigMatchesTheGoldenFiles(t *testing.T) {
 			TLSSANs: []string{"a.example.org", "10.0.0.4"}, AgentToken: "0123456789abcdef",
 			Labels: map[string]string{"zone": "b", "example.org/team": "x"},
 		}},
+		"head-of-many": {facts: twoCores, node: Node{
+			Role: api.RoleHead, NodeName: "sky-a-0-x1", NodeIP: "10.0.0.4", AgentToken: "0123456789abcdef",
+			PodCIDR: "10.64.0.0/15",
+		}},
 		"worker": {facts: twoCores, node: Node{
 			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", ExternalIP: "10.0.0.5",
-			Server: "https://10.0.0.4:9345",
+			Server: "https://10.0.0.4:9345", PodCIDR: "10.42.0.0/16",
 		}},
 		"worker-of-a-pool": {facts: twoCores, node: Node{
 			Role: api.RoleWorker, NodeName: "sky-a-4-x2", NodeIP: "10.0.0.8", Server: "https://10.0.0.4:9345",
@@ -104,6 +108,19 @@ func TestInvalidConfigIsRejected(t *testing.T) {
 		if change(&n); true {
 			if b, err := RenderConfig(n, twoCores); err == nil {
 				t.Errorf("%s: got\n%s", name, b)
+			}
+		}
+	}
+}
+
+func TestMachineInThePodNetworkIsRefused(t *testing.T) {
+	for podCIDR, refused := range map[string]bool{"": false, "10.42.0.0/16": false, "10.64.0.0/15": true} {
+		for _, address := range []string{"10.42.0.7", "10.65.0.7"} {
+			_, err := RenderConfig(Node{Role: api.RoleWorker, NodeName: "n", NodeIP: address, PodCIDR: podCIDR,
+				Server: "https://10.0.0.4:9345"}, twoCores)
+			want := refused && address == "10.65.0.7"
+			if want != (err != nil) || want && (!IsFinal(err) || !strings.Contains(err.Error(), "max_nodes")) {
+				t.Errorf("pods in %q, machine at %s: %v", podCIDR, address, err)
 			}
 		}
 	}

@@ -40,6 +40,8 @@ type Node struct {
 	TLSSANs []string
 	// AgentToken is the short secret that workers use to join (see NewAgentToken); head only.
 	AgentToken string
+	// PodCIDR is the address range of the cluster's pods; empty is RKE2's default.
+	PodCIDR string
 	// Labels and Taints are those with which the machine registers its Node; RKE2 does not change them afterwards. A
 	// taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
 	Labels map[string]string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,7 @@ import (
 
 func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 	i := newInstallation(t)
-	r := i.create("cloud-cluster", "--num_nodes", "3")
+	r := i.create("cloud-cluster", "--num_nodes", "3", "--max_nodes", "500")
 	if r.code != 0 || !strings.Contains(r.stdout, "Created cluster cloud-cluster.") {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -42,7 +43,7 @@ func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 	}
 	i.checkAllocatable("cloud-cluster")
 	i.checkPrivate("cloud-cluster")
-	i.checkPage("cloud-cluster")
+	i.checkPage("cloud-cluster", netip.MustParsePrefix("10.64.0.0/15"))
 	i.checkMeasured("cloud-cluster")
 
 	i.run("delete", "cluster", "cloud-cluster", "--yes", "--wait")
@@ -107,8 +108,9 @@ func (i *installation) checkPrivate(cluster string) {
 	}
 }
 
-// checkPage runs a web server on each node and fetches a page from each of them, from another node.
-func (i *installation) checkPage(cluster string) {
+// checkPage runs a web server on each node, in the pod network, and fetches a page from each of them, from another
+// node.
+func (i *installation) checkPage(cluster string, podNetwork netip.Prefix) {
 	i.t.Helper()
 	for k, node := range strings.Fields(i.kubectl(cluster, "get", "nodes", "-o",
 		"jsonpath={.items[*].metadata.name}")) {
@@ -125,6 +127,9 @@ func (i *installation) checkPage(cluster string) {
 	for k := range 3 {
 		ip := strings.TrimSpace(i.kubectl(cluster, "get", "pod", fmt.Sprintf("hello-%d", k), "-o",
 			"jsonpath={.status.podIP}"))
+		if address, err := netip.ParseAddr(ip); err != nil || !podNetwork.Contains(address) {
+			i.t.Errorf("pod hello-%d has the address %q, not one of %s", k, ip, podNetwork)
+		}
 		for n := range 3 {
 			out, err := i.onHost(fmt.Sprintf("sky-%s-%d", cluster, n), "curl", "-sS", "--max-time", "10",
 				"http://"+ip+":8080/")
