@@ -56,9 +56,12 @@ func (p *planner) planMachineState(m *api.Machine) {
 	}
 }
 
+// askedReplacement is why a machine is replaced that a person named.
+const askedReplacement = "a person asked for another machine"
+
 // planAskedReplacement plans for a worker that a person wants replaced. Its failures never send the cluster to ERROR.
 func (p *planner) planAskedReplacement(m *api.Machine) {
-	replace := newMachineAction(m, api.ActionReplace, api.DriftReplaceAsked, "a person asked for another machine")
+	replace := newMachineAction(m, api.ActionReplace, api.DriftReplaceAsked, askedReplacement)
 	l := p.listedMachine(m)
 	switch {
 	case p.runs(api.ActionBringUp, m): // of the machine that is not wanted any more

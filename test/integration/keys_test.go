@@ -161,7 +161,7 @@ func TestClusterWithoutMachineRecordsIsNotInSync(t *testing.T) {
 	}
 	err = w.ops.AwaitInSync(t.Context(), before, r.Drifted[0], patience, func(client.Progress) {})
 	var drift *client.DriftError
-	if !errors.As(err, &drift) || !strings.Contains(err.Error(), "no machine with the index 0") {
+	if !errors.As(err, &drift) || !strings.Contains(err.Error(), "no machine has the role") {
 		t.Errorf("got %v", err)
 	}
 	c := w.get(ref)
