@@ -58,22 +58,6 @@ func (s ClusterSpec) CreateRequest() GroupSpec {
 	return s.newGroup(s.ControlPlane.Machine, count)
 }
 
-// Groups returns the groups of machines that are requested alike, servers first. Groups with the same machine spec are
-// one.
-func (s ClusterSpec) Groups() []GroupSpec {
-	groups := []GroupSpec{s.ControlPlaneGroup()}
-	for _, p := range s.Pools {
-		group := s.PoolGroup(p)
-		i := slices.IndexFunc(groups, func(g GroupSpec) bool { return g.MachineSpec() == p.Machine })
-		if i < 0 {
-			groups = append(groups, group)
-			continue
-		}
-		groups[i].NumNodes += p.Replicas
-	}
-	return groups
-}
-
 // MachineSpecOf returns the spec of a recorded machine: that of its pool, or of the control plane. A machine of a pool
 // that was deleted has an empty one.
 func (s ClusterSpec) MachineSpecOf(m Machine) MachineSpec {

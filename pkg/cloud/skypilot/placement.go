@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -24,7 +25,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 
 // RankPlacements ranks the placements for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
 // machines of a placement have the same instance type and region, and the same zone if prices or the network differ
-// between zones.
+// between zones. Machines that join a cluster cannot go to another region, so larger instance types follow for them.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
 	beside api.Neighbors) ([]api.Placement, error) {
 	if err := c.checkCloudName(spec); err != nil {
@@ -42,7 +43,8 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
 	if c.server == nil {
 		connected = 1 // a remote server's configuration of shared networks is unknown here
 	}
-	ranking, err := c.bridge.RankPlacements(ctx, clouds, task.ResourcesFromSpec(spec), connected)
+	ranking, err := c.bridge.RankPlacements(ctx, bridge.RankingQuestion{Clouds: clouds,
+		Resources: task.ResourcesFromSpec(spec), Nodes: connected, Larger: spec.Region != "" && beside.Machines > 0})
 	if err != nil {
 		if failed, ok := bridge.AsError(err); ok {
 			kind, why := failure.Classify(&client.FailedRequest{Type: "", Message: failed.Message}, nil)
@@ -51,13 +53,23 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
 		return nil, err
 	}
 	if p := ranking.Problem; p != nil {
-		value := ""
-		if f, ok := api.FindField(p.Field); ok {
-			value = f.Text(spec)
-		}
-		return nil, newFieldError(p.Field, value, strings.Join(strings.Fields(p.Want), " "))
+		return nil, newProblemError(p.Field, p.Want, spec, beside)
 	}
 	return filterPlacementsByAccess(spec, toPlacements(ranking, nodes))
+}
+
+// newProblemError returns the error for a field that no placement satisfies. People give the number of machines that
+// join a pool as its replicas.
+func newProblemError(field, want string, spec api.GroupSpec, beside api.Neighbors) error {
+	want = strings.Join(strings.Fields(want), " ")
+	if field == "num_nodes" && beside.Machines > 0 {
+		return newFieldError("replicas", strconv.Itoa(beside.InPool+spec.NumNodes), want)
+	}
+	value := ""
+	if f, ok := api.FindField(field); ok {
+		value = f.Text(spec)
+	}
+	return newFieldError(field, value, want)
 }
 
 // checkCloudName checks a cloud's name without SkyPilot, if it is not installed, so that a typo does not lead to the

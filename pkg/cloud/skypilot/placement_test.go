@@ -84,6 +84,45 @@ func TestOptimizerRanksCloudsTypesAndZonesByPrice(t *testing.T) {
 	}
 }
 
+func TestMachinesOfAPoolStayInTheRegionOfTheirCluster(t *testing.T) {
+	c := start(t).cloud(t)
+	beside := api.Neighbors{Machines: 2, MemoryGiB: 8}
+	for _, test := range []struct {
+		name    string
+		machine api.MachineSpec
+		types   string // by price, or the field of the error
+	}{
+		{"and larger types follow", api.MachineSpec{CPUs: "2+", Memory: "4+"},
+			"c6i.large m6i.large c6i.xlarge"},
+		{"only the type that was asked for", api.MachineSpec{CPUs: "2", Memory: "4"}, "c6i.large"},
+		{"under the cap", api.MachineSpec{CPUs: "2+", Memory: "4+", MaxHourlyCost: 0.1}, "c6i.large m6i.large"},
+		{"spot machines by zone", api.MachineSpec{CPUs: "2", Memory: "4", UseSpot: true},
+			"c6i.large c6i.large"},
+		{"with accelerators", api.MachineSpec{Accelerators: "A10G:1"}, "g5.xlarge"},
+		{"which does not offer them", api.MachineSpec{Accelerators: "H100:1"}, "accelerators"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := api.ClusterSpec{Cloud: "aws",
+				Region: "us-east-1"}.PoolGroup(api.Pool{Replicas: 2, Machine: test.machine})
+			plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), spec, beside)
+			var types []string
+			for _, p := range plan {
+				types = append(types, p.InstanceType)
+				if p.Cloud != "aws" || p.Region != "us-east-1" {
+					t.Errorf("%+v is elsewhere", p)
+				}
+			}
+			var bad *api.FieldError
+			if errors.As(err, &bad) {
+				types = []string{bad.Field}
+			}
+			if got := strings.Join(types, " "); got != test.types {
+				t.Errorf("%s, want %s: %v", got, test.types, err)
+			}
+		})
+	}
+}
+
 func TestImpossibleRequestIsRejectedByField(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {

@@ -37,14 +37,22 @@ type Ranking struct {
 	} `json:"placements"`
 }
 
+// RankingQuestion asks for the placements of machines.
+type RankingQuestion struct {
+	Clouds    []string       `json:"clouds"`
+	Resources task.Resources `json:"resources"`
+	// Nodes is the number of machines that have to reach each other.
+	Nodes int `json:"nodes"`
+	// Larger adds instance types that are larger than needed, if the resources allow them.
+	Larger bool `json:"larger,omitempty"`
+}
+
 // RankPlacements ranks the placements for machines that reach each other, as SkyPilot's optimizer does.
-func (b *Bridge) RankPlacements(ctx context.Context, clouds []string, r task.Resources, nodes int) (Ranking, error) {
+func (b *Bridge) RankPlacements(ctx context.Context, q RankingQuestion) (Ranking, error) {
 	question := struct {
-		Op        string         `json:"op"`
-		Clouds    []string       `json:"clouds"`
-		Resources task.Resources `json:"resources"`
-		Nodes     int            `json:"nodes"`
-	}{"plan", clouds, r, nodes}
+		Op string `json:"op"`
+		RankingQuestion
+	}{"plan", q}
 	var ranking Ranking
 	err := b.callLibrary(ctx, question, &ranking)
 	return ranking, err

@@ -64,6 +64,8 @@ def plan(question):
             found = _candidates(question['resources'])
             if not found:
                 raise _why(question)
+            if question.get('larger'):
+                found = _with_larger(found, question['resources'])
             found = _connected(found, question.get('nodes', 1))
         except Problem as problem:
             return {'problem': problem.answer}
@@ -87,6 +89,24 @@ def _candidates(resources):
     # It compares the price limit only with the cheapest placement of an instance type.
     cap = resources.get('max_hourly_cost')
     found = [r for rs in launchable.values() for r in rs if cap is None or r.get_cost(3600) <= cap + 1e-9]
+    return sorted(found, key=lambda r: r.get_cost(3600))
+
+
+def _with_larger(found, resources):
+    """Adds the next larger instance types: SkyPilot offers one type for CPUs and memory, which may be sold out."""
+    more = []
+    for field, has in zip(('cpus', 'memory'), found[0].cloud.get_vcpus_mem_from_instance_type(found[0].instance_type)):
+        if has and str(resources.get(field, '')).endswith('+') and not resources.get('accelerators'):
+            try:
+                more += _candidates(dict(resources, **{field: '%g+' % (2 * has)}))
+            except Problem:
+                continue
+    known = {(_name(r.cloud), r.region, r.zone, r.instance_type) for r in found}
+    for r in more:
+        key = (_name(r.cloud), r.region, r.zone, r.instance_type)
+        if key not in known:
+            known.add(key)
+            found = found + [r]
     return sorted(found, key=lambda r: r.get_cost(3600))
 
 
