@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -30,6 +31,8 @@ type Activities struct {
 	Now         func() time.Time
 	// Home writes its mark on prepared machines; nil writes none.
 	Home *homewatch.Watch
+
+	nodeWatches kube.NodeWatches
 }
 
 // newKubeClient returns a client for the cluster's API.
@@ -39,4 +42,12 @@ func (a *Activities) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes
 		return nil, err
 	}
 	return activities.NewClusterClient(ctx, c, a.Store, a.Pool)
+}
+
+// awaitNodeReady waits for the Node of a machine. The machines of a cluster share one watch.
+func (a *Activities) awaitNodeReady(ctx context.Context, step *machineStep) error {
+	ref := step.machine.Cluster
+	return a.nodeWatches.AwaitNodeReady(ctx, ref.UID,
+		func(ctx context.Context) (kubernetes.Interface, error) { return a.newKubeClient(ctx, ref) },
+		step.machine.NodeName, step.report)
 }

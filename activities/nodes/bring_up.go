@@ -13,7 +13,6 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -171,14 +170,10 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 func (a *Activities) AwaitNode(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "wait for the Node", func(ctx context.Context, step *machineStep) error {
 		step.report("waiting for the Node to be Ready")
-		client, err := a.newKubeClient(ctx, m.Cluster)
-		if err != nil {
-			return err
-		}
 		waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Node)
 		defer cancel()
-		err = a.awaitNodeReachable(waitCtx, step, func(ctx context.Context) error {
-			return kube.AwaitNodeReady(ctx, client, m.NodeName, step.report)
+		err := a.awaitNodeReachable(waitCtx, step, func(ctx context.Context) error {
+			return a.awaitNodeReady(ctx, step)
 		})
 		if err != nil {
 			return err

@@ -109,11 +109,7 @@ func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error
 		if err != nil {
 			return err
 		}
-		client, err := a.newKubeClient(ctx, m.Cluster)
-		if err != nil {
-			return err
-		}
-		return kube.AwaitNodeReady(recoverCtx, client, m.NodeName, step.report)
+		return a.awaitNodeReady(recoverCtx, step)
 	})
 }
 

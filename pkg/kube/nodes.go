@@ -41,32 +41,52 @@ func (e *NotReady) Unwrap() error { return e.Cause }
 
 // AwaitNodeReady returns as soon as a node is Ready. It retries after errors of the API server, except if access is
 // denied. If ctx ends first, the error is a *NotReady. It calls progress, which may be nil, with each new state of the
-// node.
+// node. NodeWatches does the same for many nodes of a cluster.
 func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
-	w := nodeWait{cs: cs, name: nodeName, progress: progress, state: "it was not checked"}
-	pause := firstRetryPause
-	for {
-		ready, err := w.listAndWatch(ctx)
-		switch {
-		case ready:
-			return nil
-		case ctx.Err() != nil:
-			return &NotReady{Node: nodeName, State: w.state, Cause: context.Cause(ctx)}
-		case err == nil:
-			pause = firstRetryPause
-			continue
-		case apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err):
-			return fmt.Errorf("waiting for node %s: %w", nodeName, err)
-		}
-		w.reportState("the API server does not answer: " + err.Error())
-		_ = await.Pause(ctx, pause) // the next round reports the end of ctx
-		pause = min(pause*2, maxRetryPause)
+	w := nodeWait{name: nodeName, progress: progress, state: notChecked}
+	selector := fields.OneTermEqualSelector("metadata.name", nodeName).String()
+	err := followNodes(ctx, selector, nodeFollower{
+		client: func(context.Context) kubernetes.Interface { return cs },
+		list: func(nodes []corev1.Node) bool {
+			i := slices.IndexFunc(nodes, func(n corev1.Node) bool { return n.Name == nodeName })
+			if i < 0 {
+				w.reportState(notRegistered)
+				return false
+			}
+			return w.checkNode(&nodes[i])
+		},
+		change: func(node *corev1.Node, deleted bool) bool {
+			switch {
+			case node.Name != nodeName:
+				return false
+			case deleted:
+				w.reportState(nodeDeleted)
+				return false
+			}
+			return w.checkNode(node)
+		},
+		silent: func(err error) { w.reportState(describeSilence(err)) },
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &NotReady{Node: nodeName, State: w.state, Cause: context.Cause(ctx)}
 	}
+	return fmt.Errorf("waiting for node %s: %w", nodeName, err)
 }
+
+// The states of a node that has no conditions.
+const (
+	notChecked    = "it was not checked"
+	notRegistered = "it has not registered yet"
+	nodeDeleted   = "it was deleted"
+)
+
+func describeSilence(err error) string { return "the API server does not answer: " + err.Error() }
 
 // nodeWait is the wait for one node.
 type nodeWait struct {
-	cs       kubernetes.Interface
 	name     string
 	progress func(string)
 	state    string
@@ -79,25 +99,64 @@ func (w *nodeWait) reportState(state string) {
 	w.state = state
 }
 
-// listAndWatch lists the node and then watches it until it is Ready or the watch ends.
-func (w *nodeWait) listAndWatch(ctx context.Context) (ready bool, err error) {
-	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.name).String()}
+func (w *nodeWait) checkNode(node *corev1.Node) bool {
+	ready, state := judgeNode(node)
+	if !ready {
+		w.reportState(state)
+	}
+	return ready
+}
+
+// nodeFollower gets the nodes and their changes. list and change return true to end.
+type nodeFollower struct {
+	// client returns the client for the next list and watch.
+	client func(context.Context) kubernetes.Interface
+	list   func([]corev1.Node) bool
+	change func(node *corev1.Node, deleted bool) bool
+	// silent gets each error of the API server, before the next try.
+	silent func(error)
+}
+
+// followNodes lists and watches the nodes that match a selector, until f ends it or ctx does. Its error is that of ctx,
+// or that access is denied.
+func followNodes(ctx context.Context, selector string, f nodeFollower) error {
+	pause := firstRetryPause
+	for {
+		done, err := listAndWatch(ctx, f.client(ctx), selector, f)
+		switch {
+		case done:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			pause = firstRetryPause
+			continue
+		case apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err):
+			return err
+		}
+		f.silent(err)
+		_ = await.Pause(ctx, pause) // the next round reports the end of ctx
+		pause = min(pause*2, maxRetryPause)
+	}
+}
+
+// listAndWatch lists the nodes and then watches them until f ends it or the watch ends.
+func listAndWatch(ctx context.Context, cs kubernetes.Interface, selector string, f nodeFollower) (done bool,
+	err error) {
+	options := metav1.ListOptions{FieldSelector: selector}
 	listCtx, cancelList := context.WithTimeout(ctx, callTimeout)
 	defer cancelList()
-	list, err := w.cs.CoreV1().Nodes().List(listCtx, options)
+	list, err := cs.CoreV1().Nodes().List(listCtx, options)
 	if err != nil {
 		return false, err
 	}
-	i := slices.IndexFunc(list.Items, func(n corev1.Node) bool { return n.Name == w.name })
-	if i < 0 {
-		w.reportState("it has not registered yet")
-	} else if w.checkNode(&list.Items[i]) {
+	if f.list(list.Items) {
 		return true, nil
 	}
 	watchCtx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	options.ResourceVersion = list.ResourceVersion
-	events, err := w.cs.CoreV1().Nodes().Watch(watchCtx, options)
+	events, err := cs.CoreV1().Nodes().Watch(watchCtx, options)
 	if err != nil {
 		if watchCtx.Err() != nil && ctx.Err() == nil {
 			return false, nil
@@ -105,10 +164,10 @@ func (w *nodeWait) listAndWatch(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	defer events.Stop()
-	return w.followEvents(watchCtx, events)
+	return passEvents(watchCtx, events, f)
 }
 
-func (w *nodeWait) followEvents(ctx context.Context, events watch.Interface) (ready bool, err error) {
+func passEvents(ctx context.Context, events watch.Interface, f nodeFollower) (done bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,27 +180,20 @@ func (w *nodeWait) followEvents(ctx context.Context, events watch.Interface) (re
 				return false, apierrors.FromObject(e.Object)
 			}
 			node, isNode := e.Object.(*corev1.Node)
-			if !isNode || node.Name != w.name {
-				continue
-			}
-			if e.Type == watch.Deleted {
-				w.reportState("it was deleted")
-			} else if w.checkNode(node) {
+			if isNode && f.change(node, e.Type == watch.Deleted) {
 				return true, nil
 			}
 		}
 	}
 }
 
-func (w *nodeWait) checkNode(node *corev1.Node) bool {
-	ready, state := nodeReadiness(node)
+// judgeNode reports whether a node is Ready and takes pods, and if not, why.
+func judgeNode(node *corev1.Node) (ready bool, state string) {
+	ready, state = nodeReadiness(node)
 	if pressure := nodePressure(node); ready && pressure != "" {
-		ready, state = false, "it is Ready but takes no pods: "+pressure
+		return false, "it is Ready but takes no pods: " + pressure
 	}
-	if !ready {
-		w.reportState(state)
-	}
-	return ready
+	return ready, state
 }
 
 // nodeReadiness reports whether a node is Ready, and if not, the state from its conditions.
