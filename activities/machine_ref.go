@@ -16,6 +16,8 @@ type MachineRef struct {
 	Incarnation string   `json:"incarnation"`
 	NodeName    string   `json:"node_name"`
 	Role        api.Role `json:"role"`
+	// Pool is the pool of a worker. Older histories lack it.
+	Pool string `json:"pool,omitempty"`
 }
 
 // ReadCluster reads a cluster with its machines. If another cluster has the name now, the error is a
@@ -43,7 +45,7 @@ func ReadMachine(ctx context.Context, s *store.Store, m MachineRef) (*api.Cluste
 // MachineRefOf returns the reference to a cluster's machine.
 func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,
-		Role: m.Role}
+		Role: m.Role, Pool: m.PoolName()}
 }
 
 // FindMachineRecord returns the record of an incarnation. If another incarnation has its index, the error is a

@@ -153,6 +153,8 @@ func New(c client.Client, taskQueue string, acts Activities, more ...interceptor
 	w.RegisterWorkflow(workflows.Provision) // one by one, because workflowcheck does not see them through workflows.All
 	w.RegisterWorkflow(workflows.Delete)
 	w.RegisterWorkflow(workflows.Repair)
+	w.RegisterWorkflow(workflows.Converge)
+	w.RegisterWorkflow(workflows.BringUp)
 	w.RegisterWorkflow(workflows.Sweep)
 	w.RegisterWorkflow(workflows.Orphans)
 	w.RegisterWorkflow(workflows.Plan)

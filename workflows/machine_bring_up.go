@@ -165,8 +165,8 @@ type joinQueue struct {
 	slots workflow.Semaphore
 }
 
-func newJoinQueue(ctx workflow.Context) *joinQueue {
-	return &joinQueue{slots: workflow.NewSemaphore(ctx, joinsAtOnce)}
+func newJoinQueue(ctx workflow.Context, limit int64) *joinQueue {
+	return &joinQueue{slots: workflow.NewSemaphore(ctx, limit)}
 }
 
 func (q *joinQueue) openQueue() {

@@ -47,6 +47,29 @@ func (p *machineProgress) setReady(ctx workflow.Context, m activities.MachineRef
 	p.setStep(ctx, m, stepReady)
 }
 
+// machineStep is the step that a machine is at.
+type machineStep struct {
+	Machine string `json:"machine"`
+	Step    string `json:"step"`
+}
+
+// listSteps returns the steps of all machines.
+func (p *machineProgress) listSteps() []machineStep {
+	var all []machineStep
+	for _, m := range p.machines {
+		all = append(all, machineStep{Machine: m.Name, Step: p.steps[m.Name]})
+	}
+	return all
+}
+
+// takeOverSteps sets the steps of several machines.
+func (p *machineProgress) takeOverSteps(ctx workflow.Context, steps []machineStep) {
+	for _, s := range steps {
+		p.steps[s.Machine] = s.Step
+	}
+	workflow.SetCurrentDetails(ctx, p.String())
+}
+
 func (p *machineProgress) stepOf(machine string) string { return p.steps[machine] }
 
 func (p *machineProgress) findMachine(name string) (activities.MachineRef, bool) {

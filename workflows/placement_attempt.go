@@ -1,10 +1,11 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
-	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -57,7 +58,16 @@ func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, at machines.Clus
 	p.progress.trackMachines(machines)
 	tasks, work := newStoppingTaskGroup(ctx, 0)
 	a := newPlacementAttempt(ctx, p, placement, tasks, len(machines))
-	for _, m := range machines {
+	inline := machines
+	if workflow.GetVersion(ctx, "bring-up-groups", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		var groups []BringUpInput
+		inline, groups = a.formGroups(machines)
+		p.attempt = a
+		for _, group := range groups {
+			tasks.startTask(work, func(ctx workflow.Context) error { return a.bringUpGroup(ctx, group) })
+		}
+	}
+	for _, m := range inline {
 		tasks.startTask(work, func(ctx workflow.Context) error {
 			err := a.bringUpWithRelaunch(ctx, m)
 			return addMachineAndStep(err, m.Name, p.progress.stepOf(m.Name))
@@ -78,7 +88,7 @@ func newPlacementAttempt(ctx workflow.Context, p *provisionRun, placement api.Pl
 		},
 	}
 	a.bringUp = &machineBringUp{
-		progress: p.progress, joins: newJoinQueue(ctx), powerOffAt: powerOffTime(placement, p.deadline),
+		progress: p.progress, joins: newJoinQueue(ctx, joinsAtOnce), powerOffAt: powerOffTime(placement, p.deadline),
 		onReached: a.countAtMilestone,
 	}
 	return a
@@ -93,28 +103,37 @@ func (a *placementAttempt) bringUpWithRelaunch(ctx workflow.Context, m activitie
 		if errorReason(err) != activities.ReasonLost || mayBeJoined || n == maxRelaunches || ctx.Err() != nil {
 			return err
 		}
-		if m, err = a.replaceLostMachine(ctx, m); err != nil {
+		if m, err = replaceLostMachine(ctx, a.cluster, a.progress, m); err != nil {
 			return err
 		}
 	}
 }
 
-// replaceLostMachine removes what is left of a lost machine and reserves another one for its index.
-func (a *placementAttempt) replaceLostMachine(ctx workflow.Context,
-	lost activities.MachineRef) (activities.MachineRef, error) {
-	a.progress.setStep(ctx, lost, "launch again")
-	in := machines.TerminateInput{Cluster: a.cluster, Name: lost.Name, Incarnation: lost.Incarnation}
-	if err := cleanup.runActivity(ctx, lost.Name+": remove the lost machine", machineActivities.Terminate,
-		in); err != nil {
-		return lost, err
+// formGroups returns the servers, and the workers in groups of one pool each.
+func (a *placementAttempt) formGroups(machines []activities.MachineRef) (servers []activities.MachineRef,
+	groups []BringUpInput) {
+	var pools []string
+	workers := map[string][]activities.MachineRef{}
+	for _, m := range machines {
+		if m.Role == api.RoleHead {
+			servers = append(servers, m)
+			continue
+		}
+		if workers[m.Pool] == nil {
+			pools = append(pools, m.Pool)
+		}
+		workers[m.Pool] = append(workers[m.Pool], m)
 	}
-	var replacement activities.MachineRef
-	if err := etcdWrite.runForResult(ctx, lost.Name+": reserve another machine", &replacement,
-		clusterActivities.ReplaceMachine, lost); err != nil {
-		return lost, err
+	for _, pool := range pools {
+		for group := range slices.Chunk(workers[pool], maxGroupSize) {
+			groups = append(groups, BringUpInput{Cluster: a.cluster, Pool: pool, Machines: group,
+				PowerOffAt: a.bringUp.powerOffAt, Together: true})
+		}
 	}
-	a.progress.replaceMachine(replacement)
-	return replacement, nil
+	for i := range groups {
+		groups[i].JoinsAtOnce = max(1, joinsAtOnce/int64(len(groups)))
+	}
+	return servers, groups
 }
 
 // countAtMilestone counts a machine that has reached a condition.
@@ -160,4 +179,20 @@ func (a *placementAttempt) blameLostHead(ctx workflow.Context, machines []activi
 		}
 	}
 	return err
+}
+
+// receiveReachedConditions takes from the groups which of their machines have reached a condition.
+func (p *provisionRun) receiveReachedConditions(ctx workflow.Context) {
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		clean, _ := workflow.NewDisconnectedContext(ctx)
+		for {
+			var reached reachedCondition
+			workflow.GetSignalChannel(ctx, signalReached).Receive(clean, &reached)
+			for _, index := range reached.Machines {
+				if p.attempt != nil {
+					p.attempt.countAtMilestone(ctx, activities.MachineRef{Index: index}, reached.Condition)
+				}
+			}
+		}
+	})
 }

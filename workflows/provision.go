@@ -19,6 +19,7 @@ import (
 // that it launched and leaves the cluster in ERROR. If the cluster is to be deleted by then, it continues as Delete.
 func Provision(ctx workflow.Context, in operation.ProvisionInput) error {
 	p := newProvisionRun(ctx, in)
+	p.receiveReachedConditions(ctx)
 	work, stop := workflow.WithCancel(ctx)
 	p.stopAtDeadline(work, stop)
 	err := p.provisionCluster(work)
@@ -38,6 +39,8 @@ type provisionRun struct {
 	cluster  api.Ref
 	begun    record.BeginResult
 	progress *machineProgress
+	// attempt is the placement that is being tried; nil before the first one.
+	attempt *placementAttempt
 	// deadline is when the cluster has to be READY; late is set when it has passed.
 	deadline time.Time
 	late     bool
@@ -183,7 +186,15 @@ func (p *provisionRun) finishCluster(ctx workflow.Context, placement api.Placeme
 			return &gpuStackError{cause: err}
 		}
 	}
-	return slowRead.runActivity(ctx, p.cluster.Name+": measure and mark READY", clusterActivities.MarkReady, p.cluster)
+	var ready record.ReadyResult
+	if err := slowRead.runForResult(ctx, p.cluster.Name+": measure and mark READY", &ready, clusterActivities.MarkReady,
+		p.cluster); err != nil {
+		return err
+	}
+	if ready.Changed || workflow.GetSignalChannel(ctx, operation.SignalChanged).Len() > 0 {
+		return workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: p.cluster})
+	}
+	return nil
 }
 
 // timersAtOnce bounds the power-off timers that are cleared at the same time.

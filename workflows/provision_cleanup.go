@@ -26,7 +26,7 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 		}
 		// The log is RKE2's, which works when the GPU stack fails.
 		if failure.Machine != "" && len(failure.Log) == 0 && !isGPUStackError(err) {
-			failure.Log = p.readLastLogLines(clean, failure.Machine)
+			failure.Log = readLastLogLines(clean, p.progress, failure.Machine)
 		}
 		if wanted.KeepMachines || isGPUStackError(err) {
 			break
@@ -84,8 +84,8 @@ func (p *provisionRun) terminateUntilCancelled(ctx, clean workflow.Context) erro
 }
 
 // readLastLogLines reads the last lines of a machine's log; none if the machine does not answer.
-func (p *provisionRun) readLastLogLines(ctx workflow.Context, name string) []string {
-	m, ok := p.progress.findMachine(name)
+func readLastLogLines(ctx workflow.Context, progress *machineProgress, name string) []string {
+	m, ok := progress.findMachine(name)
 	if !ok {
 		return nil
 	}

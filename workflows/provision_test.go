@@ -65,6 +65,8 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
 	}
 	w.RegisterWorkflow(Provision)
+	w.RegisterWorkflow(BringUp)
+	w.RegisterWorkflow(Converge)
 	w.RegisterWorkflow(Delete)
 	w.RegisterActivity(&record.Activities{})
 	w.RegisterActivity(&machines.Activities{})
@@ -154,8 +156,8 @@ func (w *world) onClusters() {
 		mock.Anything).Return(func(ctx context.Context, in record.SetConditionInput) error {
 		return w.did(ctx, "condition "+string(in.Condition.Type))
 	}).Maybe()
-	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error {
-		return w.did(ctx, "ready")
+	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (record.ReadyResult, error) {
+		return record.ReadyResult{}, w.did(ctx, "ready")
 	}).Maybe()
 	w.OnActivity(a.MarkFailed, mock.Anything,
 		mock.Anything).Return(func(ctx context.Context, in record.MarkFailedInput) error {

@@ -14,9 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// Repair makes a cluster match its record in etcd: it observes the cluster, carries out the planner's actions, and
-// observes again, until no action is possible now. The planner paces actions that failed, and a later sweep starts the
-// next repair. If the cluster is to be deleted by then, Repair continues as Delete.
+// Repair is what Converge was in older versions: it observed a cluster, carried out the planner's actions stage by
+// stage, and observed again. A run that started then ends the actions that it has begun, and continues as Converge.
 func Repair(ctx workflow.Context, in operation.RepairInput) error {
 	r := &repairRun{in: in, cluster: in.Cluster}
 	err := r.repairUntilDone(ctx)
@@ -50,7 +49,12 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 	if r.in.Again {
 		in.Asked = workflow.Now(ctx)
 	}
-	for range repairRounds {
+	for round := range repairRounds {
+		if workflow.GetVersion(ctx, fmt.Sprintf("converge-from-round-%d", round), workflow.DefaultVersion,
+			1) != workflow.DefaultVersion {
+			return workflow.NewContinueAsNewError(ctx, Converge,
+				operation.ConvergeInput{Cluster: r.cluster, Again: r.in.Again})
+		}
 		var assessed observe.Assessment
 		if err := slowRead.runForResult(ctx, r.cluster.Name+": observe the cluster", &assessed, sweepActivities.Assess,
 			in); err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
-	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -19,45 +18,52 @@ var repairStep = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTime
 
 // runAction carries out one action of the planner.
 func (r *repairRun) runAction(ctx workflow.Context, action observe.RepairAction, placement api.Placement) error {
+	switch action.Kind {
+	case api.ActionReplace:
+		return r.replaceWorker(ctx, action.On, action.ID, placement)
+	case api.ActionBringUp:
+		return r.bringUpOrTerminate(ctx, action.On, placement)
+	}
+	known, err := runMachineAction(ctx, r.cluster, action)
+	if !known {
+		return temporal.NewNonRetryableApplicationError("this version of skyd does not know the action "+
+			string(action.Kind), "UnknownAction", nil)
+	}
+	return err
+}
+
+// runMachineAction carries out an action that neither launches nor removes machines of the cluster. It returns false
+// for any other.
+func runMachineAction(ctx workflow.Context, cluster api.Ref, action observe.RepairAction) (known bool, err error) {
 	m := action.On
 	switch action.Kind {
 	case api.ActionTerminate:
-		in := machines.TerminateInput{Cluster: r.cluster, Name: action.Machine, Incarnation: action.Incarnation,
+		in := machines.TerminateInput{Cluster: cluster, Name: action.Machine, Incarnation: action.Incarnation,
 			ID: action.ID, Index: action.Index, Unrecorded: true}
-		return repairStep.runActivity(ctx, action.Machine+": terminate", machineActivities.Terminate, in)
+		return true, repairStep.runActivity(ctx, action.Machine+": terminate", machineActivities.Terminate, in)
 	case api.ActionForgetNode:
-		return r.deleteNode(ctx, action.Node)
+		return true, forgetNode(ctx, cluster, action.Node)
 	case api.ActionRecordAddress:
-		return repairStep.runActivity(ctx, m.Name+": record the address", machineActivities.RecordAddress, m)
+		return true, repairStep.runActivity(ctx, m.Name+": record the address", machineActivities.RecordAddress, m)
 	case api.ActionRestoreKeys:
-		return step.runActivity(ctx, r.cluster.Name+": restore the keys", nodeActivities.RestoreKeys, r.cluster)
+		return true, step.runActivity(ctx, cluster.Name+": restore the keys", nodeActivities.RestoreKeys, cluster)
 	case api.ActionStartMachine:
-		return startMachine(ctx, m)
+		return true, startMachine(ctx, m)
 	case api.ActionReconfigure:
-		return startRKE2(ctx, m)
+		return true, startRKE2(ctx, m)
 	case api.ActionRestart:
-		return step.runActivity(ctx, m.Name+": restart RKE2", nodeActivities.Restart, m)
-	case api.ActionReplace:
-		return r.replaceWorker(ctx, m, action.ID, placement)
-	case api.ActionBringUp:
-		return r.bringUpOrTerminate(ctx, m, placement)
+		return true, step.runActivity(ctx, m.Name+": restart RKE2", nodeActivities.Restart, m)
 	case api.ActionDisarm:
-		return step.runActivity(ctx, m.Name+": "+stepClearPowerOff, nodeActivities.Disarm, m)
+		return true, step.runActivity(ctx, m.Name+": "+stepClearPowerOff, nodeActivities.Disarm, m)
 	case api.ActionRefresh:
-		return step.runActivity(ctx, m.Name+": renew the credentials", nodeActivities.RefreshCredentials, m)
+		return true, step.runActivity(ctx, m.Name+": renew the credentials", nodeActivities.RefreshCredentials, m)
 	case api.ActionWriteKubeconfig:
-		return etcdWrite.runActivity(ctx, r.cluster.Name+": write the kubeconfig", nodeActivities.WriteKubeconfig,
-			r.cluster)
+		return true, etcdWrite.runActivity(ctx, cluster.Name+": write the kubeconfig", nodeActivities.WriteKubeconfig,
+			cluster)
 	case api.ActionGPU:
-		return installGPUs(ctx, r.cluster, workflow.GetInfo(ctx).WorkflowExecution.RunID)
+		return true, installGPUs(ctx, cluster, workflow.GetInfo(ctx).WorkflowExecution.RunID)
 	}
-	return temporal.NewNonRetryableApplicationError("this version of skyd does not know the action "+
-		string(action.Kind), "UnknownAction", nil)
-}
-
-func (r *repairRun) deleteNode(ctx workflow.Context, node string) error {
-	in := nodes.ForgetNodeInput{Cluster: r.cluster, Node: node}
-	return repairStep.runActivity(ctx, node+": delete the Node", nodeActivities.ForgetNode, in)
+	return false, nil
 }
 
 // startMachine starts a stopped machine, and RKE2 on it with its new addresses.
@@ -97,7 +103,7 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 	if err := repairStep.runActivity(ctx, old.Name+": terminate", machineActivities.Terminate, in); err != nil {
 		return err
 	}
-	if err := r.deleteNode(ctx, old.NodeName); err != nil {
+	if err := forgetNode(ctx, r.cluster, old.NodeName); err != nil {
 		return err
 	}
 	var replacement activities.MachineRef

@@ -20,4 +20,4 @@ var (
 )
 
 // All returns the workflows that a worker registers and whose histories can be replayed.
-func All() []any { return []any{Provision, Delete, Repair, Sweep, Orphans, Adopt} }
+func All() []any { return []any{Provision, Delete, Converge, BringUp, Repair, Sweep, Orphans, Adopt} }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,6 +21,10 @@ type AssessInput struct {
 	Cluster api.Ref `json:"cluster"`
 	// Asked is when a person requested the repair: earlier tries do not count. Zero if it was not requested.
 	Asked time.Time `json:"asked,omitzero"`
+	// InFlight are the actions that run now. They get no second one.
+	InFlight []api.Action `json:"in_flight,omitempty"`
+	// Operation is the workflow type that acts on the assessment. Older inputs lack it.
+	Operation string `json:"operation,omitempty"`
 }
 
 // Assessment is what a cluster needs now.
@@ -31,12 +36,33 @@ type Assessment struct {
 	Serves bool `json:"serves,omitempty"`
 	// Placement is where its machines are.
 	Placement api.Placement `json:"placement"`
+	// Stop are the actions in flight that are no longer wanted.
+	Stop []api.Action `json:"stop,omitempty"`
+	// Reached: the generation of the spec is reached.
+	Reached bool `json:"reached,omitempty"`
+	// MayAct: the cluster is in a phase in which machines are changed, and nothing is paused.
+	MayAct bool `json:"may_act,omitempty"`
+	// NextAt is when something that waits becomes due; zero if nothing waits.
+	NextAt time.Time `json:"next_at,omitzero"`
+	// Doing says, for people, what is under way.
+	Doing string `json:"doing,omitempty"`
 }
 
 // RepairAction is an action and its machine.
 type RepairAction struct {
 	api.Action
 	On activities.MachineRef `json:"on"`
+	// HasNode: the machine may run pods.
+	HasNode bool `json:"has_node,omitempty"`
+	// Orderly: a person asked for it, so pods leave within the limits of the pool. Otherwise the machine does not work.
+	Orderly bool `json:"orderly,omitempty"`
+	// Placement is that of the machine.
+	Placement api.Placement `json:"placement,omitzero"`
+	// DrainTimeout and DrainForce are those of the machine's pool.
+	DrainTimeout api.Duration `json:"drain_timeout,omitempty"`
+	DrainForce   bool         `json:"drain_force,omitempty"`
+	// Leaving is why the machine is removed.
+	Leaving api.LeaveReason `json:"leaving,omitempty"`
 }
 
 // Assess observes a cluster again, and decides what to do about it now.
@@ -61,38 +87,54 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		a.reportInvalid(ctx, c, err)
 		return Assessment{}, nil
 	}
-	decision, observation, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in.Asked)
+	decision, observation, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in)
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	found := Assessment{Fail: decision.Fail, Serves: observation.CloudError == "" && observation.APIError == "" &&
-		observation.GPU == "" && len(observation.Nodes) > 0}
+	found := Assessment{Fail: decision.Fail, Stop: decision.Stop, NextAt: decision.NextAt, Doing: decision.Doing,
+		Reached: decision.Converged || c.Status.ObservedGeneration == c.Metadata.Generation,
+		MayAct:  c.Status.PausedAt.IsZero(), Serves: observation.CloudError == "" && observation.APIError == "" &&
+			observation.GPU == "" && len(observation.Nodes) > 0}
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
 	}
 	for _, action := range decision.Actions {
-		on := activities.MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine,
-			Incarnation: action.Incarnation}
-		for _, m := range c.Status.Machines {
-			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
-				// Terminate only gets the named machine, never the recorded one that is like it.
-				on = activities.MachineRefOf(in.Cluster, m)
-			}
-		}
-		found.Actions = append(found.Actions, RepairAction{Action: action, On: on})
+		found.Actions = append(found.Actions, newRepairAction(c, observation, action))
 	}
 	return found, nil
 }
 
+// newRepairAction adds to an action of the planner what carrying it out needs.
+func newRepairAction(c *api.Cluster, observation plan.Observation, action api.Action) RepairAction {
+	a := RepairAction{Action: action, On: activities.MachineRef{Cluster: c.Ref(), Index: action.Index,
+		Name: action.Machine, Incarnation: action.Incarnation}}
+	for _, m := range c.Status.Machines {
+		if action.Kind == api.ActionTerminate || m.Index != action.Index || m.Incarnation != action.Incarnation {
+			continue // Terminate only gets the named machine, never the recorded one that is like it
+		}
+		a.On = activities.MachineRefOf(c.Ref(), m)
+		_, registered := observation.Nodes[m.NodeName]
+		a.HasNode = registered || m.State == api.MachineReady
+		a.Orderly = m.ReplaceAsked
+		a.Placement = m.Placement
+		a.DrainTimeout, a.Leaving = api.DefaultDrainTimeout, cmp.Or(m.Leaving, api.LeavePoolDeleted)
+		if p := c.Spec.FindPool(m.PoolName()); p != nil {
+			a.DrainTimeout, a.DrainForce = cmp.Or(p.DrainTimeout, api.DefaultDrainTimeout), p.DrainForce
+			a.Leaving = cmp.Or(m.Leaving, api.LeaveScaledDown)
+		}
+	}
+	return a
+}
+
 // assessCluster observes a READY or failed cluster, decides what to do, and records both. If a person requested it
-// (asked is not zero), a cluster in ERROR that can be repaired is planned as READY, and earlier tries do not count.
+// (in.Asked is not zero), a cluster in ERROR that can be repaired is planned as READY, and earlier tries do not count.
 func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
-	asked time.Time) (plan.Decision, plan.Observation, error) {
+	in AssessInput) (plan.Decision, plan.Observation, error) {
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
 		return plan.Decision{}, plan.Observation{}, err
 	}
 	planned := *c
-	if !asked.IsZero() {
+	if !in.Asked.IsZero() {
 		if c.Status.CanBeRepaired() {
 			planned.Status.Phase = api.PhaseReady
 		}
@@ -103,6 +145,7 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 		})
 	}
 	observation, observed, err := a.observeCluster(ctx, &planned, listed)
+	observation.InFlight = in.InFlight
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -114,7 +157,7 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	if err := a.withholdActions(ctx, &decision); err != nil {
 		return plan.Decision{}, observation, err
 	}
-	return decision, observation, a.recordDecision(ctx, c, observed, decision)
+	return decision, observation, a.recordDecision(ctx, c, observed, decision, in.Operation)
 }
 
 // repairIDPrefix is the prefix of the ids of repairs that this activity's workflow has recorded.
@@ -124,7 +167,7 @@ func repairIDPrefix(ctx context.Context) string {
 
 // recordDecision records what was observed of a cluster. It writes nothing that is unchanged.
 func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, observed apiObservation,
-	d plan.Decision) error {
+	d plan.Decision, operation string) error {
 	now := a.Now()
 	d = redactDecision(d)
 	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
@@ -141,6 +184,7 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 			observed.gpus.UpdateClusterStatus(&c.Status, now)
 		}
 		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
+		recordProgress(c, before, d, operation, now)
 		for _, condition := range d.Conditions {
 			c.Status.SetCondition(condition, now)
 		}
@@ -156,6 +200,22 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 		}
 	}
 	return nil
+}
+
+// recordProgress records what is under way, and that the spec is reached unless it has changed since before was read.
+func recordProgress(c, before *api.Cluster, d plan.Decision, operation string, now time.Time) {
+	if d.Converged && c.Metadata.Generation == before.Metadata.Generation {
+		c.Status.ObservedGeneration = c.Metadata.Generation
+	}
+	switch was := c.Status.Operation; {
+	case d.Doing == "":
+		c.Status.Operation = nil
+	case operation == "": // a sweep only observes
+	case was == nil || was.Type != operation:
+		c.Status.Operation = &api.OperationStatus{Type: operation, Doing: d.Doing, Since: now}
+	default:
+		was.Doing = d.Doing
+	}
 }
 
 // redactDecision hides secrets in a decision: it quotes Nodes, pods and clouds.

@@ -160,11 +160,11 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep observes it", true
 		return found, nil
 	}
-	var since time.Time
+	in := AssessInput{Cluster: c.Ref()}
 	if again {
-		since = a.Now()
+		in.Asked = a.Now()
 	}
-	decision, _, err := a.assessCluster(ctx, c, listings.forCluster(a.Clouds, c), since)
+	decision, _, err := a.assessCluster(ctx, c, listings.forCluster(a.Clouds, c), in)
 	if err != nil {
 		return nil, err
 	}
@@ -181,9 +181,9 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		found.Why = api.HomeHeld
 		return found, nil
 	}
-	started, err := a.Start(ctx, c.Ref(), operation.WorkflowRepair,
-		operation.RepairInput{Cluster: c.Ref(), Again: again})
-	setStartResult(found, operation.WorkflowRepair, started)
+	started, err := a.Start(ctx, c.Ref(), operation.WorkflowConverge,
+		operation.ConvergeInput{Cluster: c.Ref(), Again: again})
+	setStartResult(found, operation.WorkflowConverge, started)
 	return found, err
 }
 

@@ -61,34 +61,47 @@ func (a *Activities) SetCondition(ctx context.Context, in SetConditionInput) err
 	return activities.StepError(ctx, "record condition "+string(in.Condition.Type), "", err)
 }
 
+// ReadyResult is the result of MarkReady.
+type ReadyResult struct {
+	// Changed: the spec changed since the machines were reserved.
+	Changed bool `json:"changed,omitempty"`
+}
+
 // MarkReady reads the cluster's resources and versions through its API, and marks it READY.
-func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) error {
+func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) (ReadyResult, error) {
 	const step = "measure the cluster"
+	none := ReadyResult{}
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return activities.StepError(ctx, step, "", err)
+		return none, activities.StepError(ctx, step, "", err)
 	}
 	resources, versions, err := a.measureCluster(ctx, c)
 	if err != nil {
-		return activities.StepError(ctx, step, "", err)
+		return none, activities.StepError(ctx, step, "", err)
 	}
-	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+	machines := c.Status.Machines
+	stored, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			return errDeleting
 		}
 		c.Status.Resources = resources
 		c.Status.Versions.Kubernetes = versions.Kubernetes
+		if c.Spec.IsMetBy(machines) {
+			c.Status.ObservedGeneration = c.Metadata.Generation
+		}
 		c.Status.SetPhase(api.PhaseReady, "", a.Now())
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", activities.ReasonDeleting, nil)
+		return none, temporal.NewNonRetryableApplicationError("the cluster is being deleted", activities.ReasonDeleting,
+			nil)
 	}
-	if err == nil {
-		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventNormal, "Ready",
-			"READY with "+activities.FormatCount(len(c.Status.Machines), "machine")))
+	if err != nil {
+		return none, activities.StepError(ctx, "mark the cluster READY", "", err)
 	}
-	return activities.StepError(ctx, "mark the cluster READY", "", err)
+	a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventNormal, "Ready",
+		"READY with "+activities.FormatCount(len(c.Status.Machines), "machine")))
+	return ReadyResult{Changed: stored.Status.ObservedGeneration != stored.Metadata.Generation}, nil
 }
 
 // MarkFailedInput marks a cluster as failed.

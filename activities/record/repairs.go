@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -21,6 +24,8 @@ type RepairEntry struct {
 	Error string `json:"error,omitempty"`
 	// Failure is the full failure, if a repair of the GPU stack failed.
 	Failure *api.Failure `json:"failure,omitempty"`
+	// Stopped: it ended early, because it was stopped. That is no failure.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // BeginRepair records that a repair starts. It counts as tried from then on, whatever the result.
@@ -39,24 +44,94 @@ func (a *Activities) BeginRepair(ctx context.Context, in RepairEntry) error {
 // EndRepair records how a repair ended.
 func (a *Activities) EndRepair(ctx context.Context, in RepairEntry) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
-		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
-		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
-			was.Step == api.StepGPU {
-			now := *in.Failure // this is now what keeps the cluster in ERROR
-			now.Step, now.At = api.StepGPU, a.Now()
-			c.Status.Failure = &now
-		}
+		a.endRepair(c, in)
 		return nil
 	})
 	if err != nil {
 		return activities.StepError(ctx, "record the repair", in.Action.Machine, err)
 	}
-	e := activities.NewEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind), "done: "+in.Action.Message)
-	if in.Error != "" {
-		e = activities.NewEvent(c, in.Action.Machine, api.EventWarning, string(in.Action.Kind)+"Failed", in.Error)
-	}
-	a.recordEventNow(ctx, e)
+	a.recordEventNow(ctx, newActionEndEvent(c, in))
 	return nil
+}
+
+func (a *Activities) endRepair(c *api.Cluster, e RepairEntry) {
+	c.Status.EndRepair(e.ID, redact.Text(e.Error), a.Now())
+	if was := c.Status.Failure; e.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
+		was.Step == api.StepGPU {
+		now := *e.Failure // this is now what keeps the cluster in ERROR
+		now.Step, now.At = api.StepGPU, a.Now()
+		c.Status.Failure = &now
+	}
+}
+
+// maxActionEvents bounds the events of one kind of action in one write. More are counted in one event.
+const maxActionEvents = 10
+
+// BeginActions records that actions start, as BeginRepair does for one.
+func (a *Activities) BeginActions(ctx context.Context, entries []RepairEntry) error {
+	c, err := a.Store.UpdateCluster(ctx, entries[0].Cluster, func(c *api.Cluster) error {
+		for _, e := range entries {
+			c.Status.BeginRepair(api.Repair{ID: e.ID, Action: e.Action, At: a.Now()})
+		}
+		return nil
+	})
+	if err != nil {
+		return activities.StepError(ctx, "record the actions", "", err)
+	}
+	a.recordActionEvents(ctx, c, entries, func(e RepairEntry) api.Event {
+		return activities.NewEvent(c, e.Action.Machine, api.EventNormal, string(e.Action.Kind),
+			"started: "+e.Action.Message)
+	})
+	return nil
+}
+
+// EndActions records how actions ended, as EndRepair does for one.
+func (a *Activities) EndActions(ctx context.Context, entries []RepairEntry) error {
+	c, err := a.Store.UpdateCluster(ctx, entries[0].Cluster, func(c *api.Cluster) error {
+		for _, e := range entries {
+			if e.Stopped {
+				e.Error = ""
+			}
+			a.endRepair(c, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return activities.StepError(ctx, "record the results", "", err)
+	}
+	a.recordActionEvents(ctx, c, entries, func(e RepairEntry) api.Event { return newActionEndEvent(c, e) })
+	return nil
+}
+
+// recordActionEvents records an event for each action, or one for many of a kind.
+func (a *Activities) recordActionEvents(ctx context.Context, c *api.Cluster, entries []RepairEntry,
+	toEvent func(RepairEntry) api.Event) {
+	count := map[string]int{} // by reason
+	last := map[string]api.Event{}
+	for _, e := range entries {
+		event := toEvent(e)
+		if count[event.Reason]++; count[event.Reason] <= maxActionEvents {
+			a.recordEventNow(ctx, event)
+			continue
+		}
+		event.Machine = ""
+		event.Message = fmt.Sprintf("and %d more", count[event.Reason]-maxActionEvents)
+		last[event.Reason] = event
+	}
+	for _, reason := range slices.Sorted(maps.Keys(last)) {
+		a.recordEventNow(ctx, last[reason])
+	}
+}
+
+func newActionEndEvent(c *api.Cluster, e RepairEntry) api.Event {
+	kind := string(e.Action.Kind)
+	switch {
+	case e.Stopped:
+		return activities.NewEvent(c, e.Action.Machine, api.EventNormal, kind, "stopped: "+e.Action.Message)
+	case e.Error != "":
+		return activities.NewEvent(c, e.Action.Machine, api.EventWarning, kind+"Failed", e.Error)
+	}
+	return activities.NewEvent(c, e.Action.Machine, api.EventNormal, kind, "done: "+e.Action.Message)
 }
 
 // MarkRepaired marks a repaired cluster that was in ERROR as READY.

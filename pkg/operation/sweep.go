@@ -2,8 +2,8 @@ package operation
 
 import "github.com/sky-shift/skyctl/pkg/api"
 
-// Workflow types that keep clusters in the requested state. Repair is an operation under WorkflowID. Sweep runs on a
-// schedule and on request.
+// Workflow types that keep clusters in the requested state. Sweep runs on a schedule and on request. Repair is what
+// Converge was in older versions: a run of it continues as Converge.
 const (
 	WorkflowRepair  = "Repair"
 	WorkflowSweep   = "Sweep"

@@ -219,7 +219,7 @@ func TestEveryStepOnAnEarlierClusterReportsItGone(t *testing.T) {
 		"head":     func() error { return a.Nodes.StartHead(ctx, m) },
 		"join":     func() error { return a.Nodes.Join(ctx, m) },
 		"node":     func() error { return a.Nodes.AwaitNode(ctx, m) },
-		"ready":    func() error { return a.Clusters.MarkReady(ctx, old) },
+		"ready":    func() error { _, err := a.Clusters.MarkReady(ctx, old); return err },
 		"deleting": func() error { return a.Clusters.MarkDeleting(ctx, old) },
 		"failed":   func() error { return a.Clusters.MarkFailed(ctx, record.MarkFailedInput{Cluster: old}) },
 	} {

@@ -1,0 +1,155 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/observe"
+	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+)
+
+// Converge makes a cluster match its spec: it observes the cluster, starts the planner's actions, and observes again
+// when an action ends, the spec changes, or some time has passed. It ends once nothing runs, no action is due, and the
+// spec's generation is reached. If the cluster is to be deleted by then, it continues as Delete.
+func Converge(ctx workflow.Context, in operation.ConvergeInput) error {
+	r := newConvergeRun(ctx, in)
+	err := r.convergeUntilDone(ctx)
+	r.awaitActions(ctx)
+	switch {
+	case err == nil, workflow.IsContinueAsNewError(err):
+		return err
+	case errorReason(err) == activities.ReasonGone:
+		return nil
+	case !temporal.IsCanceledError(err):
+		return temporal.NewNonRetryableApplicationError(failureOf(err).Message, failureOf(err).Reason, nil)
+	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	if _, end := readWantedState(clean, r.cluster); end != nil {
+		return end
+	}
+	return err
+}
+
+const (
+	// convergeInterval is how often Converge observes a cluster while it waits.
+	convergeInterval = time.Minute
+	// maxConvergeEvents is the length of a history from which on no action is started before the run continues as new.
+	// Temporal suggests that earlier, and terminates a run at 51,200 events.
+	maxConvergeEvents = 20_000
+)
+
+// convergeRun is the state of one run of Converge.
+type convergeRun struct {
+	in      operation.ConvergeInput
+	cluster api.Ref
+	// changes has a signal for each change of the spec since the last observation.
+	changes workflow.ReceiveChannel
+	// running are the actions that have started and whose end is not on record, in the order of their start.
+	running []*runningAction
+	started int
+	slots   workflow.Semaphore
+	asked   time.Time
+}
+
+func newConvergeRun(ctx workflow.Context, in operation.ConvergeInput) *convergeRun {
+	r := &convergeRun{in: in, cluster: in.Cluster, slots: workflow.NewSemaphore(ctx, actionsAtOnce),
+		changes: workflow.GetSignalChannel(ctx, operation.SignalChanged)}
+	if in.Again {
+		r.asked = workflow.Now(ctx)
+	}
+	r.receiveOutcomes(ctx)
+	return r
+}
+
+func (r *convergeRun) convergeUntilDone(ctx workflow.Context) error {
+	for {
+		if err := r.recordEndedActions(ctx); err != nil {
+			return err
+		}
+		for r.changes.ReceiveAsync(nil) { // the observation is newer
+		}
+		assessed, err := r.assessCluster(ctx)
+		if err != nil {
+			return err
+		}
+		workflow.SetCurrentDetails(ctx, r.describe(assessed.Doing))
+		if assessed.Fail != nil && len(r.running) == 0 {
+			return r.failCluster(ctx, *assessed.Fail)
+		}
+		if done, err := r.endOrContinue(ctx, assessed); done || err != nil {
+			return err
+		}
+		r.stopActions(ctx, assessed.Stop)
+		if assessed.Fail == nil && !r.isHistoryFull(ctx) {
+			if err := r.startActions(ctx, assessed.Actions); err != nil {
+				return err
+			}
+		}
+		if err := r.awaitNext(ctx, assessed.NextAt); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *convergeRun) assessCluster(ctx workflow.Context) (observe.Assessment, error) {
+	in := observe.AssessInput{Cluster: r.cluster, Asked: r.asked, Operation: operation.WorkflowConverge}
+	for _, a := range r.running {
+		in.InFlight = append(in.InFlight, a.entry.Action)
+	}
+	var assessed observe.Assessment
+	err := slowRead.runForResult(ctx, r.cluster.Name+": observe the cluster", &assessed, sweepActivities.Assess, in)
+	return assessed, err
+}
+
+// endOrContinue reports whether the run is done. Its error may continue it as new.
+func (r *convergeRun) endOrContinue(ctx workflow.Context, assessed observe.Assessment) (done bool, err error) {
+	if len(r.running) > 0 || assessed.Fail != nil {
+		return false, nil
+	}
+	if len(assessed.Actions) == 0 && (assessed.Reached || !assessed.MayAct) {
+		if assessed.Serves {
+			err := etcdWrite.runActivity(ctx, r.cluster.Name+": mark READY again", clusterActivities.MarkRepaired,
+				r.cluster)
+			if err != nil {
+				return false, err
+			}
+		}
+		return r.changes.Len() == 0, nil
+	}
+	if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		// The next run observes the cluster first, so a change that was signalled meanwhile is not lost.
+		return false, workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: r.cluster})
+	}
+	return false, nil
+}
+
+func (r *convergeRun) isHistoryFull(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetCurrentHistoryLength() > maxConvergeEvents
+}
+
+// awaitNext waits until an action ends, the spec changes, something is due, or some time has passed.
+func (r *convergeRun) awaitNext(ctx workflow.Context, nextAt time.Time) error {
+	pause := convergeInterval
+	if until := nextAt.Sub(workflow.Now(ctx)); !nextAt.IsZero() && until < pause {
+		pause = max(until, time.Second)
+	}
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: pause,
+		TimerOptions: workflow.TimerOptions{Summary: "until the cluster is observed again"}},
+		func() bool { return r.changes.Len() > 0 || r.hasEndedActions() })
+	return err
+}
+
+// failCluster leaves the cluster in ERROR, because the planner sees no way to repair it.
+func (r *convergeRun) failCluster(ctx workflow.Context, failure api.Failure) error {
+	in := record.MarkFailedInput{Cluster: r.cluster, Failure: failure}
+	if err := outcomeWrite.runActivity(ctx, r.cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
+		in); err != nil {
+		return err
+	}
+	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
+}
