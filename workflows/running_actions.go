@@ -27,7 +27,7 @@ type runningAction struct {
 // startActions records that actions start, and starts them. An action that has to follow another one of the same round
 // is left for the next round.
 func (r *convergeRun) startActions(ctx workflow.Context, due []observe.RepairAction) error {
-	actions := selectIndependent(due)
+	actions := r.selectIndependent(due)
 	if len(actions) == 0 {
 		return nil
 	}
@@ -64,22 +64,37 @@ func (r *convergeRun) startActions(ctx workflow.Context, due []observe.RepairAct
 	return nil
 }
 
-// selectIndependent returns the actions that can start now: one on each machine, and none that needs another one to end
-// first.
-func selectIndependent(due []observe.RepairAction) []observe.RepairAction {
+// selectIndependent returns the actions that can start now: one on each target, none on a target on which one runs, and
+// none that needs another one to end first.
+func (r *convergeRun) selectIndependent(due []observe.RepairAction) []observe.RepairAction {
 	restoresKeys := slices.ContainsFunc(due, func(a observe.RepairAction) bool {
 		return a.Kind == api.ActionRestoreKeys
 	})
 	taken := map[string]bool{}
+	for _, a := range r.running {
+		taken[targetOf(a.entry.Action)] = true
+	}
 	var selected []observe.RepairAction
 	for _, a := range due {
-		if a.Machine != "" && taken[a.Machine] || restoresKeys && a.Kind != api.ActionRestoreKeys && a.Machine != "" {
+		target := targetOf(a.Action)
+		if taken[target] || restoresKeys && a.Machine != "" {
 			continue
 		}
-		taken[a.Machine] = true
+		taken[target] = true
 		selected = append(selected, a)
 	}
 	return selected
+}
+
+// targetOf names what an action changes: a machine or Node, a pool, or something of the cluster as a whole.
+func targetOf(a api.Action) string {
+	switch {
+	case a.Machine != "":
+		return a.Machine
+	case a.Kind == api.ActionAddMachines:
+		return "pool " + a.Pool
+	}
+	return string(a.Kind)
 }
 
 // startAction starts an action in a coroutine of its own.

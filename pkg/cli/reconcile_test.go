@@ -46,7 +46,7 @@ func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, opera
 			return operation.SweepResult{}, err
 		}
 		d := operation.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift,
-			Started: operation.WorkflowRepair}
+			Started: operation.WorkflowConverge}
 		return operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{d}},
 			w.StartRepair(ctx, c.Ref(), in.Again)
 	}
@@ -62,7 +62,7 @@ func TestReconcileOfOneClusterRetriesAndWaitsForSync(t *testing.T) {
 		t.Errorf("get clusters: %s", got.out)
 	}
 	got := p.run("reconcile", "mended", "--wait")
-	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair started\n") ||
+	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Converge started\n") ||
 		!strings.Contains(got.out, "MachineGone") ||
 		!strings.Contains(got.out, "Cluster mended is in sync after ") ||
 		!strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {

@@ -259,7 +259,7 @@ func TestWaitForSyncEndsWithTheRepair(t *testing.T) {
 		if err := world.StartRepair(t.Context(), ref, true); err != nil {
 			t.Fatal(err)
 		}
-		return operation.DriftedCluster{Cluster: ref.Name, Phase: api.PhaseReady, Started: operation.WorkflowRepair}
+		return operation.DriftedCluster{Cluster: ref.Name, Phase: api.PhaseReady, Started: operation.WorkflowConverge}
 	}
 	t.Run("in sync, also after ERROR", func(t *testing.T) {
 		ref := storeReadyCluster(t, "mended")
@@ -324,7 +324,7 @@ func TestWaitForSyncEndsWithTheRepair(t *testing.T) {
 			}
 			r := operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{found}}
 			if sweeps == 3 {
-				r.Drifted[0].Started = operation.WorkflowRepair
+				r.Drifted[0].Started = operation.WorkflowConverge
 				return r, w.StartRepair(ctx, ref, false)
 			}
 			return r, nil

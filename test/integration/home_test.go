@@ -246,7 +246,7 @@ func TestRepairStartsThoughNoMachineAnswers(t *testing.T) {
 		a.cloud.SilenceSSH(api.MachineName("mute", i), true)
 	}
 	a.begin() // without open connections
-	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != operation.WorkflowRepair {
+	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != operation.WorkflowConverge {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
 	eventually.Holds(t, "the kubeconfig is restored", func() bool { _, err := os.Stat(file); return err == nil })

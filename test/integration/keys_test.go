@@ -52,7 +52,7 @@ func TestLostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	if left := w.cloud.ListPods(ref.UID, ""); !slices.Equal(left, []string{"kube-system/other-left"}) {
 		t.Errorf("pods remain: %v", left)
 	}
-	w.keep("repair-keys", w.runsOf(ref.Name)[0])
+	w.keep("converge-keys", w.runsOf(ref.Name)[0])
 	lastRepair(t, after, api.ActionRestoreKeys, "")
 	if w.secret(ref, store.SecretSSHKey) == before {
 		t.Error("the lost key was stored again")

@@ -125,7 +125,7 @@ func TestLostWorkerIsReplaced(t *testing.T) {
 	if before.Status.Machines[1].Incarnation == after.Status.Machines[1].Incarnation {
 		t.Error("it has the incarnation of the lost machine")
 	}
-	w.keep("repair-replace", w.runsOf(ref.Name)[0])
+	w.keep("converge-replace", w.runsOf(ref.Name)[0])
 	events, err := w.store.ListEvents(t.Context(), ref.UID)
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestLostHeadCostsNoWorker(t *testing.T) {
 	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
 		t.Errorf("%d machines, want the two workers", n)
 	}
-	w.keep("repair-head-lost", w.runsOf(ref.Name)[0])
+	w.keep("converge-head-lost", w.runsOf(ref.Name)[0])
 	w.sweep("")
 	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
 		t.Errorf("a cluster in ERROR lost a machine: %d remain", n)
@@ -325,11 +325,11 @@ func TestFailedReplacementIsCleanedUpAndRetriedLater(t *testing.T) {
 	w.cloud.LoseMachine("sky-scarce-1")
 	c := w.repair(ref)
 	last := c.Status.Repairs[len(c.Status.Repairs)-1]
-	if last.Action.Kind != api.ActionReplace || last.Error == "" || c.Status.Phase != api.PhaseReady ||
+	if last.Action.Kind != api.ActionBringUp || last.Error == "" || c.Status.Phase != api.PhaseReady ||
 		len(c.Status.Drift) == 0 {
 		t.Errorf("%s, repair %+v, drift %v", c.Status.Phase, last, c.Status.Drift)
 	}
-	w.keep("repair-refused", w.runsOf(ref.Name)[0])
+	w.keep("converge-refused", w.runsOf(ref.Name)[0])
 	hits := w.cloud.CountFaultHits(f)
 	w.sweep(ref.Name)
 	if w.cloud.CountFaultHits(f) != hits {
@@ -338,7 +338,7 @@ func TestFailedReplacementIsCleanedUpAndRetriedLater(t *testing.T) {
 	w.cloud.EndFault(f)
 	run, err := w.temporal.ExecuteWorkflow(t.Context(),
 		sdkclient.StartWorkflowOptions{ID: operation.WorkflowID(ref.Name), TaskQueue: w.queue},
-		operation.WorkflowRepair, operation.RepairInput{Cluster: ref, Again: true})
+		operation.WorkflowConverge, operation.ConvergeInput{Cluster: ref, Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestDeleteTakesOverFromARepair(t *testing.T) {
 	if n := len(w.cloud.ExistingMachines("sky-caught-")); n != 0 {
 		t.Errorf("%d machines remain", n)
 	}
-	w.keep("repair-deleted", w.runsOf(ref.Name)[0])
+	w.keep("converge-deleted", w.runsOf(ref.Name)[0])
 }
 
 func TestSweepStartsAbandonedOperations(t *testing.T) {
@@ -413,7 +413,7 @@ func TestInvalidClusterIsReportedAndDoesNotBlockOthers(t *testing.T) {
 	if d := of("nonsense"); d.Started != "" || len(d.Drift) != 1 || d.Drift[0].Reason != api.DriftInvalid {
 		t.Errorf("got %+v", d)
 	}
-	if d := of("sense"); d.Started != operation.WorkflowRepair {
+	if d := of("sense"); d.Started != operation.WorkflowConverge {
 		t.Errorf("got %+v", d)
 	}
 	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(good.Name), "").Get(t.Context(), nil)
@@ -475,7 +475,7 @@ func TestReconcileMakesAClusterFixedByHandReady(t *testing.T) {
 	}
 	var r operation.SweepResult
 	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 ||
-		r.Drifted[0].Started != operation.WorkflowRepair {
+		r.Drifted[0].Started != operation.WorkflowConverge {
 		t.Fatalf("no operation was started: %+v (%v)", r, err)
 	}
 	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(ref.Name), "").Get(t.Context(), nil)

@@ -32,7 +32,7 @@ func TestSweepReportListsEachCluster(t *testing.T) {
 			Unasked: []string{"gcp: no credentials"},
 			Drifted: []operation.DriftedCluster{
 				{Cluster: "train", Phase: api.PhaseReady, Drift: fixture.NewDriftedCluster().Status.Drift,
-					Started: operation.WorkflowRepair},
+					Started: operation.WorkflowConverge},
 				{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation is already running on it"},
 			}},
 		Clusters: map[string]api.Cluster{"train": *paused, "away": *away, "cloud-cluster": *dev},
