@@ -17,7 +17,8 @@ import (
 // two groups at the same time. The child ends before its parent, which waits for it even if it is cancelled.
 func startBringUp(ctx workflow.Context, in BringUpInput) workflow.ChildWorkflowFuture {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          fmt.Sprintf("%s/%s/%d", operation.WorkflowID(in.Cluster.Name), in.Pool, in.Machines[0].Index),
+		WorkflowID: fmt.Sprintf("%s/%s/%d", operation.WorkflowID(in.Cluster.Name), in.Pool,
+			in.Machines[0].Index),
 		WaitForCancellation: true,
 		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		StaticSummary: fmt.Sprintf("Bring up %d machines of pool %s of %s", len(in.Machines), in.Pool,

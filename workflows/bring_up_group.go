@@ -190,7 +190,8 @@ func (g *bringUpGroup) bringUpEach(ctx workflow.Context) (BringUpResult, error) 
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
 			var index int
-			if more := workflow.GetSignalChannel(ctx, signalStopMachine).Receive(ctx, &index); !more || ctx.Err() != nil {
+			if more := workflow.GetSignalChannel(ctx, signalStopMachine).Receive(ctx, &index); !more ||
+				ctx.Err() != nil {
 				return
 			}
 			if cancel := stop[index]; cancel != nil {

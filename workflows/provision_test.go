@@ -156,7 +156,8 @@ func (w *world) onClusters() {
 		mock.Anything).Return(func(ctx context.Context, in record.SetConditionInput) error {
 		return w.did(ctx, "condition "+string(in.Condition.Type))
 	}).Maybe()
-	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (record.ReadyResult, error) {
+	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (record.ReadyResult,
+		error) {
 		return record.ReadyResult{}, w.did(ctx, "ready")
 	}).Maybe()
 	w.OnActivity(a.MarkFailed, mock.Anything,
