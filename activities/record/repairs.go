@@ -78,7 +78,7 @@ func (a *Activities) BeginActions(ctx context.Context, entries []RepairEntry) er
 	if err != nil {
 		return activities.StepError(ctx, "record the actions", "", err)
 	}
-	a.recordActionEvents(ctx, c, entries, func(e RepairEntry) api.Event {
+	a.recordActionEvents(ctx, entries, func(e RepairEntry) api.Event {
 		return activities.NewEvent(c, e.Action.Machine, api.EventNormal, string(e.Action.Kind),
 			"started: "+e.Action.Message)
 	})
@@ -99,12 +99,12 @@ func (a *Activities) EndActions(ctx context.Context, entries []RepairEntry) erro
 	if err != nil {
 		return activities.StepError(ctx, "record the results", "", err)
 	}
-	a.recordActionEvents(ctx, c, entries, func(e RepairEntry) api.Event { return newActionEndEvent(c, e) })
+	a.recordActionEvents(ctx, entries, func(e RepairEntry) api.Event { return newActionEndEvent(c, e) })
 	return nil
 }
 
 // recordActionEvents records an event for each action, or one for many of a kind.
-func (a *Activities) recordActionEvents(ctx context.Context, c *api.Cluster, entries []RepairEntry,
+func (a *Activities) recordActionEvents(ctx context.Context, entries []RepairEntry,
 	toEvent func(RepairEntry) api.Event) {
 	count := map[string]int{} // by reason
 	last := map[string]api.Event{}

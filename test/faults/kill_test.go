@@ -84,7 +84,7 @@ var repairs = []scene{
 		name:    "a machine that is gone",
 		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.LoseMachine(l.machine(1)) }),
 		activities: []string{
-			"ListClusters", "LookAt", "Assess", "BeginRepair", "Retire", "ForgetNode", "ReplaceMachine", "EndRepair",
+			"ListClusters", "LookAt", "Assess", "BeginActions", "Retire", "ForgetNode", "ReplaceMachine", "EndActions",
 			"MarkRepaired",
 		},
 		also: []string{"Terminate", "Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
@@ -236,8 +236,12 @@ const (
 	noGrowing      = "no operation adds a machine to a pool yet"
 )
 
+// onlyFormer excuses the activities that only a Repair of the version before runs.
+const onlyFormer = "only a Repair that the version before started runs it; test/integration resumes one"
+
 // unkilled lists the activities that no scene covers, and why.
 var unkilled = map[string]string{
+	"BeginRepair": onlyFormer, "EndRepair": onlyFormer,
 	"Check":        "it only asks, for skyctl check, and changes nothing",
 	"CheckLost":    "it only asks whether a head is there, before a create that fails says why",
 	"Adopt":        "lanes have no home in doubt; that it may run twice is shown in test/integration",
