@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -44,7 +45,11 @@ func (p *provisionRun) tryPlacement(ctx workflow.Context, placement machines.Clu
 
 // isHeadLost says whether an attempt failed because its head is gone.
 func (p *provisionRun) isHeadLost(err error) bool {
-	return errorReason(err) == activities.ReasonLost && failureOf(err).Machine == api.MachineName(p.cluster.Name, 0)
+	if errorReason(err) != activities.ReasonLost {
+		return false
+	}
+	m, known := p.progress.findMachine(failureOf(err).Machine)
+	return known && m.Role == api.RoleHead
 }
 
 func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, at machines.ClusterPlacement) error {
