@@ -154,7 +154,7 @@ func holdsPools(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 	if c.Status.Phase != api.PhaseReady || len(d.Actions) == 0 || plan.ValidateCluster(c) != nil {
 		return nil
 	}
-	pools := statePools(c, w)
+	pools := statePools(c, w, d)
 	listed := map[string]bool{}
 	for _, l := range w.Listed {
 		listed[l.Name+l.Incarnation] = true
@@ -171,7 +171,7 @@ func holdsPools(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 		case a.Kind == api.ActionRemove && m.Leaving == "" && pools[m.PoolName()] != nil:
 			pools[m.PoolName()].removed++
 		case a.Kind == api.ActionReplace && listed[a.Machine+a.Incarnation] && a.Reason != api.DriftMachineUnready &&
-			a.Reason != api.DriftMachineMissing:
+			a.Reason != api.DriftMachineMissing && (!m.Replacement || m.State == api.MachineReady):
 			pools[m.PoolName()].existing++
 			if w.Nodes[m.NodeName].Ready {
 				pools[m.PoolName()].working++
@@ -204,8 +204,14 @@ func holdsPool(pool api.Pool, s poolState) error {
 	return nil
 }
 
-// statePools returns the state of the pools of the spec before the actions of a decision.
-func statePools(c *api.Cluster, w plan.Observation) map[string]*poolState {
+// statePools returns the state of the pools of the spec before the actions of a decision. Machines that the decision
+// removes count as members only.
+func statePools(c *api.Cluster, w plan.Observation, d plan.Decision) map[string]*poolState {
+	leaves := func(m *api.Machine) bool {
+		return slices.ContainsFunc(d.Drift, func(x api.Drift) bool {
+			return x.Machine == m.Name && x.Reason == api.DriftMachineSurplus
+		})
+	}
 	pools := map[string]*poolState{}
 	for _, pool := range c.Spec.Pools {
 		pools[pool.Name] = &poolState{}
@@ -222,6 +228,7 @@ func statePools(c *api.Cluster, w plan.Observation) map[string]*poolState {
 		pool.members++
 		wasReady := m.State == api.MachineReady || m.Replacement || !m.ReadyAt.IsZero()
 		switch {
+		case leaves(m):
 		case flies(w, api.ActionReplace, m.Index) || m.Replacement && m.State != api.MachineReady:
 			pool.replacing++
 		case wasReady && !w.Nodes[m.NodeName].Ready:

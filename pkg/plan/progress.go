@@ -35,6 +35,9 @@ func (p *planner) describeProgress(due []api.Action, onlyRunning bool) string {
 			parts = append(parts, fmt.Sprintf("%s %d", verb, count[verb]))
 		}
 	}
+	if len(parts) == 0 && slices.ContainsFunc(all, func(a api.Action) bool { return a.Kind == api.ActionAddMachines }) {
+		parts = append(parts, "adding machines") // to a pool that changed meanwhile
+	}
 	for _, other := range []struct {
 		kind api.ActionKind
 		text string
@@ -54,7 +57,7 @@ func (p *planner) countProgress(all []api.Action, onlyRunning bool) map[string]i
 	count := map[string]int{}
 	acted := map[int]api.ActionKind{}
 	for _, a := range all {
-		if isMachineAction(a) || a.Kind == api.ActionRecordAddress {
+		if isMachineAction(a) || a.Kind == api.ActionRecordAddress || a.Kind == api.ActionDisarm {
 			acted[a.Index] = a.Kind
 		}
 	}

@@ -103,7 +103,7 @@ func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
 			continue // see TestMovedMachinesAreFoundAgain
 		}
 		if kind == api.ActionAddMachines || kind == api.ActionRemove {
-			continue // the spec does not change
+			continue // see TestChangingClusterConverges
 		}
 		if did[string(kind)] < worlds/50 {
 			t.Errorf("%s was requested only %d times: the random worlds have too few faults", kind, did[string(kind)])

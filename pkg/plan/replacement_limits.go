@@ -70,7 +70,10 @@ func (p *planner) limitReplacements() {
 				return false
 			}
 			m := p.machines[a.Index]
-			return p.listedMachine(m) != nil && !takeRoom(room, idle, m, p.isNodeReady(m))
+			if p.listedMachine(m) == nil || p.isBeingReplaced(m) { // it does not exist, or counts already
+				return false
+			}
+			return !takeRoom(room, idle, m, p.isNodeReady(m))
 		})
 }
 

@@ -31,6 +31,7 @@ type sim struct {
 	// reports success.
 	fails, dies, idle float64
 
+	inFlight []api.Action
 	launched int
 	seen     map[string]int // actions by kind
 }
@@ -50,6 +51,7 @@ type simNode struct {
 	ready    bool
 	since    time.Time
 	cordoned bool
+	pods     int
 }
 
 func newSim(seed uint64, numNodes int) *sim {
@@ -72,9 +74,17 @@ func (s *sim) nodeOf(name string) string {
 	return api.NodeName(s.c.Metadata.Name, m.index, m.incarnation)
 }
 
+func (s *sim) headName() string {
+	head, err := s.c.Head()
+	if err != nil {
+		return ""
+	}
+	return head.Name
+}
+
 // serves reports whether the head's API answers.
 func (s *sim) serves() bool {
-	head := s.machines[api.MachineName(s.c.Metadata.Name, 0)]
+	head := s.machines[s.headName()]
 	return s.cutOff == 0 && s.blocked == 0 && head != nil && !head.stopped && !head.bare && head.active == "active"
 }
 
@@ -104,7 +114,8 @@ func (s *sim) listing() []plan.ListedMachine {
 // look returns what a sweep observes.
 func (s *sim) look() plan.Observation {
 	s.settle()
-	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
+	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing(),
+		InFlight: slices.Clone(s.inFlight)}
 	if s.noKubeconfig {
 		w.KubeconfigFile = "the kubeconfig file is missing"
 	}
@@ -122,7 +133,7 @@ func (s *sim) look() plan.Observation {
 		w.Nodes = map[string]plan.Node{}
 		for name, n := range s.nodes {
 			w.Nodes[name] = plan.Node{Ready: n.ready, Since: n.since, Why: "why", Cordoned: n.cordoned,
-				Kubelet: release}
+				Pods: n.pods, Kubelet: release}
 		}
 		if s.noGPU {
 			w.GPU = "0 of 8"
@@ -138,9 +149,9 @@ func (s *sim) look() plan.Observation {
 }
 
 func (s *sim) unit(i int) plan.RKE2Unit {
-	m := s.machines[api.MachineName(s.c.Metadata.Name, i)]
-	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf ||
-		m.incarnation != s.c.Status.Machines[i].Incarnation {
+	name := api.MachineName(s.c.Metadata.Name, i)
+	m := s.machines[name]
+	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.recordOf(name).Incarnation {
 		return plan.RKE2Unit{Error: "no route to host"}
 	}
 	u := plan.RKE2Unit{Reached: true, Active: m.active, Health: plan.Healthy}
@@ -195,6 +206,9 @@ func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 		r := s.recordOf(a.Machine)
 		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || a.Kind == api.ActionDisarm || !ok || r == nil {
 			continue
+		}
+		if a.Kind == api.ActionRemove || a.Kind == api.ActionReplace && r.ReplaceAsked {
+			continue // see holdsPools
 		}
 		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation &&
 			w.Nodes[r.NodeName].Ready && m.active == "active" {
@@ -288,7 +302,7 @@ func (s *sim) joined(name string) string {
 	if r := s.recordOf(name); r == nil || r.Incarnation != m.incarnation || m.hung || m.bare {
 		return "its Node is not Ready"
 	}
-	s.recordOf(name).State = api.MachineReady
+	s.recordOf(name).SetState(api.MachineReady, "", s.now)
 	if node := s.nodeOf(name); s.nodes[node] == nil {
 		s.nodes[node] = &simNode{since: s.now}
 	}
