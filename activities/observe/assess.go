@@ -195,8 +195,11 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
-			a.recordEventNow(ctx, activities.NewEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
-				drift.Message))
+			kind := api.EventWarning
+			if drift.Reason.IsChange() {
+				kind = api.EventNormal
+			}
+			a.recordEventNow(ctx, activities.NewEvent(before, drift.Machine, kind, string(drift.Reason), drift.Message))
 		}
 	}
 	return nil
