@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +75,18 @@ func (s *ClusterSpec) AddPool(p Pool) error {
 		return err
 	}
 	return s.Validate()
+}
+
+// HasPool reports whether the cluster has exactly this pool.
+func (s *ClusterSpec) HasPool(p Pool) bool {
+	have := s.FindPool(p.Name)
+	if have == nil {
+		return false
+	}
+	other := s.Clone()
+	*other.FindPool(p.Name) = p.clone()
+	other.SetDefaults()
+	return reflect.DeepEqual(*have, *other.FindPool(p.Name))
 }
 
 // RemovePool removes a pool, and what is for accelerators if it has the last ones. Its error is a *FieldError.

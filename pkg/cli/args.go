@@ -37,9 +37,14 @@ func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
 
 // requireOneArg accepts exactly one argument, the name of a cluster, and does not check the name.
 func requireOneArg(cmd *cobra.Command, args []string) error {
+	return requireOneArgFor(cmd, args, "a cluster")
+}
+
+// requireOneArgFor accepts exactly one argument, the name of what.
+func requireOneArgFor(cmd *cobra.Command, args []string, what string) error {
 	switch len(args) {
 	case 0:
-		return usageErrorf("missing the name of a cluster: %s NAME", cmd.CommandPath())
+		return usageErrorf("missing the name of %s: %s NAME", what, cmd.CommandPath())
 	case 1:
 		return nil
 	}
@@ -52,6 +57,26 @@ func requireClusterName(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return api.ValidateStoredName(args[0])
+}
+
+// requirePoolName accepts the name of a pool.
+func requirePoolName(cmd *cobra.Command, args []string) error {
+	if err := requireOneArgFor(cmd, args, "a pool"); err != nil {
+		return err
+	}
+	return api.ValidatePoolName(args[0])
+}
+
+// requireMachineName accepts the name of a machine.
+func requireMachineName(cmd *cobra.Command, args []string) error {
+	if err := requireOneArgFor(cmd, args, "a machine"); err != nil {
+		return err
+	}
+	if cluster, _, ok := api.ParseMachineName(args[0]); !ok || api.ValidateStoredName(cluster) != nil {
+		return &api.FieldError{Field: "machine", Value: args[0],
+			Want: "the name of a machine, sky-CLUSTER-INDEX, as skyctl get machines CLUSTER lists them"}
+	}
+	return nil
 }
 
 func refuseArgs(cmd *cobra.Command, args []string) error {

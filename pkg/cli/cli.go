@@ -65,7 +65,11 @@ one in the background; see skyctl help server.`,
 
   # list clusters and show their progress
   skyctl get clusters
-  skyctl describe cluster dev`,
+  skyctl describe cluster dev
+
+  # change it: more machines, and a pool of another kind
+  skyctl scale cluster dev --num_nodes 5
+  skyctl create pool big --cluster dev --cpus 8+ --replicas 2`,
 		Args:          refuseUnknownSubcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
@@ -83,8 +87,9 @@ one in the background; see skyctl help server.`,
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDeleteCommand(),
-		a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(), a.newCheckCommand(), a.newTunnelCommand(),
+	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newScaleCommand(),
+		a.newReplaceCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(),
+		a.newCheckCommand(), a.newTunnelCommand(),
 		a.newServerCommand(), a.newVersionCommand(),
 		newHelpTopic("exit-codes", "Exit codes of commands", exitCodesHelp),
 		newHelpTopic("settings", "Settings and where they are read from", settingsHelp()),

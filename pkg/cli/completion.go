@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -37,6 +38,58 @@ func (a *app) completeOrphanNames(cmd *cobra.Command, args []string, _ string) (
 		for _, o := range orphans {
 			if !slices.Contains(args, o.Name) {
 				names = append(names, o.Name+"\t"+o.Cloud)
+			}
+		}
+		return names
+	})
+}
+
+// completePoolsOfCluster offers the pools of the cluster that is the first argument.
+func (a *app) completePoolsOfCluster(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	return a.completePools(cmd, firstOrEmpty(args))
+}
+
+// completePoolNames offers the pools of the cluster in --cluster.
+func (a *app) completePoolNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cluster, _ := cmd.Flags().GetString("cluster") // "" without the flag
+	return a.completePools(cmd, cluster)
+}
+
+func (a *app) completePools(cmd *cobra.Command, cluster string) ([]string, cobra.ShellCompDirective) {
+	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		clusters, _ := s.ListClusters(ctx)
+		for i := range clusters {
+			if cluster != "" && clusters[i].Metadata.Name != cluster {
+				continue
+			}
+			for _, p := range clusters[i].Spec.Pools {
+				names = append(names, p.Name+"\t"+clusters[i].Metadata.Name)
+			}
+		}
+		return names
+	})
+}
+
+// completeMachineNames offers the workers of the cluster in --cluster, or of all.
+func (a *app) completeMachineNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cluster, _ := cmd.Flags().GetString("cluster") // "" without the flag
+	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		clusters, _ := s.ListClustersWithMachines(ctx)
+		for i := range clusters {
+			if cluster != "" && clusters[i].Metadata.Name != cluster {
+				continue
+			}
+			for _, m := range clusters[i].Status.Machines {
+				if m.Role != api.RoleHead {
+					names = append(names, m.Name+"\t"+m.PoolName())
+				}
 			}
 		}
 		return names

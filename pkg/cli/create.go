@@ -17,8 +17,11 @@ import (
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
-	return newCommandGroup("create", "Create a cluster", "Creates a cluster: see skyctl create cluster --help.",
-		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3", a.newCreateClusterCommand())
+	return newCommandGroup("create", "Create a cluster, or a pool of one",
+		"Creates a cluster, or a pool of one: see skyctl create cluster --help and skyctl create pool --help.",
+		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3\n"+
+			"  skyctl create pool big --cluster dev --cpus 8+ --replicas 2",
+		a.newCreateClusterCommand(), a.newCreatePoolCommand())
 }
 
 // createOptions are the flags of create cluster.

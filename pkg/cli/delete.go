@@ -16,9 +16,11 @@ import (
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
-	return newCommandGroup("delete", "Delete a cluster and its machines, or orphaned machines",
-		"Deletes a cluster or orphaned machines: see skyctl delete cluster --help.",
-		"  skyctl delete cluster dev\n  skyctl delete orphans", a.newDeleteClusterCommand(),
+	return newCommandGroup("delete", "Delete a cluster, a pool, a machine, or orphaned machines",
+		"Deletes a cluster, a pool or a machine of one, or orphaned machines: see skyctl delete cluster --help.",
+		"  skyctl delete cluster dev\n  skyctl delete pool gpu --cluster dev\n  skyctl delete machine sky-dev-3\n"+
+			"  skyctl delete orphans",
+		a.newDeleteClusterCommand(), a.newDeletePoolCommand(), a.newDeleteMachineCommand(),
 		a.newDeleteOrphansCommand())
 }
 

@@ -64,6 +64,8 @@ func exitCode(err error) int {
 		conflict    *client.ConflictError
 		replaced    *client.ClusterReplacedError
 		exists      *store.ExistsError
+		changed     *store.SpecConflictError
+		fixed       *store.UnchangeableError
 		notFound    *store.NotFoundError
 		noOrphan    *orphanNotFoundError
 		noSchedule  *client.NoScheduleError
@@ -85,7 +87,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &field):
 		return ExitUsage
 	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
-		errors.As(err, &doubt):
+		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed):
 		return ExitConflict
 	case errors.As(err, &notFound), errors.As(err, &noOrphan):
 		return ExitNotFound

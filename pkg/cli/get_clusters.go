@@ -17,10 +17,12 @@ import (
 )
 
 func (a *app) newGetCommand() *cobra.Command {
-	return newCommandGroup("get", "Show clusters, events, orphans, or a kubeconfig",
-		"Shows clusters, events, orphans, or the kubeconfig of a cluster.",
-		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.newGetClustersCommand(),
-		a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand())
+	return newCommandGroup("get", "Show clusters, pools, machines, events, orphans, or a kubeconfig",
+		"Shows clusters, events, orphans, or the pools, machines or kubeconfig of a cluster.",
+		"  skyctl get clusters\n  skyctl get pools dev\n  skyctl get machines dev\n  skyctl get events dev\n"+
+			"  skyctl get kubeconfig dev",
+		a.newGetClustersCommand(), a.newGetPoolsCommand(), a.newGetMachinesCommand(), a.newGetKubeconfigCommand(),
+		a.newGetEventsCommand(), a.newGetOrphansCommand())
 }
 
 func (a *app) newGetClustersCommand() *cobra.Command {
@@ -33,7 +35,7 @@ func (a *app) newGetClustersCommand() *cobra.Command {
 RESOURCES are available/total as Kubernetes reports them: allocatable minus the requests of pods,
 over the capacity of the machines. 1 GB there is 1 GiB (1024 MiB).
 
-STATUS adds (drifted) if the last sweep found drift, which skyctl describe cluster shows, (unknown)
+STATUS adds in parentheses what is under way, such as (adding 2, removing 1), (drifted) if the last sweep found drift, which skyctl describe cluster shows, (unknown)
 if it could not determine the state of the cluster, and (paused) if repairs are paused.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func TestCreateExamplesInHelpAreValid(t *testing.T) {
 	region, _ := api.FindField("region")
 	creates := 0
 	for _, words := range exampleCommands((&app{}).newRootCommand()) {
-		if len(words) < 3 || words[0] != "create" {
+		if len(words) < 3 || words[0] != "create" || words[1] != "cluster" {
 			continue
 		}
 		creates++
@@ -58,6 +59,32 @@ func TestCreateExamplesInHelpAreValid(t *testing.T) {
 	}
 	if creates < 4 {
 		t.Errorf("only %d examples were found", creates)
+	}
+}
+
+func TestCreatePoolExamplesInHelpAreValid(t *testing.T) {
+	found := 0
+	for _, words := range exampleCommands((&app{}).newRootCommand()) {
+		if len(words) < 3 || words[0] != "create" || words[1] != "pool" {
+			continue
+		}
+		found++
+		a := &app{}
+		a.env.Now = func() time.Time { return fixture.Noon }
+		cmd := a.newCreatePoolCommand()
+		cmd.SetGlobalNormalizationFunc(normalizeFlagName)
+		if err := cmd.ParseFlags(words[3:]); err != nil {
+			t.Errorf("%v: %v", words, err)
+			continue
+		}
+		p, err := api.ParsePool(words[2], readFlagValues(cmd.Flags()))
+		c := fixture.NewReadyCluster()
+		if err := errors.Join(err, c.CreatePool(p, fixture.Noon)); err != nil {
+			t.Errorf("%v: %v", words, err)
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d examples were found", found)
 	}
 }
 
@@ -120,7 +147,8 @@ func TestEveryOutputFlagAcceptsEveryFormat(t *testing.T) {
 
 func TestHelpMatchesItsGoldenFile(t *testing.T) {
 	for _, args := range []string{
-		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster",
+		"", "create", "create cluster", "create pool", "scale", "scale cluster", "replace", "replace machine",
+		"delete pool", "delete machine", "get pools", "get machines", "get", "get clusters", "get kubeconfig", "describe", "describe cluster",
 		"delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
 		"resume reconcile", "tunnel",

@@ -25,6 +25,11 @@ func bindSpecFlags(flags *pflag.FlagSet) {
 
 // parseSpecFlags builds a spec from the flags that were set. Its errors are *api.FieldErrors, joined.
 func parseSpecFlags(flags *pflag.FlagSet) (api.GroupSpec, error) {
+	return api.ParseSpec(readFlagValues(flags))
+}
+
+// readFlagValues returns the values of the flags that were set, by name.
+func readFlagValues(flags *pflag.FlagSet) map[string][]string {
 	values := map[string][]string{}
 	flags.Visit(func(flag *pflag.Flag) {
 		if list, ok := flag.Value.(*listValue); ok {
@@ -33,7 +38,7 @@ func parseSpecFlags(flags *pflag.FlagSet) (api.GroupSpec, error) {
 		}
 		values[flag.Name] = []string{flag.Value.String()}
 	})
-	return api.ParseSpec(values)
+	return values
 }
 
 // registerSpecCompletions offers the values of the spec's flags that are known here, and keeps the shell from offering
@@ -65,7 +70,7 @@ func normalizeFlagName(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 
 func isSpecField(name string) bool {
 	_, ok := api.FindField(name)
-	return ok
+	return ok || api.IsPoolField(name)
 }
 
 // listValue is a flag with several values, separated by commas, by repetition, or both. Unlike pflag's own it keeps an

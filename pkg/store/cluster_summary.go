@@ -14,7 +14,7 @@ import (
 )
 
 // ListClusterSummaries is ListClusters with only the fields that a table shows: metadata, manager, phase, resources,
-// drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand clusters is
+// the operation, drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand clusters is
 // decoding, and this function skips most of each object without decoding it.
 func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
@@ -60,6 +60,8 @@ func decodeClusterSummary(object []byte, c *api.Cluster) error {
 					if bytes.Contains(value, []byte(api.ConditionUnknown)) { // tables show no other conditions
 						return json.Unmarshal(value, &c.Status.Conditions)
 					}
+				case "operation":
+					return json.Unmarshal(value, &c.Status.Operation)
 				case "drift":
 					return json.Unmarshal(value, &c.Status.Drift)
 				case "paused_at":

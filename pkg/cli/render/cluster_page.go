@@ -69,13 +69,15 @@ func (d ClusterPage) String() string {
 	}
 	for _, l := range alignPairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
-		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", formatEndpoint(st),
+		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Generation", formatGeneration(c),
+		"Under way", formatWork(c, now), "Endpoint", formatEndpoint(st),
 		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation",
 		d.OperationURL,
 	) {
 		p.b.WriteString(l + "\n")
 	}
-	p.addSection("Spec", specLines(c.Spec.CreateRequest())...)
+	p.addSection("Spec", specLines(c.Spec)...)
+	p.addSection("Pools", poolLines(c, now)...)
 	p.addSection("Placement", placementLines(c, now)...)
 	if lines := resourceLines(st.Resources, " GiB"); lines[0] != "{}" {
 		p.addSection("Resources (available/total)", lines...)
@@ -87,7 +89,7 @@ func (d ClusterPage) String() string {
 	p.addSection("Drift", driftLines(st, st.Drift, now)...)
 	p.addSection("Repairs", repairLines(st.Repairs)...)
 	p.addSection("Transitions", transitionLines(st.Transitions)...)
-	p.addSection("Failed placements", attemptLines(st.Attempts, now)...)
+	p.addSection("Failed placements", append(attemptLines(st.Attempts, now), poolAttemptLines(st, now)...)...)
 	if st.Failure != nil {
 		p.addSection("Failure", failureLines(st.Failure, now)...)
 	}
@@ -105,10 +107,7 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 	if p.DiskGiB > 0 {
 		size += fmt.Sprintf(", %s GiB of disk", formatNumber(p.DiskGiB))
 	}
-	price, spent := FormatDollars(p.PriceTotal, p), ""
-	if p.PriceTotal > 0 {
-		price += fmt.Sprintf(" per hour (%s per machine)", FormatDollars(p.PricePerMachine, p))
-	}
+	price, spent := formatPrice(c, p), ""
 	if total := c.Status.CostSoFar(now); total > 0 {
 		spent = formatCostAtPlacement(c, p, now)
 		if c.Status.IsCostEstimated() {
@@ -123,7 +122,7 @@ func machineLines(c *api.Cluster, now time.Time) []string {
 	if len(c.Status.Machines) == 0 {
 		return nil
 	}
-	rows := [][]string{{"NAME", "NODE", "ROLE", "STATE", "STEP", "FOR", "ADDRESS"}}
+	rows := [][]string{{"NAME", "NODE", "POOL", "ROLE", "STATE", "STEP", "FOR", "ADDRESS"}}
 	for _, m := range c.Status.Machines {
 		addr := m.Address
 		if m.PrivateAddress != "" && m.PrivateAddress != addr {
@@ -133,8 +132,8 @@ func machineLines(c *api.Cluster, now time.Time) []string {
 		if !m.Since.IsZero() {
 			lasts = FormatDuration(now.Sub(m.Since))
 		}
-		rows = append(rows, []string{m.Name, ValueOrDash(m.NodeName), string(m.Role), string(m.State),
-			ValueOrDash(printable.Line(m.Step)), lasts, ValueOrDash(addr)})
+		rows = append(rows, []string{m.Name, ValueOrDash(m.NodeName), ValueOrDash(m.PoolName()), string(m.Role),
+			formatMachineState(m), ValueOrDash(printable.Line(m.Step)), lasts, ValueOrDash(addr)})
 	}
 	return AlignColumns(rows)
 }

@@ -56,17 +56,7 @@ func ClusterRow(c *api.Cluster, wide bool, now time.Time) []Cell {
 
 // formatNodeCount is ready over requested machines: 2/3.
 func formatNodeCount(c *api.Cluster) string {
-	return fmt.Sprintf("%d/%d", countInState(c, api.MachineReady), c.Spec.MachineCount())
-}
-
-func countInState(c *api.Cluster, s api.MachineState) int {
-	n := 0
-	for _, m := range c.Status.Machines {
-		if m.State == s {
-			n++
-		}
-	}
-	return n
+	return fmt.Sprintf("%d/%d", countReady(c), c.Spec.MachineCount())
 }
 
 func clusterVersion(c *api.Cluster) string {

@@ -39,10 +39,35 @@ func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
 	case api.PhaseDeleting:
 		s += fmt.Sprintf("%s left", FormatCount(len(ExistingMachines(c)), "machine"))
 	default:
-		s += fmt.Sprintf("%d of %s ready", countInState(c, api.MachineReady),
-			FormatCount(c.Spec.MachineCount(), "machine"))
+		wanted := c.Spec.MachineCount()
+		s += fmt.Sprintf("%d of %s ready", min(countReady(c), wanted), FormatCount(wanted, "machine"))
+		if leaving := countLeaving(c); leaving > 0 {
+			s += fmt.Sprintf(", %d leaving", leaving)
+		}
 	}
 	return s + ", " + FormatDuration(took)
+}
+
+// countReady counts the machines that are Ready and stay.
+func countReady(c *api.Cluster) int {
+	n := 0
+	for _, m := range c.Status.Machines {
+		if m.State == api.MachineReady && m.Leaving == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// countLeaving counts the machines that leave the cluster.
+func countLeaving(c *api.Cluster) int {
+	n := 0
+	for _, m := range ExistingMachines(c) {
+		if m.Leaving != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // ProgressLines show the machines of a cluster: one line each or, if there are many, one line for those at the same
@@ -54,7 +79,7 @@ func ProgressLines(c *api.Cluster, now time.Time) []string {
 	}
 	var rows [][]string
 	for _, m := range machines {
-		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), m.Step, formatTimeInStep(now, m)})
+		rows = append(rows, []string{m.Name, string(m.Role), formatMachineState(m), m.Step, formatTimeInStep(now, m)})
 	}
 	return append(AlignColumns(rows), blockedLines(c)...)
 }
@@ -63,7 +88,7 @@ func ProgressLines(c *api.Cluster, now time.Time) []string {
 func blockedLines(c *api.Cluster) []string {
 	hint := purgeHint(c)
 	if len(hint) == 0 {
-		return blockedCreateLines(c)
+		return append(blockedCreateLines(c), blockedChangeLines(c)...)
 	}
 	var lines []string
 	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
@@ -95,6 +120,51 @@ func blockedCreateLines(c *api.Cluster) []string {
 		return nil
 	}
 	return []string{printable.Line(begun.Message) + " (retried within 20s)"}
+}
+
+// maxBlockedPools bounds the lines about pools without a placement, and those about drift.
+const maxBlockedPools = 3
+
+// blockedChangeLines say what a change waits for: a pause, pools that get no machine, drift that comes first.
+func blockedChangeLines(c *api.Cluster) []string {
+	if c == nil || c.Status.ObservedGeneration >= c.Metadata.Generation && !isReplacementAsked(c) ||
+		c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
+		return nil
+	}
+	if !c.Status.PausedAt.IsZero() {
+		return []string{"Repairs are paused, so nothing more is changed. To resume: skyctl resume reconcile " +
+			c.Metadata.Name}
+	}
+	var pools, drift []string
+	for _, s := range c.Status.Pools {
+		p := c.Spec.FindPool(s.Name)
+		if p == nil || len(s.Attempts) == 0 || countPoolReady(c, s.Name) >= p.Replicas {
+			continue
+		}
+		last := s.Attempts[len(s.Attempts)-1]
+		pools = append(pools, printable.Line(fmt.Sprintf("No machine for pool %s from %s: %s: %s", s.Name,
+			FormatPlacement(last.Placement), last.Reason, last.Message)))
+	}
+	for _, d := range c.Status.Drift {
+		if d.Next != "" && d.Reason != api.DriftNodeCordoned {
+			drift = append(drift, printable.Line(fmt.Sprintf("%s (next: %s)", d, d.Next)))
+		}
+	}
+	return append(pools[:min(len(pools), maxBlockedPools)], drift[:min(len(drift), maxBlockedPools)]...)
+}
+
+func countPoolReady(c *api.Cluster, pool string) int {
+	n := 0
+	for _, m := range MachinesOfPool(c, pool) {
+		if m.State == api.MachineReady && m.Leaving == "" {
+			n++
+		}
+	}
+	return n
+}
+
+func isReplacementAsked(c *api.Cluster) bool {
+	return slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool { return m.ReplaceAsked })
 }
 
 func formatTimeInStep(now time.Time, m api.Machine) string {
@@ -177,7 +247,8 @@ func ChangeLines(before, after *api.Cluster) []string {
 	}
 	var changed []api.Machine
 	for _, m := range after.Status.Machines {
-		if o, ok := old[m.Index]; !ok || o.State != m.State || o.Step != m.Step || o.Incarnation != m.Incarnation {
+		if o, ok := old[m.Index]; !ok || o.State != m.State || o.Step != m.Step || o.Incarnation != m.Incarnation ||
+			formatMachineState(o) != formatMachineState(m) {
 			changed = append(changed, m)
 		}
 	}
@@ -201,7 +272,7 @@ func changedMachineLines(machines []api.Machine) []string {
 	at := map[string][]string{}
 	var order []string
 	for _, m := range machines {
-		what := string(m.State)
+		what := formatMachineState(m)
 		if m.Step != "" {
 			what += ": " + printable.Line(m.Step)
 		}

@@ -1,6 +1,119 @@
 package render
 
-import "github.com/sky-shift/skyctl/pkg/api"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
-// specLines are the fields of a spec that are set, as api.Fields declares them.
-func specLines(s api.GroupSpec) []string { return alignPairs(s.LabeledValues()...) }
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// specLines are the fields of a spec that are set, as api.Fields declares them. Those of the machines are the control
+// plane's; pools have lines of their own.
+func specLines(s api.ClusterSpec) []string {
+	all := s.CreateRequest()
+	all.NumNodes = s.MachineCount()
+	return alignPairs(all.LabeledValues()...)
+}
+
+// poolLines list the pools, each with its settings on a line below.
+func poolLines(c *api.Cluster, now time.Time) []string {
+	if len(c.Spec.Pools) == 0 {
+		return nil
+	}
+	rows := [][]string{{"NAME", "REPLICAS", "READY", "INSTANCE", "RESOURCES", "SPOT", "PRICE/H", "AGE"}}
+	below := []string{""}
+	for _, p := range c.Spec.Pools {
+		r := newPoolRow(c, p, now)
+		rows = append(rows, []string{r.name, r.replicas, r.ready, r.instance, r.resources, r.spot, r.price, r.age})
+		below = append(below, labelledLine("settings", formatPoolSettings(p)))
+	}
+	return interleaveLines(AlignColumns(rows), below)
+}
+
+// formatPoolSettings are the settings of a pool that are not the default.
+func formatPoolSettings(p api.Pool) string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	add("zone", p.Machine.Zone)
+	if p.Machine.MaxHourlyCost > 0 {
+		add("at most", fmt.Sprintf("$%.2f per hour and machine", p.Machine.MaxHourlyCost))
+	}
+	add("image", p.Machine.ImageID)
+	var labels []string
+	for _, key := range slices.Sorted(maps.Keys(p.Labels)) {
+		labels = append(labels, key+"="+p.Labels[key])
+	}
+	add("labels", strings.Join(labels, ","))
+	add("taints", strings.Join(p.Taints, ","))
+	add("spot_fallback", p.SpotFallback)
+	if p.MaxUnavailable > 0 {
+		add("max_unavailable", fmt.Sprint(p.MaxUnavailable))
+	}
+	if p.DrainTimeout > 0 {
+		add("drain_timeout", p.DrainTimeout.String())
+	}
+	if p.DrainForce {
+		parts = append(parts, "drain_force")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// poolAttemptLines are the placements that could not give a pool a machine lately.
+func poolAttemptLines(st api.ClusterStatus, now time.Time) []string {
+	var lines []string
+	for _, p := range st.Pools {
+		for _, l := range attemptLines(p.Attempts, now) {
+			lines = append(lines, printable.Line("pool "+p.Name+": "+l))
+		}
+	}
+	return lines
+}
+
+// formatGeneration says how far the spec has been carried out.
+func formatGeneration(c *api.Cluster) string {
+	wanted, reached := c.Metadata.Generation, c.Status.ObservedGeneration
+	if wanted == reached || reached == 0 && wanted <= 1 { // it is being created
+		return ""
+	}
+	if reached == 0 {
+		return fmt.Sprintf("%d is wanted, none is reached yet", wanted)
+	}
+	return fmt.Sprintf("%d is wanted, %d is reached", wanted, reached)
+}
+
+// formatWork says what is under way, and for how long; empty if nothing is.
+func formatWork(c *api.Cluster, now time.Time) string {
+	doing := currentWork(c)
+	if doing != "" && !c.Status.Operation.Since.IsZero() {
+		doing += ", for " + FormatDuration(now.Sub(c.Status.Operation.Since))
+	}
+	return doing
+}
+
+// formatPrice is the price of all machines per hour, and of each if all have the same.
+func formatPrice(c *api.Cluster, p *api.Placement) string {
+	total := c.Status.CostPerHour()
+	same := true
+	for _, m := range c.Status.Machines {
+		same = same && (!m.State.MayExist() || m.Placement.PricePerMachine == p.PricePerMachine)
+	}
+	if total == 0 {
+		total, same = p.PriceTotal, true
+	}
+	price := FormatDollars(total, p)
+	switch {
+	case total > 0 && same:
+		return price + fmt.Sprintf(" per hour (%s per machine)", FormatDollars(p.PricePerMachine, p))
+	case total > 0:
+		return price + " per hour"
+	}
+	return price
+}

@@ -12,7 +12,10 @@ import (
 // the table has to measure the text without it, and terminal.SanitizingWriter removes escape sequences.
 func formatStatus(c *api.Cluster) string {
 	var notes []string
-	if st := c.Status; hasUnwantedDrift(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
+	switch st, doing := c.Status, currentWork(c); {
+	case doing != "":
+		notes = append(notes, doing)
+	case hasUnwantedDrift(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError):
 		notes = append(notes, "drifted")
 	}
 	if UnknownReason(c) != "" {
@@ -25,6 +28,14 @@ func formatStatus(c *api.Cluster) string {
 		return string(c.Status.Phase)
 	}
 	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(notes, ", "))
+}
+
+// currentWork says what is under way on a cluster besides its create and its delete; empty if nothing is.
+func currentWork(c *api.Cluster) string {
+	if c.Status.Operation == nil || c.Status.Phase == api.PhaseDeleting {
+		return ""
+	}
+	return printable.Line(c.Status.Operation.Doing)
 }
 
 // PhaseDamaged is shown for a cluster whose record is damaged.

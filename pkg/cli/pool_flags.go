@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+)
+
+// bindPoolFlags adds the flag of each field of a pool and of its machines.
+func bindPoolFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	bind := func(name string, kind api.FlagKind, byDefault, help string, values []string) {
+		switch kind {
+		case api.FlagText:
+			flags.String(name, byDefault, help)
+		case api.FlagSwitch:
+			flags.Bool(name, false, help)
+			return
+		case api.FlagList:
+			flags.Var(&listValue{}, name, help)
+		}
+		panicOnError(cmd.RegisterFlagCompletionFunc(name,
+			cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
+	}
+	for _, f := range api.Fields {
+		if f.IsOfMachines() {
+			bind(f.Name, f.Flag, f.Default, f.Help, f.Values)
+		}
+	}
+	for _, f := range api.PoolFields {
+		bind(f.Name, f.Flag, f.Default, f.Help, f.Values)
+	}
+}
+
+// bindClusterFlag adds --cluster.
+func (a *app) bindClusterFlag(cmd *cobra.Command, value *string, help string) {
+	cmd.Flags().StringVar(value, "cluster", "", help)
+	panicOnError(cmd.RegisterFlagCompletionFunc("cluster",
+		func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return a.completeClusterNames(cmd, nil, typed)
+		}))
+}
+
+// requireClusterFlag refuses a command without the name of a cluster.
+func requireClusterFlag(cmd *cobra.Command, cluster string) error {
+	if !cmd.Flags().Changed("cluster") {
+		return usageErrorf("missing --cluster: %s NAME --cluster CLUSTER", cmd.CommandPath())
+	}
+	return api.ValidateStoredName(cluster)
+}
+
+// dryRunFlags are --dry-run and the format of its output.
+type dryRunFlags struct {
+	on     bool
+	output *enumValue
+}
+
+func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&d.on, "dry-run", false, "only show the steps, machine by machine, and the price per hour")
+	d.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+}
+
+// checkCombination refuses flags that would be ignored because of others.
+func (d *dryRunFlags) checkCombination(cmd *cobra.Command) error {
+	if !d.on {
+		if cmd.Flags().Changed("output") && d.output.form() != render.AsTable {
+			return usageErrorf("-o %s needs --dry-run", d.output.form())
+		}
+		return nil
+	}
+	for _, flag := range []string{"wait", "timeout"} {
+		if cmd.Flags().Changed(flag) {
+			return usageErrorf("--%s cannot be used with --dry-run", flag)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
+
+// createPoolOptions is one run of create pool.
+type createPoolOptions struct {
+	changeFlags
+	dryRun  dryRunFlags
+	cluster string
+	flags   *pflag.FlagSet // including those of the pool
+}
+
+func (a *app) newCreatePoolCommand() *cobra.Command {
+	o := &createPoolOptions{}
+	cmd := &cobra.Command{
+		Use:     "pool NAME --cluster CLUSTER",
+		Aliases: []string{"pools"},
+		Short:   "Add a pool of workers to a cluster",
+		Long: `Adds a pool to a cluster: a named group of workers with the same machine spec, labels and taints. The
+machines go to the cluster's cloud, region and network; the pool can have another zone, size, image
+and accelerators than the rest, and spot machines.
+
+If the region does not offer such machines, the command fails and changes nothing. If it offers
+them but has none left, skyctl tries the next zone or instance type that fits, then waits and tries
+again; skyctl describe cluster says what it waits for. With --use_spot and --spot_fallback
+on_demand it takes machines at the full price instead of waiting.
+
+The nodes of a pool have the label ` + api.NodeLabelPool + `=NAME. Labels and taints are set when a
+node registers. The command returns once the change is recorded.`,
+		Example: `  # two spot machines with eight A100s each, only for pods that tolerate the taint
+  skyctl create pool gpu --cluster dev --accelerators A100:8 --use_spot --replicas 2 \
+    --labels tier=train --taints nvidia.com/gpu=present:NoSchedule
+
+  # larger machines that can be scaled between 1 and 10
+  skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --min_replicas 1 --max_replicas 10 --wait
+
+  # only show the steps and prices
+  skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --dry-run`,
+		Args:              requirePoolName,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	o.flags = cmd.Flags()
+	a.bindClusterFlag(cmd, &o.cluster, "cluster that gets the pool (required)")
+	bindPoolFlags(cmd)
+	o.bindFlags(cmd, "the machines of the pool are Ready")
+	o.dryRun.bindFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := o.newRequest(cmd, args[0], a)
+		if err != nil {
+			return err
+		}
+		if o.dryRun.on {
+			return a.runChangeDryRun(cmd.Context(), r, &o.dryRun)
+		}
+		return a.runChange(cmd.Context(), r)
+	}
+	return cmd
+}
+
+// newRequest reads the flags. Everything that needs no cluster is checked.
+func (o *createPoolOptions) newRequest(cmd *cobra.Command, name string, a *app) (changeRequest, error) {
+	if err := requireClusterFlag(cmd, o.cluster); err != nil {
+		return changeRequest{}, err
+	}
+	p, err := api.ParsePool(name, readFlagValues(o.flags))
+	if err != nil {
+		return changeRequest{}, err
+	}
+	size := render.FormatCount(p.Replicas, "machine")
+	return changeRequest{
+		changeFlags: o.changeFlags, cluster: o.cluster, newPool: name,
+		title: fmt.Sprintf("Creating pool %s of cluster %s", name, o.cluster),
+		change: func(c *api.Cluster) error {
+			if c.Spec.HasPool(p) {
+				return nil // the same create again
+			}
+			return c.CreatePool(p, a.env.Now())
+		},
+		recorded: func(*api.Cluster) string {
+			return fmt.Sprintf("Created pool %s of cluster %s with %s.", name, o.cluster, size)
+		},
+		same: func(*api.Cluster) string {
+			return fmt.Sprintf("Cluster %s already has this pool %s.", o.cluster, name)
+		},
+		goal: func(*api.Cluster) client.Goal { return client.Goal{Name: "at " + size + " in pool " + name} },
+		reached: func(*api.Cluster) string {
+			return fmt.Sprintf("Pool %s of cluster %s has %s", name, o.cluster, size)
+		},
+	}, o.dryRun.checkCombination(cmd)
+}
+
+func (a *app) newDeletePoolCommand() *cobra.Command {
+	f := &changeFlags{}
+	var cluster string
+	cmd := &cobra.Command{
+		Use:     "pool NAME --cluster CLUSTER",
+		Aliases: []string{"pools"},
+		Short:   "Delete a pool of a cluster and terminate its machines",
+		Long: `Deletes a pool: its machines are cordoned and drained as in scale cluster, then terminated, and their
+nodes are removed. Pods that only fit into this pool stay Pending.
+
+If the pool has the only workers of the cluster, the command asks first, because only the head is
+left to run pods.`,
+		Example: `  skyctl delete pool gpu --cluster dev
+  skyctl delete pool default --cluster dev --yes --wait`,
+		Args:              requirePoolName,
+		ValidArgsFunction: a.completePoolNames,
+	}
+	a.bindClusterFlag(cmd, &cluster, "cluster of the pool (required)")
+	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask for confirmation")
+	f.bindFlags(cmd, "the machines of the pool are gone")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := requireClusterFlag(cmd, cluster); err != nil {
+			return err
+		}
+		return a.runChange(cmd.Context(), newDeletePoolRequest(*f, cluster, args[0]))
+	}
+	return cmd
+}
+
+func newDeletePoolRequest(f changeFlags, cluster, pool string) changeRequest {
+	return changeRequest{
+		changeFlags: f, cluster: cluster, title: fmt.Sprintf("Deleting pool %s of cluster %s", pool, cluster),
+		change: func(c *api.Cluster) error {
+			if c.Spec.FindPool(pool) == nil {
+				return newPoolMissingError(c, pool)
+			}
+			return c.DeletePool(pool)
+		},
+		question: func(c *api.Cluster) string {
+			if !c.Spec.IsLastPoolWithWorkers(pool) {
+				return ""
+			}
+			return fmt.Sprintf("Delete pool %s with the only workers of cluster %s (%s)?", pool, cluster,
+				render.FormatCount(c.Spec.FindPool(pool).Replicas, "machine"))
+		},
+		recorded: func(*api.Cluster) string {
+			return fmt.Sprintf("Pool %s of cluster %s is being deleted.", pool, cluster)
+		},
+		same: func(*api.Cluster) string {
+			return fmt.Sprintf("Pool %s of cluster %s is being deleted.", pool, cluster)
+		},
+		goal: func(*api.Cluster) client.Goal {
+			return client.Goal{Name: "without the machines of pool " + pool, IsReached: func(c *api.Cluster) bool {
+				return c.Spec.FindPool(pool) != nil || len(render.MachinesOfPool(c, pool)) == 0
+			}}
+		},
+		reached: func(*api.Cluster) string { return fmt.Sprintf("Deleted pool %s of cluster %s", pool, cluster) },
+	}
+}
+
+func (a *app) newGetPoolsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "pools CLUSTER",
+		Aliases: []string{"pool"},
+		Short:   "List the pools of a cluster",
+		Long: `Lists the pools of a cluster. REPLICAS are the machines asked for, with the bounds of the pool if it
+has some; READY are those that are Ready. RESOURCES are those of one machine, and PRICE/H is the
+price of all machines of the pool that exist. The control plane is not a pool: see skyctl get machines.`,
+		Example: `  skyctl get pools dev
+  skyctl get pools dev -o yaml`,
+		Args:              requireClusterName,
+		ValidArgsFunction: a.completeClusterNames,
+	}
+	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.showPartOfCluster(cmd.Context(), "Fetching pools", args[0], output,
+			func(c *api.Cluster) (any, *render.Table) {
+				return render.NewPoolList(c), render.NewPoolTable(c, a.env.Now())
+			})
+	}
+	return cmd
+}
+
+// showPartOfCluster prints a part of a cluster: an object for programs, or a table.
+func (a *app) showPartOfCluster(ctx context.Context, title, name string, output *enumValue,
+	view func(*api.Cluster) (any, *render.Table)) error {
+	ops, err := a.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	return a.runWithSpinner(title, output.isStructured(), func(s *terminal.Spinner) error {
+		st, err := ops.ConnectStore(ctx)
+		if err != nil {
+			return err
+		}
+		c, damage, err := st.SalvageCluster(ctx, name)
+		if err != nil {
+			return err
+		}
+		var wrong error
+		if damage != nil {
+			wrong = &damagedError{name: name, why: damage}
+		}
+		s.KeepLine()
+		object, table := view(c)
+		if output.isStructured() {
+			return errors.Join(render.WriteStructured(a.env.Out, output.form(), object), wrong)
+		}
+		_, err = io.WriteString(a.env.Out, table.String())
+		return errors.Join(err, wrong)
+	})
+}
