@@ -35,8 +35,9 @@ func (a *app) newGetClustersCommand() *cobra.Command {
 RESOURCES are available/total as Kubernetes reports them: allocatable minus the requests of pods,
 over the capacity of the machines. 1 GB there is 1 GiB (1024 MiB).
 
-STATUS adds in parentheses what is under way, such as (adding 2, removing 1), (drifted) if the last sweep found drift, which skyctl describe cluster shows, (unknown)
-if it could not determine the state of the cluster, and (paused) if repairs are paused.`,
+STATUS adds what is under way, such as (adding 2, removing 1); else (drifted) if the last sweep found
+drift, which skyctl describe cluster shows. It adds (unknown) if the last sweep could not determine
+the state of the cluster, and (paused) if repairs are paused.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w

@@ -63,7 +63,7 @@ be deleted; to get a new machine instead, use skyctl replace machine.`
 // newMachineChangeCommand returns a command that changes one machine; its texts are the caller's.
 func (a *app) newMachineChangeCommand(until string,
 	newRequest func(f changeFlags, cluster, machine string, incarnation *string) changeRequest) *cobra.Command {
-	f := &changeFlags{}
+	f, dryRun := &changeFlags{}, &dryRunFlags{}
 	var cluster, before string
 	cmd := &cobra.Command{
 		Use:               "machine NAME",
@@ -73,11 +73,18 @@ func (a *app) newMachineChangeCommand(until string,
 	}
 	a.bindClusterFlag(cmd, &cluster, "cluster of the machine (default: the name says it)")
 	f.bindFlags(cmd, until)
+	dryRun.bindFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := dryRun.checkCombination(cmd); err != nil {
+			return err
+		}
 		of, _, _ := api.ParseMachineName(args[0])
 		if cmd.Flags().Changed("cluster") && cluster != of {
 			return &api.FieldError{Field: "cluster", Value: cluster,
 				Want: fmt.Sprintf("%s, the cluster of machine %s; --cluster can be left out", of, args[0])}
+		}
+		if r := newRequest(*f, of, args[0], &before); dryRun.on {
+			return a.runChangeDryRun(cmd.Context(), r, dryRun)
 		}
 		return a.runChange(cmd.Context(), newRequest(*f, of, args[0], &before))
 	}

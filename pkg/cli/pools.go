@@ -103,7 +103,7 @@ func (o *createPoolOptions) newRequest(cmd *cobra.Command, name string, a *app) 
 }
 
 func (a *app) newDeletePoolCommand() *cobra.Command {
-	f := &changeFlags{}
+	f, dryRun := &changeFlags{}, &dryRunFlags{}
 	var cluster string
 	cmd := &cobra.Command{
 		Use:     "pool NAME --cluster CLUSTER",
@@ -122,9 +122,16 @@ left to run pods.`,
 	a.bindClusterFlag(cmd, &cluster, "cluster of the pool (required)")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask for confirmation")
 	f.bindFlags(cmd, "the machines of the pool are gone")
+	dryRun.bindFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := requireClusterFlag(cmd, cluster); err != nil {
 			return err
+		}
+		if err := dryRun.checkCombination(cmd); err != nil {
+			return err
+		}
+		if dryRun.on {
+			return a.runChangeDryRun(cmd.Context(), newDeletePoolRequest(*f, cluster, args[0]), dryRun)
 		}
 		return a.runChange(cmd.Context(), newDeletePoolRequest(*f, cluster, args[0]))
 	}

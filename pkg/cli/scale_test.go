@@ -75,14 +75,17 @@ func TestPoolIsCreatedShownAndDeleted(t *testing.T) {
 		"nvidia.com/gpu=present:NoSchedule" {
 		t.Errorf("%+v", c.Spec.Pools)
 	}
-	p.run("get", "pools", "pooled").checkOutput(t, 0, "NAME     REPLICAS    READY    INSTANCE    RESOURCES                  SPOT    PRICE/H    AGE\n", "")
-	p.run("get", "pools", "pooled").checkOutput(t, 0, "gpu      2 (0-4)     2        -           2.0 CPUs, 4.0 GiB, A100:8  yes     free ", "")
+	p.run("get", "pools", "pooled").checkOutput(t, 0,
+		"NAME     REPLICAS    READY    INSTANCE    RESOURCES                  SPOT    PRICE/H    AGE\n", "")
+	p.run("get", "pools", "pooled").checkOutput(t, 0,
+		"gpu      2 (0-4)     2        -           2.0 CPUs, 4.0 GiB, A100:8  yes     free ", "")
 	var pools render.PoolList
 	if err := json.Unmarshal([]byte(p.run("get", "pools", "pooled", "-o", "json").out), &pools); err != nil ||
 		len(pools.Items) != 2 || pools.Items[1].Ready != 2 || pools.Items[1].Machine.Accelerators != "A100:8" {
 		t.Errorf("%v, %+v", err, pools)
 	}
-	p.run("get", "machines", "pooled").checkOutput(t, 0, "sky-pooled-3  gpu      worker  Ready    sky-pooled-3-x7k2p  172.30.0.5 ", "")
+	p.run("get", "machines", "pooled").checkOutput(t, 0,
+		"sky-pooled-3  gpu      worker  Ready    sky-pooled-3-x7k2p  172.30.0.5 ", "")
 	if y := p.run("get", "machines", "pooled", "-o", "yaml"); !strings.HasPrefix(y.out, "apiVersion: ") || y.err != "" {
 		t.Errorf("%s%s", y.out, y.err)
 	}
@@ -121,6 +124,52 @@ func TestMachineIsReplacedAndDeleted(t *testing.T) {
 	}
 	p.run("delete", "machine", "sky-picky-2", "--cluster", "other").checkOutput(t, ExitUsage, "",
 		`cluster "other": picky, the cluster of machine sky-picky-2`)
+}
+
+func TestDryRunShowsStepsAndPricesAndWritesNothing(t *testing.T) {
+	world.StartWorker(t)
+	paid := skydstub.DefaultPlacement
+	paid.PricePerMachine = 2.5
+	world.SetBehavior("local", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
+		return operation.PlanResult{Placements: []api.Placement{paid}}, nil
+	}})
+	p := newExternalUser(t)
+	p.run(createArgs("dry", "--region", "local")...)
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "dry").out, "READY") })
+	before := readCluster(t, "dry")
+	for _, tt := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{"scale", "cluster", "dry", "--num_nodes", "5"}, []string{"add     2 new machines  default  free",
+			"Price per hour of the cluster: free before, free after."}},
+		{[]string{"scale", "cluster", "dry", "--num_nodes", "2"}, []string{"remove  sky-dry-2  default",
+			"Which machines leave"}},
+		{[]string{"scale", "cluster", "dry", "--num_nodes", "3"}, []string{"Nothing to change.\n"}},
+		{[]string{"create", "pool", "big", "--cluster", "dry", "--replicas", "2"}, []string{
+			"add     2 new machines  big     $5.00", "$0.00 before, $5.00 after."}},
+		{[]string{"delete", "pool", "default", "--cluster", "dry"}, []string{"remove  sky-dry-1  default",
+			"remove  sky-dry-2  default"}},
+		{[]string{"replace", "machine", "sky-dry-1"}, []string{"replace  sky-dry-1  default"}},
+		{[]string{"delete", "machine", "sky-dry-1"}, []string{"remove  sky-dry-1  default"}},
+	} {
+		got := p.run(append(tt.args, "--dry-run")...)
+		text := strings.Join(strings.Fields(got.out), " ")
+		for _, s := range tt.says {
+			if got.code != 0 || !strings.Contains(text, strings.Join(strings.Fields(s), " ")) {
+				t.Errorf("%v: exit %d, lacks %q:\n%s%s", tt.args, got.code, s, got.out, got.err)
+			}
+		}
+	}
+	var result render.ChangePlan
+	got := p.run("create", "pool", "big", "--cluster", "dry", "--replicas", "2", "--dry-run", "-o", "json")
+	if err := json.Unmarshal([]byte(got.out), &result); err != nil || got.err != "" || len(result.Steps) != 1 ||
+		result.Steps[0].Count != 2 || result.PriceAfter != 5 {
+		t.Errorf("%v, %+v, %s", err, result, got.err)
+	}
+	if now := readCluster(t, "dry"); now.Metadata.Revision != before.Metadata.Revision {
+		t.Errorf("something was written: %+v", now)
+	}
 }
 
 func TestBadChangesAreRefusedBeforeAnythingIsWritten(t *testing.T) {
@@ -256,7 +305,8 @@ func TestStatusSaysWhatIsUnderWay(t *testing.T) {
 	eventually.Holds(t, "the change", func() bool {
 		return strings.Contains(p.run("get", "clusters").out, "READY (adding 2, removing 0)")
 	})
-	p.run("describe", "cluster", "moving").checkOutput(t, 0, "Generation:  2 is wanted, 1 is reached\nUnder way:   adding 2, removing 0, for ", "")
+	p.run("describe", "cluster", "moving").checkOutput(t, 0,
+		"Generation:  2 is wanted, 1 is reached\nUnder way:   adding 2, removing 0, for ", "")
 	ctx, interrupt := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int)
