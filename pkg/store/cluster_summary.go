@@ -14,8 +14,8 @@ import (
 )
 
 // ListClusterSummaries is ListClusters with only the fields that a table shows: metadata, manager, phase, resources,
-// the operation, drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand clusters is
-// decoding, and this function skips most of each object without decoding it.
+// the operation, drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand
+// clusters is decoding, and this function skips most of each object without decoding it.
 func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
