@@ -210,6 +210,7 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 		if pick(20) == 0 {
 			s.c.Status.Machines[i].Index = pick(9) - 2
 		}
+		s.garbleWishes(r, &s.c.Status.Machines[i])
 	}
 	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftAPIUnreachable, api.DriftNodeNotReady, api.DriftUnitDead,
 		api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
@@ -234,7 +235,33 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 		s.c.Status.PausedAt = noon
 	}
 	s.w = garbageWorld(r, at)
+	for range pick(4) * pick(2) {
+		a := api.Action{Kind: carriedOut[pick(len(carriedOut))], Index: pick(6) - 1,
+			Pool: []string{"default", "gpu", "gone"}[pick(3)]}
+		a.Machine, a.Incarnation = api.MachineName("x", a.Index), fmt.Sprintf("inc%d", a.Index)
+		s.w.InFlight = append(s.w.InFlight, a)
+	}
 	return s.c, s.w
+}
+
+// garbleWishes requests random things of a machine and of pools.
+func (s *scene) garbleWishes(r *rand.Rand, m *api.Machine) {
+	pick := func(n int) int { return r.IntN(n) }
+	m.ReplaceAsked, m.Replacement = pick(8) == 0, pick(6) == 0
+	switch pick(12) {
+	case 0:
+		m.Leaving = api.LeaveDeleted
+	case 1:
+		m.ReadyAt = time.Time{}
+	case 2:
+		m.Pool = []string{"gpu", "gone"}[pick(2)]
+	case 3:
+		s.c.Spec.Pools[0].Replicas = pick(6)
+	case 4:
+		s.c.Spec.Pools[0].MaxUnavailable = pick(4) - 1
+	case 5:
+		s.c.Spec.Pools = append(s.c.Spec.Pools[:1:1], api.Pool{Name: "gpu", Replicas: pick(3)})
+	}
 }
 
 func garbageWorld(r *rand.Rand, at func() time.Time) plan.Observation {

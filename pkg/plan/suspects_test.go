@@ -147,6 +147,9 @@ func TestValidateCluster(t *testing.T) {
 		}, ""},
 		{"a machine of a deleted pool", func(c *api.Cluster) { c.Status.Machines[1].Pool = "gone" }, ""},
 		{"an index that is given again", func(c *api.Cluster) { c.Status.NextIndex = 2 }, "status.next_index is 2"},
+		{"an index that a create has not recorded yet", func(c *api.Cluster) {
+			c.Status.NextIndex, c.Status.Phase = 2, api.PhaseProvisioning
+		}, ""},
 		{"a pool of negative size", func(c *api.Cluster) {
 			c.Spec.Pools = append(c.Spec.Pools, api.Pool{Name: "gpu", Replicas: -1})
 		}, "pool gpu of the spec has -1 replicas"},

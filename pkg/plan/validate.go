@@ -62,7 +62,7 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 		return fmt.Errorf("machine index %d is out of range", m.Index)
 	case m.Name != name:
 		return fmt.Errorf("the machine with index %d is named %q instead of %q", m.Index, m.Name, name)
-	case m.Index >= c.Status.NextIndex:
+	case m.Index >= c.Status.NextIndex && c.Status.Phase == api.PhaseReady: // a create records it after the machines
 		return fmt.Errorf("machine %s has the index %d, and status.next_index is %d, which should be higher", m.Name,
 			m.Index, c.Status.NextIndex)
 	case m.Role == api.RoleHead && m.Pool != "":
