@@ -32,6 +32,8 @@ type Activities struct {
 	// lifetimeQueries lets machines of a cluster that are terminated at the same time share one query for their
 	// lifetimes.
 	lifetimeQueries singleflight.Group
+	// poolRankings does the same for machines of a pool that look for another placement.
+	poolRankings singleflight.Group
 }
 
 // readClusterAndCloud reads a cluster and finds its cloud and owner.

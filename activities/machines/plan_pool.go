@@ -29,7 +29,7 @@ type PoolPlan struct {
 // the region does not offer such machines, else with the cloud's kind of error.
 func (a *Activities) PlanPool(ctx context.Context, in PlanPoolInput) (PoolPlan, error) {
 	const step = "find a placement for the pool"
-	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
+	c, err := a.Store.ReadClusterObject(ctx, in.Cluster)
 	if err != nil {
 		return PoolPlan{}, activities.StepError(ctx, step, "", err)
 	}
@@ -38,14 +38,18 @@ func (a *Activities) PlanPool(ctx context.Context, in PlanPoolInput) (PoolPlan, 
 		return PoolPlan{}, activities.StepError(ctx, step, "", &cloud.Error{Kind: cloud.Infeasible,
 			Message: "the cluster no longer has the pool " + in.Pool})
 	}
-	ranked, err := a.rankPool(ctx, c, *pool)
+	// If a cloud has no room for many machines of a pool, each of them asks.
+	shared, err, _ := a.poolRankings.Do(in.Cluster.UID+"/"+in.Pool, func() (any, error) {
+		return a.rankPoolOf(ctx, in.Cluster, *pool)
+	})
 	if err != nil {
 		return PoolPlan{}, activities.StepError(ctx, step, "", fmt.Errorf("pool %s: %w", in.Pool, err))
 	}
+	ranked := cloud.PostponeFailed(shared.([]api.Placement), c.Status.RecentPoolAttempts(in.Pool, a.Now()))
 	return PoolPlan{Placements: ranked}, nil
 }
 
-// rankPoolOf is rankPool for a pool that may not be stored yet.
+// rankPoolOf ranks the placements for a pool of a cluster that is recorded. The pool need not be.
 func (a *Activities) rankPoolOf(ctx context.Context, ref api.Ref, pool api.Pool) ([]api.Placement, error) {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
@@ -54,8 +58,7 @@ func (a *Activities) rankPoolOf(ctx context.Context, ref api.Ref, pool api.Pool)
 	return a.rankPool(ctx, c, pool)
 }
 
-// rankPool ranks the placements for the machines that a pool lacks: the cheapest first, and those that failed lately
-// after the others.
+// rankPool ranks the placements for the machines that a pool lacks, the cheapest first.
 func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, pool api.Pool) ([]api.Placement, error) {
 	group, beside := c.PoolRequest(pool)
 	onCloud, err := a.Clouds.FindCloud(group.Cloud)
@@ -71,7 +74,7 @@ func (a *Activities) rankPool(ctx context.Context, c *api.Cluster, pool api.Pool
 	for i := range ranked { // so that the same placement stays equal while the pool gets its machines
 		ranked[i].PriceTotal = ranked[i].PricePerMachine * float64(pool.Replicas)
 	}
-	return cloud.PostponeFailed(ranked, c.Status.RecentPoolAttempts(pool.Name, a.Now())), nil
+	return ranked, nil
 }
 
 // rankWithFallback ranks the placements of a group. Those at the full price follow if its spot machines may fall back

@@ -191,3 +191,56 @@ func TestNoServerIsMarkedAsLeaving(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAddMachinesMakesFewRequestsHoweverManyMachines(t *testing.T) {
+	client, traffic := etcdserver.NewCountedClient(t, etcd)
+	calls := map[int]int64{}
+	for _, count := range []int{3, 400} {
+		a, ref := newReadyCluster(t, "a", count)
+		a.Store = store.New(client, "/"+t.Name(), make([]byte, 32))
+		traffic.Reset()
+		added, err := addMachines(t, a, ref, "gpu")
+		if err != nil || len(added) != count {
+			t.Fatalf("%d of %d machines: %v", len(added), count, err)
+		}
+		calls[count] = traffic.Calls()
+		if err := a.Store.DeleteCluster(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if calls[400] > calls[3] {
+		t.Errorf("requests by machines: %v", calls)
+	}
+}
+
+func TestAThousandMachinesAreAddedAtOnce(t *testing.T) {
+	a, ref := newReadyCluster(t, "a", 1000)
+	added, err := addMachines(t, a, ref, "gpu")
+	if err != nil || len(added) != 1000 {
+		t.Fatalf("%d machines: %v", len(added), err)
+	}
+	if usable, err := a.Store.ListUsableSecrets(t.Context(), ref); err != nil || len(usable) != 1002 {
+		t.Errorf("%d keys: %v", len(usable), err)
+	}
+}
+
+func TestKeysThatMachinesKnowAreNotCreatedAgain(t *testing.T) {
+	a, ref := newReadyCluster(t, "a", 1)
+	if _, err := addMachines(t, a, ref, "gpu"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Store.UpdateMachine(t.Context(), ref, 0, "hhhhh", func(m *api.Machine) error {
+		m.State = api.MachineReady
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Store.DeleteSecret(t.Context(), ref, store.SecretSSHKey); err != nil {
+		t.Fatal(err)
+	}
+	_, err := addMachines(t, a, ref, "gpu")
+	var failed *temporal.ApplicationError
+	if !errors.As(err, &failed) || failed.Type() != string(api.DriftKeysMissing) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,28 +42,36 @@ func (a *Activities) ensureClusterKeys(ctx context.Context, ref api.Ref, machine
 
 // checkNoKeysLost returns an error if machines already know keys that are missing now.
 func (a *Activities) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
-	c, err := activities.ReadCluster(ctx, a.Store, ref)
-	if err != nil {
-		return err
-	}
-	known := func(m api.Machine) bool { return m.State.MayExist() && m.State != api.MachineReserved }
-	if !slices.ContainsFunc(c.Status.Machines, known) {
-		return nil
-	}
-	usable, err := a.Store.ListUsableSecrets(ctx, ref)
-	if err != nil {
+	known, err := a.areKeysKnown(ctx, ref)
+	if err != nil || !known {
 		return err
 	}
 	var lost []string
 	for _, key := range []string{store.SecretSSHKey, store.SecretAgentPassword} {
-		if !usable[key] {
+		_, err := a.Store.ReadSecret(ctx, ref, key)
+		missing, damaged := new(store.NotFoundError), new(store.CorruptError)
+		switch {
+		case errors.As(err, &missing), errors.As(err, &damaged):
 			lost = append(lost, key)
+		case err != nil:
+			return err
 		}
 	}
 	if lost != nil {
 		return &keysMissingError{cluster: ref.Name, keys: lost}
 	}
 	return nil
+}
+
+// areKeysKnown reports whether a machine of the cluster may know its keys. It reads all machines only if the control
+// plane does not answer that.
+func (a *Activities) areKeysKnown(ctx context.Context, ref api.Ref) (bool, error) {
+	known := func(m api.Machine) bool { return m.State.MayExist() && m.State != api.MachineReserved }
+	c, err := a.Store.ReadClusterPart(ctx, ref)
+	if err == nil && !slices.ContainsFunc(c.Status.Machines, known) {
+		c, err = activities.ReadCluster(ctx, a.Store, ref)
+	}
+	return err == nil && slices.ContainsFunc(c.Status.Machines, known), err
 }
 
 // keysMissingError says that etcd has lost secrets that existing machines know. The machines would refuse new ones.
