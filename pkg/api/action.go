@@ -18,7 +18,8 @@ const (
 	ActionReconfigure ActionKind = "Reconfigure"
 	// ActionRestart restarts RKE2 on a machine and waits for its Node.
 	ActionRestart ActionKind = "Restart"
-	// ActionReplace drains a worker, terminates its machine, removes its Node and brings up a new incarnation.
+	// ActionReplace drains a worker, terminates its machine, removes its Node and records a new incarnation, which
+	// ActionBringUp brings up. In operations of older versions it did that itself.
 	ActionReplace ActionKind = "Replace"
 	// ActionAddMachines records the machines that a pool lacks. ActionBringUp brings them up.
 	ActionAddMachines ActionKind = "AddMachines"

@@ -81,6 +81,16 @@ func TestStepsOfAChange(t *testing.T) {
 	}
 }
 
+func TestStepsWithoutAnObservationClaimNothingOfNodes(t *testing.T) {
+	s := newScene(3)
+	after := s.clone()
+	after.Spec.Pools[0].Replicas = 1
+	steps := plan.ChangeSteps(s.c, after, plan.Observation{}, nil)
+	if len(steps) != 1 || strings.Contains(steps[0].Why, "not Ready") {
+		t.Errorf("got %+v", steps)
+	}
+}
+
 // TestStepsOfAChangeAreThoseOfTheDecision checks that a preview names the machines that Decide then removes.
 func TestStepsOfAChangeAreThoseOfTheDecision(t *testing.T) {
 	forEach(t, func(seed uint64) error {

@@ -19,6 +19,7 @@ type Policy struct {
 	// Window is how far back repairs count.
 	Window time.Duration
 	// Restarts and Replacements bound the repairs of one machine index in the window; then the cluster goes to ERROR.
+	// They do not bound the tries to add a machine, or to get one from the cloud.
 	Restarts, Replacements int
 	// Backoff is the pause before a repair is repeated; it doubles with each failure in a row.
 	Backoff time.Duration
