@@ -38,6 +38,17 @@ func TestObjectsCannotControlTheTerminal(t *testing.T) {
 		"a dry run": func(w io.Writer) {
 			io.WriteString(w, render.NewPlacementTable(fixture.NewHostile[[]api.Placement](), 3).String())
 		},
+		"get pools":    func(w io.Writer) { io.WriteString(w, render.NewPoolTable(&c, now).String()) },
+		"get machines": func(w io.Writer) { io.WriteString(w, render.NewMachineTable(&c, now).String()) },
+		"a plan of a change": func(w io.Writer) {
+			io.WriteString(w, fixture.NewHostile[render.ChangePlan]().String())
+		},
+		"progress": func(w io.Writer) {
+			waiting := c
+			waiting.Status.Phase, waiting.Metadata.Generation = api.PhaseReady, waiting.Status.ObservedGeneration+1
+			waiting.Status.PausedAt = time.Time{}
+			io.WriteString(w, strings.Join(render.ProgressLines(&waiting, now), "\n"))
+		},
 		"as JSON":      func(w io.Writer) { panicOnError(render.WriteStructured(w, render.AsJSON, c)) },
 		"as YAML":      func(w io.Writer) { panicOnError(render.WriteStructured(w, render.AsYAML, c)) },
 		"what changed": func(w io.Writer) { io.WriteString(w, strings.Join(render.ChangeLines(nil, &c), "\n")) },

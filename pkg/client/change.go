@@ -10,7 +10,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
 	"github.com/sky-shift/skyctl/pkg/operation"
-	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // ChangeResult is a change that is recorded in etcd.
@@ -54,7 +53,7 @@ func (c *Client) ChangeSpec(ctx context.Context, seen *api.Cluster,
 	}
 	result := ChangeResult{Cluster: changed, Changed: marked || changed.Metadata.Generation != seen.Metadata.Generation}
 	if result.Changed || changed.Status.ObservedGeneration < changed.Metadata.Generation {
-		result.Unstarted = c.signalConverge(ctx, t, s, changed)
+		result.Unstarted = c.signalConverge(ctx, t, changed)
 	}
 	return result, nil
 }
@@ -72,27 +71,13 @@ func countMarks(c *api.Cluster) int {
 	return n
 }
 
-// signalPatience is how long a change waits for a Temporal that does not answer. The change is recorded by then.
-const signalPatience = 20 * time.Second
-
-// signalConverge tells Temporal that a cluster has changed. It tries again while Temporal does not answer.
-func (c *Client) signalConverge(ctx context.Context, t client.Client, s *store.Store, cl *api.Cluster) error {
-	wait := newBackOff(100*time.Millisecond, 2*time.Second)
+// signalConverge tells Temporal that a cluster has changed, with patience for one that is only slow.
+func (c *Client) signalConverge(ctx context.Context, t client.Client, cl *api.Cluster) error {
 	input := operation.ConvergeInput{Cluster: cl.Ref(), Again: cl.Status.Phase == api.PhaseError}
-	for deadline := c.now().Add(signalPatience); ; {
-		call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-		err := start.SignalConverge(call, t, c.cfg.Temporal.TaskQueue, convergeSummary(cl), input)
-		cancel()
-		if err = c.toTemporalError(ctx, err); err == nil || !isUnreachable(err) || c.now().After(deadline) {
-			return err
-		}
-		if _, err := s.ReadClusterObject(ctx, cl.Ref()); isClusterMissing(err) {
-			return err // it was deleted meanwhile
-		}
-		if err := wait.waitNext(ctx); err != nil {
-			return err
-		}
-	}
+	err := c.callTemporal(ctx, 2*dialTimeout, func(ctx context.Context) error {
+		return start.SignalConverge(ctx, t, c.cfg.Temporal.TaskQueue, convergeSummary(cl), input)
+	})
+	return c.toTemporalError(ctx, err)
 }
 
 func convergeSummary(c *api.Cluster) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -35,8 +36,10 @@ func (s *Store) UpdateSpec(ctx context.Context, ref api.Ref, generation int64,
 		switch silent := new(UnavailableError); {
 		case err == nil:
 			return u.result, nil
-		case u.unsure == nil || attempt == answerRetries || !errors.As(err, &silent):
+		case u.unsure == nil:
 			return nil, err
+		case attempt == answerRetries || !errors.As(err, &silent):
+			return nil, u.explainUnsure(err)
 		}
 	}
 }
@@ -44,6 +47,18 @@ func (s *Store) UpdateSpec(ctx context.Context, ref api.Ref, generation int64,
 // answerRetries is how often UpdateSpec asks again, each time for etcd's usual deadline, after the answer to a write
 // was lost. What was written must not be reported as failed.
 const answerRetries = 3
+
+// explainUnsure adds to an error that etcd may have carried out the write before.
+func (u *specUpdate) explainUnsure(err error) error {
+	if conflict := new(SpecConflictError); errors.As(err, &conflict) {
+		return err // another one's write came first
+	}
+	return fmt.Errorf("it is unknown whether the change is recorded; to see it: skyctl describe cluster %s: %w",
+		u.ref.Name, err)
+}
+
+// answerGrace is how long UpdateSpec waits for the answer to its write after its caller has given up.
+const answerGrace = 5 * time.Second
 
 // specUpdate is one call of UpdateSpec.
 type specUpdate struct {
@@ -95,8 +110,11 @@ func (u *specUpdate) try(ctx context.Context) (bool, error) {
 	}
 	key := string(kv.Key)
 	when = append(when, clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision))
-	// Once the write is sent, its answer decides; it has a deadline of its own.
-	resp, err := u.etcd.Commit(context.WithoutCancel(ctx), u.doing, when,
+	// Once the write is sent, its answer decides.
+	sent, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(answerGrace, cancel) })()
+	resp, err := u.etcd.Commit(sent, u.doing, when,
 		etcd.GroupOps(append(then, clientv3.OpPut(key, string(value)))), nil)
 	if err != nil {
 		u.unsure = c

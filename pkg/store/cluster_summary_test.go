@@ -17,6 +17,7 @@ func TestSummariesMatchList(t *testing.T) {
 	odd.Status.SetDrift([]api.Drift{{Machine: "sky-odd-1", Reason: api.DriftMachineGone, Message: "gone"},
 		{Reason: api.DriftGPU}}, odd.Metadata.CreatedAt)
 	odd.Status.PausedAt = odd.Metadata.CreatedAt
+	odd.Status.Operation = &api.OperationStatus{Type: "Converge", Doing: "adding 2", Since: odd.Metadata.CreatedAt}
 	bare := cluster("bare", "u3")
 	for _, c := range []*api.Cluster{plain, odd, bare} {
 		_, err := w.CreateCluster(t.Context(), c)
@@ -36,7 +37,7 @@ func TestSummariesMatchList(t *testing.T) {
 		all[i] = api.Cluster{APIVersion: c.APIVersion, Kind: c.Kind, Metadata: c.Metadata,
 			Spec: api.ClusterSpec{Manager: c.Spec.Manager},
 			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources, Drift: c.Status.Drift,
-				PausedAt: c.Status.PausedAt}}
+				Operation: c.Status.Operation, PausedAt: c.Status.PausedAt}}
 	}
 	got, err := w.ListClusterSummaries(t.Context())
 	must(t, err)

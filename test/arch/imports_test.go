@@ -106,7 +106,7 @@ var mayImport = map[string]string{
 	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
 	"pkg/cli/render":     "pkg/api pkg/operation pkg/plan pkg/printable",
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
-	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/plan pkg/config pkg/server/daemon " +
+	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon " +
 		"pkg/diskspace pkg/kube/kubefile pkg/client pkg/plan pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki " +
 		"pkg/atomicfile",

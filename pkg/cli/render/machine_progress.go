@@ -168,7 +168,7 @@ func isReplacementAsked(c *api.Cluster) bool {
 }
 
 func formatTimeInStep(now time.Time, m api.Machine) string {
-	if m.Since.IsZero() || m.State == api.MachineReady {
+	if m.Since.IsZero() || m.State == api.MachineReady && m.Leaving == "" {
 		return ""
 	}
 	return FormatDuration(now.Sub(m.Since))

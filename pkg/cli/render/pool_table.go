@@ -25,13 +25,10 @@ type poolRow struct{ name, replicas, ready, instance, resources, spot, price, ag
 
 func newPoolRow(c *api.Cluster, p api.Pool, now time.Time) poolRow {
 	machines := MachinesOfPool(c, p.Name)
-	ready, price := 0, 0.0
+	price := 0.0
 	var instances []string
 	placed := api.Placement{}
 	for _, m := range machines {
-		if m.State == api.MachineReady {
-			ready++
-		}
 		if m.State.MayExist() {
 			price += m.Placement.PricePerMachine
 		}
@@ -54,7 +51,7 @@ func newPoolRow(c *api.Cluster, p api.Pool, now time.Time) poolRow {
 		}
 		replicas += fmt.Sprintf(" (%d-%s)", p.MinReplicas, most)
 	}
-	row := poolRow{name: p.Name, replicas: replicas, ready: fmt.Sprint(ready),
+	row := poolRow{name: p.Name, replicas: replicas, ready: fmt.Sprint(countPoolReady(c, p.Name)),
 		instance: ValueOrDash(strings.Join(instances, ",")), resources: formatMachineResources(p.Machine, placed),
 		spot: formatYesNo(p.Machine.UseSpot), price: "-", age: formatAgeSince(now, since)}
 	if len(machines) > 0 {
@@ -160,12 +157,9 @@ type PoolList struct {
 func NewPoolList(c *api.Cluster) PoolList {
 	list := PoolList{api.APIVersion, "PoolList", []PoolView{}}
 	for _, p := range c.Spec.Pools {
-		v := PoolView{Pool: p, Machines: []string{}, CreatedAt: c.Metadata.CreatedAt}
+		v := PoolView{Pool: p, Ready: countPoolReady(c, p.Name), Machines: []string{}, CreatedAt: c.Metadata.CreatedAt}
 		for _, m := range MachinesOfPool(c, p.Name) {
 			v.Machines = append(v.Machines, m.Name)
-			if m.State == api.MachineReady {
-				v.Ready++
-			}
 			if m.State.MayExist() {
 				v.PricePerHour += m.Placement.PricePerMachine
 			}
