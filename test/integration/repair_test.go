@@ -81,9 +81,10 @@ func (w *world) healthy(ref api.Ref, n int) {
 		w.t.Errorf("%d machines, want %d", len(there), n)
 	}
 	for _, m := range there {
-		if c.Status.Machines[m.Index].Incarnation != m.Incarnation ||
-			c.Status.Machines[m.Index].State != api.MachineReady {
-			w.t.Errorf("%s of incarnation %s is on record as %+v", m.Name, m.Incarnation, c.Status.Machines[m.Index])
+		if !slices.ContainsFunc(c.Status.Machines, func(r api.Machine) bool {
+			return r.Index == m.Index && r.Incarnation == m.Incarnation && r.State == api.MachineReady
+		}) {
+			w.t.Errorf("%s of incarnation %s is not on record as Ready: %+v", m.Name, m.Incarnation, c.Status.Machines)
 		}
 	}
 }
