@@ -28,6 +28,9 @@ var paths = []string{
 	"purge",
 	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "repair-keys", "sweep-orphans",
 	"provision-under-way", "repair-under-way", "delete-under-way",
+	"provision-groups", "bring-up-together", "bring-up-each",
+	"converge-scale-up", "converge-scale-down", "converge-deleted-launching", "converge-replace", "converge-head-lost",
+	"converge-refused", "converge-deleted", "converge-keys",
 }
 
 var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
