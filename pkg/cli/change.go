@@ -157,7 +157,7 @@ func (a *app) confirmChange(ctx context.Context, s *terminal.Spinner, r changeRe
 		return nil
 	}
 	if !terminal.IsTerminal(a.env.In) {
-		return usageErrorf("%s There is no terminal to confirm it: use --yes", question)
+		return usageErrorf("there is no terminal to confirm it, so use --yes: %s", question)
 	}
 	s.KeepLine()
 	return a.requireConfirmation(ctx, question, "changed")
