@@ -182,15 +182,15 @@ func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer,
 	})
 }
 
-// DialEtcd connects to the etcd of the settings, for changes that skyctl never makes.
-func DialEtcd(t testing.TB, cfg *config.Config) *clientv3.Client {
+// DialEtcd connects to the etcd of the settings, for changes that skyctl never makes, or with options of the test.
+func DialEtcd(t testing.TB, cfg *config.Config, more ...grpc.DialOption) *clientv3.Client {
 	t.Helper()
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second,
-		Logger: zap.NewNop()})
+		Logger: zap.NewNop(), DialOptions: more})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,13 +29,19 @@ func (n *Traffic) Reset() { n.calls.Store(0); n.received.Store(0) }
 func NewCountedClient(t testing.TB, endpoint string) (*clientv3.Client, *Traffic) {
 	t.Helper()
 	n := &Traffic{}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialOptions: []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(n.countCall), grpc.WithChainStreamInterceptor(n.countStream)}})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialOptions: n.DialOptions()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c, n
+}
+
+// DialOptions are the options of a client whose traffic is counted.
+func (n *Traffic) DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(n.countCall), grpc.WithChainStreamInterceptor(n.countStream),
+	}
 }
 
 func (n *Traffic) countCall(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn,
