@@ -257,7 +257,7 @@ func (g *bringUpGroup) moveToNextPlacement(ctx workflow.Context, m activities.Ma
 		return api.Placement{}, nil
 	}
 	for _, next := range planned.Placements {
-		if slices.Contains(tried, next) {
+		if slices.ContainsFunc(tried, next.IsSamePlace) {
 			continue
 		}
 		var moved activities.MachineRef
