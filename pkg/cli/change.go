@@ -33,7 +33,7 @@ func (f *changeFlags) bindFlags(cmd *cobra.Command, until string) {
 type changeRequest struct {
 	changeFlags
 	cluster string
-	// title is the line of the spinner, and of the progress: "Scaling cluster dev".
+	// title is the line of the spinner: "Scaling cluster dev".
 	title string
 	// change changes what was read. It may be called several times. Its errors are *api.FieldErrors, or say what is
 	// missing.
@@ -180,7 +180,7 @@ func (a *app) noteWhatDelays(r client.ChangeResult) {
 
 func (a *app) awaitChange(ctx context.Context, ops *client.Client, r changeRequest, changed *api.Cluster) error {
 	name := r.cluster
-	p := terminal.StartProgress(a.env.Err, a.env.Now, strings.TrimSuffix(r.title, " "+name), changed)
+	p := terminal.StartProgress(a.env.Err, a.env.Now, "Changing cluster", changed)
 	now, err := ops.AwaitChange(ctx, changed, r.goal(changed), r.timeout.value, showProgress(p))
 	var failed *client.OperationFailedError
 	switch {

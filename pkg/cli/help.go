@@ -41,8 +41,9 @@ const exitCodesHelp = `Every command exits with one of these codes:
   0    success
   1    the operation failed: a cluster went to ERROR, a file could not be written
   2    bad input: a flag, an argument, a setting; nothing was written or launched
-  3    the cluster exists already, or its state does not allow the command
-  4    the cluster does not exist
+  3    the cluster exists already, its state does not allow the command, or somebody else has just
+       changed it
+  4    the cluster, pool or machine does not exist
   5    etcd, Temporal, the worker or skyd cannot be reached or started
   6    --timeout passed while waiting; the operation continues
   130  interrupted with Ctrl-C; an operation that was started continues`

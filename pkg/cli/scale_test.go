@@ -47,7 +47,7 @@ func TestScaleAndWait(t *testing.T) {
 	got := p.run("scale", "cluster", "scaled", "--num_nodes", "5", "--wait")
 	got.checkOutput(t, 0, "Cluster scaled is being scaled to 5 machines.\nCluster scaled has 5 machines after ",
 		"sky-scaled-3, sky-scaled-4 ")
-	if !strings.Contains(got.err, "✔ Scaling cluster completed successfully.\n") {
+	if !strings.Contains(got.err, "✔ Changing cluster completed successfully.\n") {
 		t.Errorf("%s", got.err)
 	}
 	p.run("scale", "clusters", "scaled", "--num-nodes", "5").check(t, 0,
@@ -314,7 +314,7 @@ func TestStatusSaysWhatIsUnderWay(t *testing.T) {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"scale", "cluster", "moving", "--num_nodes", "5",
 			"--wait"})
 	}()
-	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Scaling cluster\n") })
+	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Changing cluster\n") })
 	time.AfterFunc(50*time.Millisecond, interrupt)
 	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(),
 		"The operation continues. To see it: skyctl get machines moving, or skyctl describe cluster moving\n") {
