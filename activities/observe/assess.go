@@ -93,7 +93,8 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	}
 	found := Assessment{Fail: decision.Fail, Stop: decision.Stop, NextAt: decision.NextAt, Doing: decision.Doing,
 		Reached: decision.Converged || c.Status.ObservedGeneration == c.Metadata.Generation,
-		MayAct:  c.Status.PausedAt.IsZero(), Serves: observation.CloudError == "" && observation.APIError == "" &&
+		MayAct:  c.Status.PausedAt.IsZero() && (c.Status.Phase == api.PhaseReady || isRepairRequested(c, in.Asked)),
+		Serves: observation.CloudError == "" && observation.APIError == "" &&
 			observation.GPU == "" && len(observation.Nodes) > 0}
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
@@ -102,6 +103,11 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		found.Actions = append(found.Actions, newRepairAction(c, observation, action))
 	}
 	return found, nil
+}
+
+// isRepairRequested says whether a person requested the repair of a cluster in ERROR that can be repaired.
+func isRepairRequested(c *api.Cluster, asked time.Time) bool {
+	return !asked.IsZero() && c.Status.CanBeRepaired()
 }
 
 // newRepairAction adds to an action of the planner what carrying it out needs.
@@ -135,7 +141,7 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	}
 	planned := *c
 	if !in.Asked.IsZero() {
-		if c.Status.CanBeRepaired() {
+		if isRepairRequested(c, in.Asked) {
 			planned.Status.Phase = api.PhaseReady
 		}
 		mine := repairIDPrefix(ctx) // by id, because the clocks of worker and client may differ
