@@ -101,17 +101,26 @@ func TestOverlappingAddMachinesAddNoMachineTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
+	var mu sync.Mutex
+	returned := map[string]bool{} // by incarnation
 	for range 6 {
 		group.Go(func() {
-			if _, err := addMachines(t, a, ref, "gpu"); err != nil {
+			added, err := addMachines(t, a, ref, "gpu")
+			if err != nil {
 				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, m := range added {
+				returned[m.Incarnation] = true
 			}
 		})
 	}
 	group.Wait()
 	c, err := a.Store.ReadCluster(t.Context(), ref.Name)
-	if err != nil || len(c.Status.Machines) != 21 || c.Status.NextIndex != 21 {
-		t.Errorf("%v: %d machines, next index %d", err, len(c.Status.Machines), c.Status.NextIndex)
+	if err != nil || len(c.Status.Machines) != 21 || c.Status.NextIndex != 21 || len(returned) != 20 {
+		t.Errorf("%v: %d machines, next index %d, returned %d", err, len(c.Status.Machines), c.Status.NextIndex,
+			len(returned))
 	}
 }
 
