@@ -102,3 +102,17 @@ func TestLastPoolWithWorkersIsFound(t *testing.T) {
 		t.Error("only default has workers")
 	}
 }
+
+func TestClusterWithoutItsHeadCannotChange(t *testing.T) {
+	c := newPooledCluster()
+	c.Status.SetPhase(api.PhaseReady, "", fixture.Noon)
+	c.Status.SetPhase(api.PhaseError, "", fixture.Noon)
+	c.Status.Failure = &api.Failure{Reason: "Timeout"}
+	if why := c.RefuseSpecChange(); why != "" {
+		t.Errorf("a failed repair can continue: %s", why)
+	}
+	c.Status.Failure.Reason = string(api.DriftHeadLost)
+	if why := c.RefuseSpecChange(); !strings.Contains(why, "skyctl delete cluster dev") {
+		t.Errorf("got %q", why)
+	}
+}
