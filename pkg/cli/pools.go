@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -95,7 +96,7 @@ func (o *createPoolOptions) newRequest(cmd *cobra.Command, name string, a *app) 
 		same: func(*api.Cluster) string {
 			return fmt.Sprintf("Cluster %s already has this pool %s.", o.cluster, name)
 		},
-		goal: func(*api.Cluster) client.Goal { return client.Goal{Name: "at " + size + " in pool " + name} },
+		goal: func(*api.Cluster) client.Goal { return newPoolSizeGoal("at "+size+" in pool "+name, name) },
 		reached: func(*api.Cluster) string {
 			return fmt.Sprintf("Pool %s of cluster %s has %s", name, o.cluster, size)
 		},
@@ -162,7 +163,8 @@ func newDeletePoolRequest(f changeFlags, cluster, pool string) changeRequest {
 		},
 		goal: func(*api.Cluster) client.Goal {
 			return client.Goal{Name: "without the machines of pool " + pool, IsReached: func(c *api.Cluster) bool {
-				return c.Spec.FindPool(pool) != nil || len(render.MachinesOfPool(c, pool)) == 0
+				isOfPool := func(m api.Machine) bool { return m.PoolName() == pool }
+				return c.Spec.FindPool(pool) != nil || !slices.ContainsFunc(c.Status.Machines, isOfPool)
 			}}
 		},
 		reached: func(*api.Cluster) string { return fmt.Sprintf("Deleted pool %s of cluster %s", pool, cluster) },

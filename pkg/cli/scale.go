@@ -107,7 +107,7 @@ func (o *scaleOptions) newWholeRequest(cluster string) (changeRequest, error) {
 		same: func(c *api.Cluster) string {
 			return fmt.Sprintf("Cluster %s was already to have %s.", cluster, size(c))
 		},
-		goal: func(c *api.Cluster) client.Goal { return client.Goal{Name: "at " + size(c)} },
+		goal: func(c *api.Cluster) client.Goal { return newPoolSizeGoal("at "+size(c), api.DefaultPool) },
 		reached: func(c *api.Cluster) string {
 			return fmt.Sprintf("Cluster %s has %s", cluster, size(c))
 		},
@@ -137,9 +137,27 @@ func (o *scaleOptions) newPoolRequest(cluster string) (changeRequest, error) {
 		same: func(*api.Cluster) string {
 			return fmt.Sprintf("Pool %s of cluster %s was already to have %s.", pool, cluster, size)
 		},
-		goal: func(*api.Cluster) client.Goal { return client.Goal{Name: "at " + size + " in pool " + pool} },
+		goal: func(*api.Cluster) client.Goal { return newPoolSizeGoal("at "+size+" in pool "+pool, pool) },
 		reached: func(*api.Cluster) string {
 			return fmt.Sprintf("Pool %s of cluster %s has %s", pool, cluster, size)
 		},
 	}, err
+}
+
+// newPoolSizeGoal waits until a pool has as many machines as it should have, all Ready, and none that leaves.
+func newPoolSizeGoal(name, pool string) client.Goal {
+	return client.Goal{Name: name, IsReached: func(c *api.Cluster) bool {
+		size := 0
+		for _, m := range c.Status.Machines {
+			if m.PoolName() != pool {
+				continue
+			}
+			if m.Leaving != "" || m.State != api.MachineReady {
+				return false
+			}
+			size++
+		}
+		p := c.Spec.FindPool(pool)
+		return p == nil && size == 0 || p != nil && size == p.Replicas
+	}}
 }

@@ -84,15 +84,16 @@ func convergeSummary(c *api.Cluster) string {
 	return fmt.Sprintf("Converge %s to generation %d", c.Metadata.Name, c.Metadata.Generation)
 }
 
-// Goal is what the wait for a change waits for, besides the generation.
+// Goal is what the wait for a change waits for.
 type Goal struct {
 	// Name says it for people: "at 5 machines".
 	Name string
-	// IsReached judges a cluster that has reached the generation; nil is always.
+	// IsReached judges a cluster by what the change is about. Nil waits for the generation: for all that people have
+	// changed until then, such as another pool whose cloud has no machines left.
 	IsReached func(*api.Cluster) bool
 }
 
-// AwaitChange follows a cluster after a change until its machines have reached the changed generation, and the goal.
+// AwaitChange follows a cluster after a change until it has reached the goal.
 // The error is an OperationFailedError if the cluster goes to ERROR or its operation fails, and a WaitTimeoutError
 // after limit, if that is above 0. The wait survives an outage of the servers; while no operation runs, it says what
 // starts one.
@@ -110,10 +111,12 @@ func (c *Client) AwaitChange(ctx context.Context, changed *api.Cluster, goal Goa
 				return true, &ConflictError{Name: name, Phase: api.PhaseDeleting}
 			case cl.Status.Phase == api.PhaseError && changed.Status.Phase != api.PhaseError:
 				return true, failed(cl, "the cluster went to ERROR")
-			case cl.Status.ObservedGeneration < changed.Metadata.Generation, cl.Status.Phase == api.PhaseError:
+			case cl.Status.Phase == api.PhaseError:
 				return false, nil
+			case goal.IsReached != nil:
+				return goal.IsReached(cl), nil
 			}
-			return goal.IsReached == nil || goal.IsReached(cl), nil
+			return cl.Status.ObservedGeneration >= changed.Metadata.Generation, nil
 		},
 		missed: func(cl *api.Cluster, ended error) error { return failed(cl, failureReason(ended)) },
 		explainIdle: func(cl *api.Cluster) string {

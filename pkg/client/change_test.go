@@ -222,3 +222,28 @@ func TestFailedOperationEndsTheWaitForAChange(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestWaitForAGoalEndsThoughMoreIsUnderWay(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	ref := storeReadyCluster(t, "goes-on")
+	release := make(chan struct{})
+	defer close(release)
+	world.SetBehavior("goes-on", skydstub.Behavior{Converge: func(ctx context.Context, w *skydstub.World,
+		in operation.ConvergeInput) error {
+		_, err := w.BeginConverge(ctx, in.Cluster, api.MachineReady, "")
+		<-release // the generation is not reached
+		return err
+	}})
+	r, err := c.ChangeSpec(t.Context(), readStoredCluster(t, ref), scaleTo(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	goal := Goal{Name: "at 4 machines", IsReached: func(cl *api.Cluster) bool {
+		return len(cl.Status.Machines) == 4 && cl.Status.Machines[3].State == api.MachineReady
+	}}
+	got, err := c.AwaitChange(t.Context(), r.Cluster, goal, patience, ignore)
+	if err != nil || got.Status.ObservedGeneration >= got.Metadata.Generation {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
