@@ -217,9 +217,9 @@ func recordProgress(c, before *api.Cluster, d plan.Decision, operation string, n
 		c.Status.ObservedGeneration = c.Metadata.Generation
 	}
 	switch was := c.Status.Operation; {
-	case d.Doing == "":
+	case d.Doing == "" && (operation != "" || len(d.Drift) == 0):
 		c.Status.Operation = nil
-	case operation == "": // a sweep only observes
+	case operation == "": // a sweep does not see which actions run
 	case was == nil || was.Type != operation:
 		c.Status.Operation = &api.OperationStatus{Type: operation, Doing: d.Doing, Since: now}
 	default:

@@ -123,7 +123,7 @@ func (a *Activities) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 		in.Failure.At = a.Now()
 		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log,
 			"\n"))
-		c.Status.Failure = &in.Failure
+		c.Status.Failure, c.Status.Operation = &in.Failure, nil
 		c.Status.RemoveCondition(api.CreateBegun)
 		if c.Status.Phase != api.PhaseDeleting {
 			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
@@ -144,6 +144,7 @@ func (a *Activities) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 func (a *Activities) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
+		c.Status.Operation = nil
 		// the delete finds out again what is left behind
 		c.Status.Drift = slices.DeleteFunc(c.Status.Drift,
 			func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict })
