@@ -26,12 +26,16 @@ type ending struct {
 	machine int
 	// left is how many machines a cluster in ERROR keeps on purpose.
 	left int
+	// machines is how many machines a READY cluster has.
+	machines int
 }
 
 var (
-	isReady = ending{phase: api.PhaseReady}
+	isReady = isReadyWith(size)
 	isGone  = ending{}
 )
+
+func isReadyWith(machines int) ending { return ending{phase: api.PhaseReady, machines: machines} }
 
 func isError(machine int, reasons ...string) ending {
 	return ending{phase: api.PhaseError, machine: machine, reasons: reasons}
@@ -43,6 +47,7 @@ func (l *lane) holds(want ending) {
 	l.t.Helper()
 	var c *api.Cluster
 	l.until("the operations end", func() bool { return !l.busy() && l.settled() })
+	l.launchesOnce()
 	if c = l.find(); c == nil {
 		if want.phase != "" {
 			l.t.Fatalf("the cluster is gone, want it %s", want.phase)
@@ -55,7 +60,8 @@ func (l *lane) holds(want ending) {
 	}
 	switch want.phase {
 	case api.PhaseReady:
-		l.isWhole(c)
+		l.isWhole(c, want.machines)
+		l.isChanged(c)
 	case api.PhaseError:
 		l.isTrue(c, want)
 	}
@@ -79,12 +85,12 @@ func (l *lane) settled() bool {
 
 // isWhole checks that the cloud has exactly the recorded machines, Kubernetes exactly their Nodes, and the user the
 // kubeconfig.
-func (l *lane) isWhole(c *api.Cluster) {
+func (l *lane) isWhole(c *api.Cluster, machines int) {
 	l.t.Helper()
 	there := l.machines()
-	if len(there) != size || len(c.Status.Machines) != size {
-		l.t.Errorf("%d machines on the cloud and %d on record, want %d: %s", len(there), len(c.Status.Machines), size,
-			names(there))
+	if len(there) != machines || len(c.Status.Machines) != machines || c.Spec.MachineCount() != machines {
+		l.t.Errorf("%d machines on the cloud, %d on record and %d in the spec, want %d: %s", len(there),
+			len(c.Status.Machines), c.Spec.MachineCount(), machines, names(there))
 	}
 	var wanted []string
 	for _, m := range c.Status.Machines {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/world"
@@ -28,6 +30,14 @@ type scene struct {
 	activities, also []string
 	// repair means that a sweep starts the operation.
 	repair bool
+	// home is where the operation runs.
+	home home
+	// workflow selects the activities of one workflow type, if it is set.
+	workflow string
+	// concerns is how many machines the operation changes; 0 is all.
+	concerns int
+	// then ends what holds the operation up, after the worker was killed.
+	then func(l *lane, ref api.Ref)
 }
 
 var scenes = []scene{
@@ -75,6 +85,11 @@ var scenes = []scene{
 	{
 		name: "delete", ends: isGone, prepare: (*lane).ready, act: (*lane).remove,
 		activities: []string{"MarkDeleting", "Existing", "Terminate", "Release", "Forget"},
+	},
+	{
+		name: "create, in a group", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
+		workflow: operation.WorkflowBringUp, concerns: size - 1,
+		activities: []string{"Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode"},
 	},
 }
 
@@ -172,9 +187,9 @@ func TestWorkersAreKilled(t *testing.T) {
 }
 
 func allScenes() []scene {
-	all := slices.Clone(scenes)
+	all := slices.Concat(scenes, changes)
 	for _, s := range repairs {
-		s.name, s.ends, s.repair = "repair of "+s.name, isReady, true
+		s.name, s.ends, s.repair, s.concerns = "repair of "+s.name, isReady, true, 1
 		s.act = func(l *lane, _ api.Ref) { l.beginSweep() }
 		all = append(all, s)
 	}
@@ -190,11 +205,11 @@ func seeds() int {
 }
 
 // blowOf chooses the machine and the time in an activity at which the worker is killed: first right after the cloud has
-// acted, then later each time. A repair concerns one machine.
+// acted, then later each time.
 func blowOf(s scene, activity, moment string, seed int) blow {
-	b := blow{activity: activity, moment: moment}
-	if perMachine[activity] && !s.repair {
-		b.nth = seed % size
+	b := blow{activity: activity, workflow: s.workflow, moment: moment}
+	if perMachine[activity] {
+		b.nth = seed % cmp.Or(s.concerns, size)
 	}
 	if moment == during && seed > 0 {
 		b.late = time.Duration(seed*seed) * 25 * time.Millisecond
@@ -202,7 +217,7 @@ func blowOf(s scene, activity, moment string, seed int) blow {
 	return b
 }
 
-// perMachine lists the activities that a create runs for each machine.
+// perMachine lists the activities that an operation runs for each machine.
 var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true,
 	"Disarm": true, "Terminate": true}
 
@@ -210,7 +225,8 @@ var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Pr
 func killed(t *testing.T, s scene, b blow) {
 	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name),
 		ends: s.ends.String()})
-	l := newLane(t, home{settings: func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }})
+	s.home.settings = func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }
+	l := newLane(t, s.home)
 	l.work()
 	var ref api.Ref
 	if s.prepare != nil {
@@ -224,17 +240,16 @@ func killed(t *testing.T, s scene, b blow) {
 		}
 		return l.killer.hasStruck()
 	})
+	if s.then != nil {
+		s.then(l, ref)
+	}
 	if l.sweeping != nil {
 		l.converge()
 	}
 	l.holds(s.ends)
 }
 
-const (
-	noAccelerators = "the simulated machines have no accelerators"
-	noLeaving      = "no operation removes a machine from a cluster yet"
-	noGrowing      = "no operation adds a machine to a pool yet"
-)
+const noAccelerators = "the simulated machines have no accelerators"
 
 // onlyFormer excuses the activities that only a Repair of the version before runs.
 const onlyFormer = "only a Repair that the version before started runs it; test/integration resumes one"
@@ -242,11 +257,9 @@ const onlyFormer = "only a Repair that the version before started runs it; test/
 // unkilled lists the activities that no scene covers, and why.
 var unkilled = map[string]string{
 	"BeginRepair": onlyFormer, "EndRepair": onlyFormer,
-	"Check":        "it only asks, for skyctl check, and changes nothing",
-	"CheckLost":    "it only asks whether a head is there, before a create that fails says why",
-	"Adopt":        "lanes have no home in doubt; that it may run twice is shown in test/integration",
-	"DrainMachine": noLeaving, "UncordonNode": noLeaving, "ForgetMachine": noLeaving, "MarkLeaving": noLeaving,
-	"AddMachines": noGrowing, "PlanPool": noGrowing, "RecordPoolAttempt": noGrowing, "RepositionMachine": noGrowing,
+	"Check":     "it only asks, for skyctl check, and changes nothing",
+	"CheckLost": "it only asks whether a head is there, before a create that fails says why",
+	"Adopt":     "lanes have no home in doubt; that it may run twice is shown in test/integration",
 	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
 }
 

@@ -56,6 +56,8 @@ type lane struct {
 	conn  sdkclient.Client
 	// sweeping is a sweep that was started and not awaited.
 	sweeping sdkclient.WorkflowRun
+	// before is the cluster before a person changed it; nil if nobody did.
+	before *api.Cluster
 
 	mu     sync.Mutex
 	worker *process.Process

@@ -296,6 +296,19 @@ func (c *Cloud) CountLaunches(prefix, region string) int {
 	return n
 }
 
+// LaunchedMachines returns all machines with a host that were ever there, in the order of their launches.
+func (c *Cloud) LaunchedMachines() []cloud.Machine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []cloud.Machine
+	for _, m := range c.machines {
+		if m.host != nil {
+			all = append(all, m.Machine)
+		}
+	}
+	return all
+}
+
 // CountReleases returns how often RemoveClusterResources was called for a cluster.
 func (c *Cloud) CountReleases(uid string) int {
 	c.mu.Lock()
