@@ -157,8 +157,9 @@ func (l *lane) isChanged(c *api.Cluster) {
 			was.CloudID, was.Incarnation)
 	}
 	for _, m := range c.Status.Machines {
-		if known := l.before.FindMachine(m.Name) != nil; !known && m.Index < l.before.Status.NextIndex ||
-			m.Index >= c.Status.NextIndex {
+		old := l.before.FindMachine(m.Name)
+		if old == nil && m.Index < l.before.Status.NextIndex || m.Index >= c.Status.NextIndex ||
+			old != nil && m.Incarnation != old.Incarnation && !m.Replacement {
 			l.t.Errorf("%s has an index that was used before; the next one was %d, and is %d", m.Name,
 				l.before.Status.NextIndex, c.Status.NextIndex)
 		}
