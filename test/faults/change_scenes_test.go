@@ -14,11 +14,11 @@ import (
 // changes are scenes in which a person changes a READY cluster.
 var changes = []scene{
 	{
-		name: "scale up", prepare: (*lane).ready, act: scaled(size + 2), ends: isReadyWith(size + 2), concerns: 2,
+		name: "scale up", prepare: (*lane).ready, act: scaled(size + 2), ends: after(size+2, size+2), concerns: 2,
 		activities: []string{"PlanPool", "AddMachines", "BeginActions", "EndActions"}, also: []string{"MarkRepaired"},
 	},
 	{
-		name: "scale up, in a group", prepare: (*lane).ready, act: scaled(size + 2), ends: isReadyWith(size + 2),
+		name: "scale up, in a group", prepare: (*lane).ready, act: scaled(size + 2), ends: after(size+2, size+2),
 		workflow: operation.WorkflowBringUp, concerns: 2,
 		activities: []string{"Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
 	},
@@ -28,20 +28,20 @@ var changes = []scene{
 			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(size), Times: 1,
 				Err: simcloud.NewRefusal(cloud.Capacity)})
 		}),
-		act: scaled(size + 1), ends: isReadyWith(size + 1), concerns: 1,
+		act: scaled(size + 1), ends: after(size+1, size+1), concerns: 1,
 		activities: []string{"RecordPoolAttempt", "RepositionMachine"}, also: []string{"Terminate"},
 	},
 	{
-		name: "scale down", prepare: drift((*lane).addPods), act: scaled(size - 1), ends: isReadyWith(size - 1),
+		name: "scale down", prepare: drift((*lane).addPods), act: scaled(size - 1), ends: after(size-1, size),
 		concerns:   1,
 		activities: []string{"MarkLeaving", "DrainMachine", "Terminate", "ForgetNode", "ForgetMachine"},
 	},
 	{
-		name: "replace", prepare: drift((*lane).addPods), act: replaced, ends: isReady, concerns: 1,
+		name: "replace", prepare: drift((*lane).addPods), act: replaced, ends: after(size, size+1), concerns: 1,
 		activities: []string{"DrainMachine", "Terminate", "ForgetNode", "ReplaceMachine"},
 	},
 	{
-		name: "replace that is called off", ends: isReady,
+		name: "replace that is called off", ends: after(size, size+1),
 		prepare: drift(func(l *lane, ref api.Ref) { l.addPods(ref); l.allowEvictions(ref, false) }),
 		act: func(l *lane, _ api.Ref) {
 			l.change(func(c *api.Cluster) error {
@@ -55,6 +55,11 @@ var changes = []scene{
 		},
 		activities: []string{"UncordonNode"},
 	},
+}
+
+// after is a READY cluster with some machines, after no more launches than that takes.
+func after(machines, launches int) ending {
+	return ending{phase: api.PhaseReady, machines: machines, launches: launches}
 }
 
 // larger is a placement of larger machines.
@@ -137,9 +142,9 @@ func (l *lane) launchesOnce() {
 	}
 }
 
-// isChanged checks that a change has reached the wanted generation, has not touched the head, and has used no index
-// again.
-func (l *lane) isChanged(c *api.Cluster) {
+// isChanged checks that a change has reached the wanted generation, has not touched the head, has used no index again,
+// and has reserved and launched as many machines as expected.
+func (l *lane) isChanged(c *api.Cluster, launches int) {
 	l.t.Helper()
 	if l.before == nil {
 		return
@@ -156,12 +161,21 @@ func (l *lane) isChanged(c *api.Cluster) {
 		l.t.Errorf("the head is %s (%s, %s), and was %s (%s, %s)", head.Name, head.CloudID, head.Incarnation, was.Name,
 			was.CloudID, was.Incarnation)
 	}
+	next := l.before.Status.NextIndex
 	for _, m := range c.Status.Machines {
 		old := l.before.FindMachine(m.Name)
-		if old == nil && m.Index < l.before.Status.NextIndex || m.Index >= c.Status.NextIndex ||
+		if old == nil && m.Index < next || m.Index >= c.Status.NextIndex ||
 			old != nil && m.Incarnation != old.Incarnation && !m.Replacement {
-			l.t.Errorf("%s has an index that was used before; the next one was %d, and is %d", m.Name,
-				l.before.Status.NextIndex, c.Status.NextIndex)
+			l.t.Errorf("%s has an index that was used before; the next one was %d, and is %d", m.Name, next,
+				c.Status.NextIndex)
 		}
+	}
+	launched := l.cloud.LaunchedMachines()
+	for _, m := range launched {
+		next = max(next, m.Index+1)
+	}
+	if launches > 0 && (len(launched) != launches || c.Status.NextIndex != next) {
+		l.t.Errorf("%d machines were launched, want %d: %s; the next index is %d, want %d", len(launched), launches,
+			names(launched), c.Status.NextIndex, next)
 	}
 }

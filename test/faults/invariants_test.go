@@ -28,6 +28,8 @@ type ending struct {
 	left int
 	// machines is how many machines a READY cluster has.
 	machines int
+	// launches is how many machines were ever launched or reserved; 0 is any number.
+	launches int
 }
 
 var (
@@ -61,7 +63,7 @@ func (l *lane) holds(want ending) {
 	switch want.phase {
 	case api.PhaseReady:
 		l.isWhole(c, want.machines)
-		l.isChanged(c)
+		l.isChanged(c, want.launches)
 	case api.PhaseError:
 		l.isTrue(c, want)
 	}
