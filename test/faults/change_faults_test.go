@@ -86,7 +86,9 @@ func changeFaults() []fault {
 				l.until("the replacement is called off", func() bool { return l.killer.ran("UncordonNode") > 0 })
 				l.allowEvictions(ref, true)
 			}},
-		{kind: "change", name: "to fewer machines while one never comes", ends: isReady, try: func(l *lane) {
+		{kind: "change", name: "to fewer machines while one never comes", ends: isReady, home: home{
+			settings: func(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(2 * patience) },
+		}, try: func(l *lane) {
 			l.ready()
 			never := l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(size), Hang: true})
 			l.scale(size + 1)
