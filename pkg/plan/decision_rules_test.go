@@ -139,11 +139,11 @@ func mayRunPods(m *api.Machine) bool {
 
 // poolState is what a pool has.
 type poolState struct {
-	members            int // machines that stay
-	removed            int // members that are removed now
-	replacing, idle    int // members that are being replaced, and that do not work
-	existing, working  int // members that still exist and are replaced now, and those of them that work
-	added, unavailable int
+	members           int // machines that stay
+	removed           int // members that are removed now
+	replacing, idle   int // members that are being replaced, and that do not work
+	existing, working int // members that still exist and are replaced now, and those of them that work
+	added             int
 }
 
 // holdsPools checks what must be true of the machines of pools, and of actions in flight.

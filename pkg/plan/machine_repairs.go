@@ -82,6 +82,9 @@ const onceAPIAnswers = "once the Kubernetes API answers"
 // planUnfinishedMachine plans for a machine that never became Ready, because a repair failed or was cut off.
 func (p *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 	message := fmt.Sprintf("it is %s, %s", m.State, p.describeRepairInProgress(m))
+	if m.State == api.MachineReserved && p.runningOn(m) == nil {
+		message = "it is recorded, and not launched yet"
+	}
 	bringUp := newMachineAction(m, api.ActionBringUp, unfinishedReason(m), message)
 	isLaunching := m.State == api.MachineReserved || m.State == api.MachineLaunching
 	switch {
