@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // maxGroupSize bounds the machines of one BringUp. It keeps the history of each run and the work of each of its
@@ -23,7 +24,8 @@ type BringUpInput struct {
 	Machines []activities.MachineRef `json:"machines"`
 	// Placements are those of the machines, in the same order; none if they belong to a create.
 	Placements []api.Placement `json:"placements,omitempty"`
-	// PowerOffAt is when the machines power themselves off unless the timer is cleared first; zero: no timer.
+	// PowerOffAt is when the machines power themselves off unless the timer is cleared first; zero: no timer. A machine
+	// that is launched later, because another try failed, gets a later time unless Together.
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 	// Together: the machines belong to a create. They wait for the signal that the server accepts them, the first
 	// error ends them all, and their timers stay until the cluster is READY. Otherwise each machine is on its own: it
@@ -75,7 +77,7 @@ type bringUpGroup struct {
 	in       BringUpInput
 	progress *machineProgress
 	bringUp  *machineBringUp
-	parent   string
+	parent   workflow.Execution // the run that started the group; a later one with its id gets no signals
 	// reached are the machines that have reached a condition, by index.
 	reached map[api.ConditionType][]int
 	// sent are the signals to the parent that are under way.
@@ -86,7 +88,7 @@ func newBringUpGroup(ctx workflow.Context, in BringUpInput) *bringUpGroup {
 	g := &bringUpGroup{in: in, progress: newMachineProgress(), reached: map[api.ConditionType][]int{},
 		sent: workflow.NewWaitGroup(ctx)}
 	if parent := workflow.GetInfo(ctx).ParentWorkflowExecution; parent != nil {
-		g.parent = parent.ID
+		g.parent = *parent
 	}
 	g.progress.trackMachines(slices.Clone(in.Machines))
 	g.bringUp = &machineBringUp{progress: g.progress, powerOffAt: in.PowerOffAt}
@@ -108,7 +110,7 @@ func (g *bringUpGroup) bringUpTogether(ctx workflow.Context) (BringUpResult, err
 	tasks, work := newStoppingTaskGroup(ctx, 0)
 	for _, m := range g.in.Machines {
 		tasks.startTask(work, func(ctx workflow.Context) error {
-			err := g.bringUpWithRelaunch(ctx, m)
+			err := g.bringUpWithRelaunch(ctx, m, g.bringUp)
 			return addMachineAndStep(err, m.Name, g.progress.stepOf(m.Name))
 		})
 	}
@@ -125,9 +127,12 @@ func (g *bringUpGroup) bringUpTogether(ctx workflow.Context) (BringUpResult, err
 }
 
 // bringUpWithRelaunch takes one machine to a Ready Node, and launches it again if its cloud ends it meanwhile.
-func (g *bringUpGroup) bringUpWithRelaunch(ctx workflow.Context, m activities.MachineRef) error {
+func (g *bringUpGroup) bringUpWithRelaunch(ctx workflow.Context, m activities.MachineRef, b *machineBringUp) error {
 	for n := 0; ; n++ {
-		err := g.bringUp.bringUpMachine(ctx, m)
+		if !g.in.Together && !b.powerOffAt.IsZero() { // what was tried before may have taken hours
+			b.powerOffAt = workflow.Now(ctx).Add(operation.DefaultProvisionTimeout + powerOffMargin)
+		}
+		err := b.bringUpMachine(ctx, m)
 		if errorReason(err) != activities.ReasonLost || n == maxRelaunches || ctx.Err() != nil {
 			return err
 		}
@@ -164,12 +169,13 @@ func (g *bringUpGroup) countAtCondition(ctx workflow.Context, m activities.Machi
 
 // tellParent sends a signal to the parent. The group's end waits for it.
 func (g *bringUpGroup) tellParent(ctx workflow.Context, signal string, content any) {
-	if g.parent == "" {
+	if g.parent.ID == "" {
 		return
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	g.sent.Go(clean, func(ctx workflow.Context) {
-		if err := workflow.SignalExternalWorkflow(ctx, g.parent, "", signal, content).Get(ctx, nil); err != nil {
+		if err := workflow.SignalExternalWorkflow(ctx, g.parent.ID, g.parent.RunID, signal, content).Get(ctx,
+			nil); err != nil {
 			workflow.GetLogger(ctx).Warn("the parent was not told", "signal", signal, "error", err)
 		}
 	})
@@ -218,13 +224,14 @@ func (g *bringUpGroup) reportOutcome(ctx workflow.Context, m activities.MachineR
 // that fails is terminated.
 func (g *bringUpGroup) bringUpInAnyPlacement(ctx workflow.Context, m activities.MachineRef,
 	placement api.Placement) error {
+	b := *g.bringUp
 	for tried := []api.Placement{placement}; ; {
-		err := g.bringUpWithRelaunch(ctx, m)
+		err := g.bringUpWithRelaunch(ctx, m, &b)
 		if current, ok := g.progress.findMachine(m.Name); ok {
 			m = current // it may have been launched again
 		}
 		if err == nil {
-			err = g.bringUp.clearPowerOffTimer(ctx, m)
+			err = b.clearPowerOffTimer(ctx, m)
 		}
 		if err == nil || ctx.Err() != nil {
 			return err
