@@ -42,6 +42,8 @@ var (
 	purge = activityKind{attempt: 30 * time.Second, heartbeat: heartbeatTimeout, total: 24 * time.Hour, attempts: 2}
 	// lostCheck checks twice, with a pause, whether a machine is gone.
 	lostCheck = activityKind{attempt: 4 * time.Minute, heartbeat: heartbeatTimeout, total: 5 * time.Minute}
+	// uncordon makes a Node schedulable again. A delete of the cluster may wait for it.
+	uncordon = activityKind{attempt: 30 * time.Second, total: 2 * time.Minute}
 	// quickRead reads from a machine that may be gone.
 	quickRead = activityKind{attempt: 15 * time.Second, total: 20 * time.Second}
 )

@@ -52,6 +52,9 @@ func (r *convergeRun) startGroup(ctx workflow.Context, pool string, actions []ob
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		clean, _ := workflow.NewDisconnectedContext(ctx)
 		err := child.Get(clean, nil)
+		if err == nil { // of a machine whose outcome did not come
+			err = temporal.NewApplicationError("it is not known how the bring-up ended", "Unknown")
+		}
 		for _, i := range positions {
 			started[i].endWith(err) // unless its outcome came before
 		}

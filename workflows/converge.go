@@ -36,11 +36,18 @@ func Converge(ctx workflow.Context, in operation.ConvergeInput) error {
 }
 
 const (
-	// convergeInterval is how often Converge observes a cluster while it waits.
+	// convergeInterval is how often Converge observes a cluster while it waits, and fullInterval once its history is
+	// long enough to end the run.
 	convergeInterval = time.Minute
+	fullInterval     = 10 * time.Minute
+	// Each observation has the running actions in its input. While there are more than manyRunning, those that end
+	// within gatherTime lead to one observation: otherwise the history would grow with the square of their number.
+	manyRunning = 100
+	gatherTime  = 5 * time.Second
 	// maxConvergeEvents is the length of a history from which on no action is started before the run continues as new.
-	// Temporal suggests that earlier, and terminates a run at 51,200 events.
+	// Temporal suggests that earlier, and terminates a run at 51,200 events or 50 MiB.
 	maxConvergeEvents = 20_000
+	maxConvergeBytes  = 20 << 20
 )
 
 // convergeRun is the state of one run of Converge.
@@ -129,18 +136,27 @@ func (r *convergeRun) endOrContinue(ctx workflow.Context, assessed observe.Asses
 }
 
 func (r *convergeRun) isHistoryFull(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetCurrentHistoryLength() > maxConvergeEvents
+	info := workflow.GetInfo(ctx)
+	return info.GetCurrentHistoryLength() > maxConvergeEvents || info.GetCurrentHistorySize() > maxConvergeBytes
 }
 
 // awaitNext waits until an action ends, the spec changes, something is due, or some time has passed.
 func (r *convergeRun) awaitNext(ctx workflow.Context, nextAt time.Time) error {
 	pause := convergeInterval
-	if until := nextAt.Sub(workflow.Now(ctx)); !nextAt.IsZero() && until < pause {
+	if r.isHistoryFull(ctx) {
+		pause = fullInterval // nothing is started
+	} else if until := nextAt.Sub(workflow.Now(ctx)); !nextAt.IsZero() && until < pause {
 		pause = max(until, time.Second)
 	}
 	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: pause,
 		TimerOptions: workflow.TimerOptions{Summary: "until the cluster is observed again"}},
 		func() bool { return r.changes.Len() > 0 || r.hasEndedActions() })
+	if err != nil || len(r.running) <= manyRunning || r.changes.Len() > 0 {
+		return err
+	}
+	_, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: gatherTime,
+		TimerOptions: workflow.TimerOptions{Summary: "for more actions that end"}},
+		func() bool { return r.changes.Len() > 0 })
 	return err
 }
 

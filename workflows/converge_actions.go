@@ -107,8 +107,7 @@ func drainMachine(ctx workflow.Context, action observe.RepairAction) error {
 	err := kind.runActivity(ctx, m.Name+": drain the Node", nodeActivities.DrainMachine, in)
 	if err != nil && action.Kind == api.ActionReplace {
 		clean, _ := workflow.NewDisconnectedContext(ctx)
-		if left := repairStep.runActivity(clean, m.Name+": make the Node schedulable again",
-			nodeActivities.UncordonNode,
+		if left := uncordon.runActivity(clean, m.Name+": make the Node schedulable again", nodeActivities.UncordonNode,
 			m); left != nil {
 			workflow.GetLogger(ctx).Warn("the Node stays cordoned", "node", m.NodeName, "error", left)
 		}

@@ -64,6 +64,10 @@ func (r *convergeRun) startActions(ctx workflow.Context, due []observe.RepairAct
 	return nil
 }
 
+// maxRunning bounds the actions on machines that run at the same time. Temporal refuses inputs of more than 2 MiB, and
+// all of them are in the input of one activity.
+const maxRunning = observe.MaxActions
+
 // selectIndependent returns the actions that can start now: one on each target, none on a target on which one runs, and
 // none that needs another one to end first.
 func (r *convergeRun) selectIndependent(due []observe.RepairAction) []observe.RepairAction {
@@ -77,7 +81,7 @@ func (r *convergeRun) selectIndependent(due []observe.RepairAction) []observe.Re
 	var selected []observe.RepairAction
 	for _, a := range due {
 		target := targetOf(a.Action)
-		if taken[target] || restoresKeys && a.Machine != "" {
+		if taken[target] || a.Machine != "" && (restoresKeys || len(r.running)+len(selected) >= maxRunning) {
 			continue
 		}
 		taken[target] = true
@@ -97,18 +101,24 @@ func targetOf(a api.Action) string {
 	return string(a.Kind)
 }
 
-// startAction starts an action in a coroutine of its own.
+// startAction starts an action in a coroutine of its own. Those on machines wait for a slot; no other one waits behind
+// them, because a drain may take hours.
 func (r *convergeRun) startAction(ctx workflow.Context, action observe.RepairAction, running *runningAction) {
 	work, cancel := workflow.WithCancel(ctx)
 	running.stop = func(workflow.Context) { cancel() }
 	workflow.Go(work, func(ctx workflow.Context) {
-		err := r.slots.Acquire(ctx, 1)
-		if err == nil {
-			err = r.runAction(ctx, action)
-			r.slots.Release(1)
-		}
-		running.endWith(err)
+		running.endWith(r.runInSlot(ctx, action))
 	})
+}
+
+func (r *convergeRun) runInSlot(ctx workflow.Context, action observe.RepairAction) error {
+	if action.Machine != "" {
+		if err := r.slots.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		defer r.slots.Release(1)
+	}
+	return r.runAction(ctx, action)
 }
 
 func (a *runningAction) endWith(err error) {

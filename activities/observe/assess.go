@@ -27,6 +27,10 @@ type AssessInput struct {
 	Operation string `json:"operation,omitempty"`
 }
 
+// MaxActions is how many actions an assessment has at most: Temporal refuses results of more than 2 MiB. The next one
+// has the others.
+const MaxActions = 1000
+
 // Assessment is what a cluster needs now.
 type Assessment struct {
 	Actions []RepairAction `json:"actions,omitempty"`
@@ -99,7 +103,7 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
 	}
-	for _, action := range decision.Actions {
+	for _, action := range decision.Actions[:min(len(decision.Actions), MaxActions)] {
 		found.Actions = append(found.Actions, newRepairAction(c, observation, action))
 	}
 	return found, nil

@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/observe"
+	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// restarts is an assessment that asks for the restart of RKE2 on a number of machines.
+func restarts(count int) observe.Assessment {
+	all := observe.Assessment{MayAct: true}
+	for i := range count {
+		all.Actions = append(all.Actions, restart(i+1).Actions...)
+	}
+	return all
+}
+
+// kubeconfig is an action on the cluster as a whole.
+var kubeconfig = observe.RepairAction{Action: api.Action{Kind: api.ActionWriteKubeconfig, Index: -1}}
+
+func TestActionOnTheClusterDoesNotWaitBehindThoseOnMachines(t *testing.T) {
+	all := restarts(actionsAtOnce + 1)
+	all.Actions = append(all.Actions, kubeconfig)
+	w := newConvergeWorld(t, nil, all, reached)
+	began := w.Now()
+	w.OnActivity(nodeActivities.Restart, mock.Anything, mock.Anything).After(10 * time.Minute).Return(nil)
+	var after time.Duration
+	w.OnActivity(nodeActivities.WriteKubeconfig, mock.Anything, mock.Anything).Return(
+		func(context.Context, api.Ref) error {
+			after = w.Now().Sub(began)
+			return nil
+		})
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if after > time.Minute {
+		t.Errorf("it ran after %v", after)
+	}
+}
+
+func TestManyActionsThatEndOneByOneLeadToFewObservations(t *testing.T) {
+	const count = 3 * manyRunning
+	w := newConvergeWorld(t, nil, restarts(count), reached)
+	for i := range count {
+		w.OnActivity(nodeActivities.Restart, mock.Anything, mock.MatchedBy(func(m activities.MachineRef) bool {
+			return m.Index == i+1
+		})).After(time.Duration(i%actionsAtOnce+1) * 100 * time.Millisecond).Return(nil)
+	}
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.ended) != count {
+		t.Errorf("%d actions have ended", len(w.ended))
+	}
+	inputs := 0
+	for _, in := range w.inputs {
+		inputs += len(in.InFlight)
+	}
+	if inputs > 10*count {
+		t.Errorf("%d observations with %d running actions in all", len(w.inputs), inputs)
+	}
+}
+
+func TestNumberOfRunningActionsIsBounded(t *testing.T) {
+	r := &convergeRun{}
+	for i := range maxRunning - 1 {
+		r.running = append(r.running, &runningAction{entry: record.RepairEntry{
+			Action: restart(maxRunning + i).Actions[0].Action}})
+	}
+	due := restarts(3).Actions
+	due = append(due, kubeconfig)
+	selected := r.selectIndependent(due)
+	if len(selected) != 2 || selected[0].Index != 1 || selected[1].Kind != api.ActionWriteKubeconfig {
+		t.Errorf("selected %+v", selected)
+	}
+}
