@@ -55,6 +55,9 @@ func (s ClusterSpec) CreateRequest() GroupSpec {
 	if p := s.FindPool(DefaultPool); p != nil {
 		count += p.Replicas
 	}
+	if s.ControlPlane.Machine.Accelerators == "" {
+		s.GPUStack, s.GPUTaint = "", false // they are for pools
+	}
 	return s.newGroup(s.ControlPlane.Machine, count)
 }
 

@@ -26,7 +26,8 @@ func (s *ClusterSpec) ScaleTo(machines int) error {
 	changed := *p
 	changed.Replicas = machines - others
 	if err := checkReplicas(changed); err != nil {
-		return newError(err.(*FieldError).Want)
+		return newError(fmt.Sprintf("a number that leaves pool %s, which is what changes, a valid number of replicas; "+
+			"it would have %d, and should have %s", DefaultPool, changed.Replicas, err.(*FieldError).Want))
 	}
 	*p = changed
 	return s.checkSize("num_nodes", machines)
@@ -115,7 +116,12 @@ func (s *ClusterSpec) newUnknownPoolError(name string) error {
 
 // checkSize returns a *FieldError for the field that makes the cluster larger than its max_nodes.
 func (s *ClusterSpec) checkSize(field string, value int) error {
-	if count := s.MachineCount(); count > s.MaxNodes() {
+	count := s.MachineCount()
+	switch {
+	case value > LargestMaxNodes: // count may have overflowed
+		return &FieldError{Field: field, Value: strconv.Itoa(value), Want: fmt.Sprintf(
+			"at most %d for the whole cluster: its max_nodes, which cannot change", s.MaxNodes())}
+	case count > s.MaxNodes():
 		return &FieldError{Field: field, Value: strconv.Itoa(value), Want: fmt.Sprintf(
 			"at most %d: the cluster would have %d machines; its max_nodes is %d, and cannot change",
 			value-(count-s.MaxNodes()), count, s.MaxNodes())}

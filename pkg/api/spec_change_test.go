@@ -2,8 +2,11 @@ package api_test
 
 import (
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -78,6 +81,13 @@ func TestInvalidChangesOfASpecNameFieldValueAndWhatWorks(t *testing.T) {
 		{scale("gpu", 9), "replicas", "9", "at most 8, the max_replicas of pool gpu"},
 		{scale("none", 1), "pool", "none", "default, gpu"},
 		{scale("default", 1000), "replicas", "1000", "at most 246"},
+		{scale("default", math.MaxInt), "replicas", strconv.Itoa(math.MaxInt), "at most 250"},
+		{to(math.MaxInt), "num_nodes", strconv.Itoa(math.MaxInt), "at most 250"},
+		{add(func(p *api.Pool) { p.Replicas = math.MaxInt }), "replicas", strconv.Itoa(math.MaxInt), "at most 250"},
+		{func(s *api.ClusterSpec) error {
+			s.FindPool("default").MinReplicas = 2
+			return s.ScaleTo(5)
+		}, "num_nodes", "5", "it would have 1, and should have at least 2"},
 		{to(3), "num_nodes", "3", "1 for the control plane, 3 in pool gpu"},
 		{to(251), "num_nodes", "251", "at most 250"},
 		{add(func(p *api.Pool) { p.Name = "gpu" }), "pool", "gpu", "a new name"},
@@ -125,5 +135,23 @@ func TestDurationsAreWrittenAsPeopleWriteThem(t *testing.T) {
 		if d, err := api.ParseDuration(text); err == nil {
 			t.Errorf("%q is %s", text, d)
 		}
+	}
+}
+
+func TestSameCreateFitsAClusterThatGotAPoolWithAccelerators(t *testing.T) {
+	request := api.GroupSpec{Cloud: "aws", CPUs: "4", NumNodes: 3, Provision: true}
+	c := api.NewCluster("a", "u", request, nil, time.Now())
+	if err := c.CreatePool(api.Pool{Name: "gpu", Replicas: 1, Machine: api.MachineSpec{Accelerators: "A100:8"}},
+		time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if c.Spec.GPUStack != api.GPUStackOperator {
+		t.Errorf("%+v", c.Spec)
+	}
+	if diff := api.DiffSpec(c.Spec.CreateRequest(), request); len(diff) > 0 {
+		t.Errorf("the same create is refused: %v", diff)
+	}
+	if err := c.Spec.CreateRequest().Validate(); err != nil {
+		t.Errorf("the create that describe shows is refused: %v", err)
 	}
 }
