@@ -91,27 +91,24 @@ func (p Pool) clone() Pool {
 	return p
 }
 
-// UnmarshalJSON also reads the flat form, in which older versions stored a cluster's spec.
+// UnmarshalJSON also reads the flat form, in which older versions stored a cluster's spec. If a value has a wrong type,
+// it keeps the others, as encoding/json does for other structs: a damaged cluster can still be deleted.
 func (s *ClusterSpec) UnmarshalJSON(data []byte) error {
 	type nested ClusterSpec // without this method
 	var stored struct {
 		nested
 		NumNodes *int `json:"num_nodes"`
 	}
-	if err := json.Unmarshal(data, &stored); err != nil {
-		return err
-	}
+	err := json.Unmarshal(data, &stored)
 	if stored.NumNodes == nil {
 		*s = ClusterSpec(stored.nested)
-		return nil
-	}
-	var flat GroupSpec
-	if err := json.Unmarshal(data, &flat); err != nil {
 		return err
 	}
+	var flat GroupSpec
+	err = json.Unmarshal(data, &flat)
 	flat.SetDefaults() // older versions did not store the GPU stack
 	*s = NewClusterSpec(flat)
-	return nil
+	return err
 }
 
 // PoolName is the machine's pool; empty for a server. Records of older versions name none.

@@ -51,7 +51,12 @@ const answerRetries = 3
 // explainUnsure adds to an error that etcd may have carried out the write before.
 func (u *specUpdate) explainUnsure(err error) error {
 	if conflict := new(SpecConflictError); errors.As(err, &conflict) {
-		return err // another one's write came first
+		if conflict.Current == u.unsure.Metadata.Generation {
+			return err // another one's write came first
+		}
+		return fmt.Errorf("it is unknown whether the change is recorded: etcd's answer was lost, and the cluster was "+
+			"changed since (its generation is %d, not %d). To see it: skyctl describe cluster %s", conflict.Current,
+			conflict.Seen, u.ref.Name)
 	}
 	return fmt.Errorf("it is unknown whether the change is recorded; to see it: skyctl describe cluster %s: %w",
 		u.ref.Name, err)

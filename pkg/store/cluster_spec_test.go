@@ -255,3 +255,20 @@ func TestSpecChangeWhoseAnswerIsLostIsNoFailure(t *testing.T) {
 	kv.instead = func() { must(t, second(w.UpdateSpec(t.Context(), r, 2, scaleTo(9)))) }
 	wantErr[*store.SpecConflictError](t, second(s.UpdateSpec(t.Context(), r, 2, scaleTo(7))))
 }
+
+func TestSpecChangeThatAnotherOneFollowsIsNotReportedAsUnwritten(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	raw := plain(t)
+	kv := &lossyKV{KV: raw.KV}
+	raw.KV = kv
+	kv.instead = func() { // the write arrives, its answer does not
+		must(t, second(w.UpdateSpec(t.Context(), r, 1, scaleTo(7))))
+		must(t, second(w.UpdateSpec(t.Context(), r, 2, scaleTo(9))))
+	}
+	_, err := store.New(raw, w.prefix, nil).UpdateSpec(t.Context(), r, 1, scaleTo(7))
+	if err == nil || errors.As(err, new(*store.SpecConflictError)) ||
+		!strings.Contains(err.Error(), "unknown whether the change is recorded") {
+		t.Errorf("got %v", err)
+	}
+}

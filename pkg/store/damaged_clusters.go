@@ -131,7 +131,17 @@ func decodeReadableParts(object []byte, name string) *api.Cluster {
 		if end = min(end, len(object)); end < len(object) {
 			end = max(end-1, 0) // before the invalid byte
 		}
-		_ = json.Unmarshal(jsonscan.CloseCut(object[:end]), c) // leave out what cannot be decoded
+		object = jsonscan.CloseCut(object[:end])
+		err = json.Unmarshal(object, c)
+	}
+	if err != nil { // decoding ends with an error of api.ClusterSpec
+		_ = jsonscan.EachMember(object, func(name, value []byte) error {
+			part := map[string]any{"metadata": &c.Metadata, "spec": &c.Spec, "status": &c.Status}[string(name)]
+			if part != nil {
+				_ = json.Unmarshal(value, part) // leave out what cannot be decoded
+			}
+			return nil
+		})
 	}
 	c.APIVersion, c.Kind = api.APIVersion, api.Kind
 	c.Metadata.Name, c.Status.Machines = name, nil

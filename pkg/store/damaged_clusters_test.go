@@ -162,3 +162,39 @@ func TestUnownedRecordsAreSetAsideWithCopy(t *testing.T) {
 		}
 	}
 }
+
+func TestSalvageKeepsWhatFollowsAFieldOfAWrongType(t *testing.T) {
+	for name, damage := range map[string]func(string) string{
+		"of a pool": func(s string) string { return strings.Replace(s, `"pools":[{`, `"pools":[{"replicas":"x",`, 1) },
+		"of a text": func(s string) string {
+			return strings.Replace(s, `"pools":[{`, `"pools":[{"drain_timeout":"never",`, 1)
+		},
+		"of a flat spec": func(s string) string {
+			return strings.Replace(s, `"spec":{`, `"spec":{"num_nodes":3,"cpus":4,`, 1)
+		},
+	} {
+		w := newWorld(t)
+		r := w.created(t, "a", "uid-a")
+		must(t, w.PutMachines(t.Context(), r, machines("a", 2, "x")))
+		_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
+			c.Spec.Cloud = "aws"
+			c.Status.Placement = &api.Placement{Cloud: "aws", Region: "us-east-1"}
+			c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC())
+			return nil
+		})
+		must(t, err)
+		whole := w.raw(t)["/clusters/a"]
+		bad := damage(whole)
+		if bad == whole {
+			t.Fatalf("%s: not damaged: %s", name, whole)
+		}
+		_, err = w.etcd.Put(t.Context(), w.prefix+"/clusters/a", bad)
+		must(t, err)
+		c, why, err := w.SalvageCluster(t.Context(), "a")
+		must(t, err)
+		if why == nil || c.Metadata.UID != "uid-a" || len(c.Status.Machines) != 2 || c.Spec.Cloud != "aws" ||
+			c.Status.Phase != api.PhaseReady || c.Status.Placement == nil || c.Status.Placement.Region != "us-east-1" {
+			t.Errorf("%s: %+v, %v", name, c, why)
+		}
+	}
+}
