@@ -70,6 +70,10 @@ func (s *ClusterSpec) AddPool(p Pool) error {
 		group.SetDefaults()
 		s.GPUStack = group.GPUStack
 	}
+	if a, err := ParseAccelerators(p.Machine.Accelerators); err == nil && s.ManagesGPUs() && !IsNVIDIA(a.Name) {
+		return &FieldError{Field: "accelerators", Value: p.Machine.Accelerators, Want: fmt.Sprintf(
+			"accelerators of NVIDIA: the gpu_stack of the cluster is %s, which is NVIDIA's software", s.GPUStack)}
+	}
 	s.Pools = append(s.Pools, p)
 	s.SetDefaults()
 	if err := s.checkSize("replicas", p.Replicas); err != nil {

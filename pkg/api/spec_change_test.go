@@ -94,6 +94,7 @@ func TestInvalidChangesOfASpecNameFieldValueAndWhatWorks(t *testing.T) {
 		{add(func(p *api.Pool) { p.Name = "Web_1" }), "pool", "Web_1", "lower-case"},
 		{add(func(p *api.Pool) { p.Name = strings.Repeat("a", 41) }), "pool", strings.Repeat("a", 41), "at most 40"},
 		{add(func(p *api.Pool) { p.Replicas = 400 }), "replicas", "400", "at most 244"},
+		{add(func(p *api.Pool) { p.Machine.Accelerators = "tpu-v4:8" }), "accelerators", "tpu-v4:8", "of NVIDIA"},
 		{add(func(p *api.Pool) { p.Machine.CPUs = "x" }), "cpus", "x", "such as 4"},
 		{add(func(p *api.Pool) { p.MaxReplicas, p.MinReplicas = 1, 2 }), "max_replicas", "1", "at least min_replicas"},
 		{add(func(p *api.Pool) { p.SpotFallback = "on_demand" }), "spot_fallback", "on_demand", "--use_spot"},

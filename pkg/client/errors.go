@@ -60,6 +60,9 @@ func (e *ConflictError) Error() string {
 	case e.Phase == api.PhaseDeleting:
 		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s). Choose another name, or wait for the delete: "+
 			"skyctl delete cluster %[1]s --wait", e.Name, e.Phase)
+	case len(e.Differs) == 1 && strings.HasPrefix(e.Differs[0], "num_nodes ") && e.Phase != api.PhaseError:
+		return fmt.Sprintf("cluster %[1]s exists (%[2]s) with another number of machines: %[3]s. To change it: skyctl "+
+			"scale cluster %[1]s --num_nodes N", e.Name, e.Phase, e.Differs[0])
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))

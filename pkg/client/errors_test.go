@@ -58,6 +58,9 @@ func TestConflictSaysWhatToDo(t *testing.T) {
 			"another name, or wait for the delete: skyctl delete cluster a --wait"},
 		{ConflictError{Name: "a", Phase: api.PhaseDeleting, Differs: []string{"x"}}, "cluster a is being deleted " +
 			"(DELETING). Choose another name, or wait for the delete: skyctl delete cluster a --wait"},
+		{ConflictError{Name: "a", Phase: api.PhaseReady, Differs: []string{"num_nodes is 5, requested is 3"}},
+			"cluster a exists (READY) with another number of machines: num_nodes is 5, requested is 3. To change it: " +
+				"skyctl scale cluster a --num_nodes N"},
 		{ConflictError{Name: "a", Phase: api.PhaseError, Differs: []string{"x", "y"}},
 			"cluster a exists (ERROR) with another spec: x, y; delete it first, or choose another name"},
 	} {
