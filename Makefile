@@ -87,7 +87,7 @@ HEAVY := /(cmd/skyd|pkg/(cli|client|cloud/docker|cloud/skypilot|server/embedded)
 
 unit: build external kit venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
-	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 20m $$(go list ./... | grep -E '$(HEAVY)')
+	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 30m $$(go list ./... | grep -E '$(HEAVY)')
 	$(MAKE) -C test/rke2kit test
 
 e2e: build kit external venv ## real clusters on Docker hosts, through the built programs
