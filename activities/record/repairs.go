@@ -69,10 +69,12 @@ const maxActionEvents = 10
 
 // BeginActions records that actions start, as BeginRepair does for one.
 func (a *Activities) BeginActions(ctx context.Context, entries []RepairEntry) error {
+	repairs := make([]api.Repair, len(entries))
+	for i, e := range entries {
+		repairs[i] = api.Repair{ID: e.ID, Action: e.Action, At: a.Now()}
+	}
 	c, err := a.Store.UpdateCluster(ctx, entries[0].Cluster, func(c *api.Cluster) error {
-		for _, e := range entries {
-			c.Status.BeginRepair(api.Repair{ID: e.ID, Action: e.Action, At: a.Now()})
-		}
+		c.Status.BeginRepairs(repairs)
 		return nil
 	})
 	if err != nil {

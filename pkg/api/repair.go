@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,18 +24,29 @@ const (
 	shownRepairs = 50
 	pacedRepairs = 15
 	maxRepairs   = 1000
+	// maxRepairText is how many bytes of a message or an error are kept. The object has to stay well below the 1.5 MiB
+	// that etcd accepts; events have the whole text.
+	maxRepairText = 400
 )
 
 // BeginRepair records that a repair has started.
-func (s *ClusterStatus) BeginRepair(r Repair) {
+func (s *ClusterStatus) BeginRepair(r Repair) { s.BeginRepairs([]Repair{r}) }
+
+// BeginRepairs records that repairs have started.
+func (s *ClusterStatus) BeginRepairs(all []Repair) {
+	known := map[string]bool{}
 	for _, old := range s.Repairs {
-		if old.ID == r.ID {
-			return
+		known[old.ID] = true
+	}
+	for _, r := range all {
+		if !known[r.ID] {
+			known[r.ID] = true
+			r.Action.Message = shortenText(r.Action.Message)
+			s.Repairs = append(s.Repairs, r)
 		}
 	}
-	s.Repairs = append(s.Repairs, r)
-	if len(s.Repairs) > shownRepairs {
-		s.forgetRepairs(r.At.Add(-24 * time.Hour))
+	if len(all) > 0 && len(s.Repairs) > shownRepairs {
+		s.forgetRepairs(all[len(all)-1].At.Add(-24 * time.Hour))
 	}
 }
 
@@ -58,7 +70,14 @@ func (s *ClusterStatus) forgetRepairs(before time.Time) {
 func (s *ClusterStatus) EndRepair(id, failure string, now time.Time) {
 	for i := range s.Repairs {
 		if s.Repairs[i].ID == id {
-			s.Repairs[i].Ended, s.Repairs[i].Error = now, failure
+			s.Repairs[i].Ended, s.Repairs[i].Error = now, shortenText(failure)
 		}
 	}
+}
+
+func shortenText(s string) string {
+	if len(s) <= maxRepairText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxRepairText], "") + " …"
 }

@@ -1,9 +1,12 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -67,5 +70,27 @@ func TestARepairThatStartsTwiceIsRecordedOnce(t *testing.T) {
 	s.EndRepair("a", "no capacity", at.Add(time.Hour))
 	if len(s.Repairs) != 1 || s.Repairs[0].Error != "no capacity" || !s.Repairs[0].At.Equal(at) {
 		t.Errorf("got %+v", s.Repairs)
+	}
+}
+
+func TestLongTextsOfRepairsAreCut(t *testing.T) {
+	var s api.ClusterStatus
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	long := strings.Repeat("ä", 10_000)
+	var all []api.Repair
+	for i := range 1200 {
+		all = append(all, api.Repair{ID: fmt.Sprint(i), At: at,
+			Action: api.Action{Kind: api.ActionBringUp, Index: i, Message: long}})
+	}
+	s.BeginRepairs(all)
+	for _, r := range all {
+		s.EndRepair(r.ID, long, at)
+	}
+	stored, err := json.Marshal(s)
+	if err != nil || len(stored) > 1200<<10 { // etcd accepts 1.5 MiB
+		t.Errorf("%d bytes, %v", len(stored), err)
+	}
+	if text := s.Repairs[0].Error; !utf8.ValidString(text) || !strings.HasSuffix(text, " …") {
+		t.Errorf("cut to %q", text)
 	}
 }
