@@ -130,7 +130,8 @@ func (r *convergeRun) endOrContinue(ctx workflow.Context, assessed observe.Asses
 	}
 	if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 		// The next run observes the cluster first, so a change that was signalled meanwhile is not lost.
-		return false, workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: r.cluster})
+		return false, workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: r.cluster,
+			Again: r.in.Again && assessed.InError})
 	}
 	return false, nil
 }

@@ -2,15 +2,19 @@ package workflows
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // restarts is an assessment that asks for the restart of RKE2 on a number of machines.
@@ -80,4 +84,48 @@ func TestNumberOfRunningActionsIsBounded(t *testing.T) {
 	if len(selected) != 2 || selected[0].Index != 1 || selected[1].Kind != api.ActionWriteKubeconfig {
 		t.Errorf("selected %+v", selected)
 	}
+}
+
+func TestLongRepairOfAClusterInErrorStaysARequestedOne(t *testing.T) {
+	for _, inError := range []bool{true, false} {
+		w := newConvergeWorld(t, nil, observe.Assessment{MayAct: true, InError: inError})
+		w.SetContinueAsNewSuggested(true)
+		w.OnActivity(sweepActivities.Assess, mock.Anything, mock.Anything).Return(w.rounds[0], nil)
+		w.ExecuteWorkflow(Converge, operation.ConvergeInput{Cluster: ref, Again: true})
+		if in := inputOfNextConverge(t, w.GetWorkflowError()); in.Again != inError {
+			t.Errorf("in ERROR: %v; continued with %+v", inError, in)
+		}
+	}
+}
+
+func TestChangeThatASettledProvisionGetsIsNotLost(t *testing.T) {
+	w := newWorld(t, 1, here)
+	w.begun.Settled = true
+	w.RegisterDelayedCallback(func() { w.SignalWorkflow(operation.SignalChanged, nil) }, 0)
+	inputOfNextConverge(t, w.provision(t))
+}
+
+func TestChangeThatTheLastRoundOfAnOldRepairGetsIsNotLost(t *testing.T) {
+	w := newConvergeWorld(t, nil, observe.Assessment{})
+	w.RegisterWorkflow(Repair)
+	w.OnGetVersion("converge-from-round-0", workflow.DefaultVersion,
+		workflow.Version(1)).Return(workflow.DefaultVersion)
+	w.OnActivity(sweepActivities.Assess, mock.Anything, mock.Anything).After(time.Second).Return(w.rounds[0], nil)
+	w.RegisterDelayedCallback(func() { w.SignalWorkflow(operation.SignalChanged, nil) }, time.Millisecond)
+	w.ExecuteWorkflow(Repair, operation.RepairInput{Cluster: ref})
+	inputOfNextConverge(t, w.GetWorkflowError())
+}
+
+// inputOfNextConverge returns the input with which a run continues as Converge.
+func inputOfNextConverge(t *testing.T, err error) operation.ConvergeInput {
+	t.Helper()
+	var next *workflow.ContinueAsNewError
+	if !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowConverge {
+		t.Fatalf("got %v, want the run to continue as Converge", err)
+	}
+	var in operation.ConvergeInput
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	return in
 }

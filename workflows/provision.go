@@ -72,8 +72,11 @@ func (p *provisionRun) stopAtDeadline(work workflow.Context, stop workflow.Cance
 // provisionCluster tries the placements in order until one holds the whole cluster.
 func (p *provisionRun) provisionCluster(ctx workflow.Context) error {
 	if err := slowRead.runForResult(ctx, p.cluster.Name+": begin", &p.begun, clusterActivities.Begin,
-		p.in); err != nil || p.begun.Settled {
+		p.in); err != nil {
 		return err
+	}
+	if p.begun.Settled {
+		return continueIfChanged(ctx, p.cluster)
 	}
 	placements, err := p.listPlacements(ctx)
 	if err != nil {
@@ -191,10 +194,18 @@ func (p *provisionRun) finishCluster(ctx workflow.Context, placement api.Placeme
 		p.cluster); err != nil {
 		return err
 	}
-	if ready.Changed || workflow.GetSignalChannel(ctx, operation.SignalChanged).Len() > 0 {
+	if ready.Changed {
 		return workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: p.cluster})
 	}
-	return nil
+	return continueIfChanged(ctx, p.cluster)
+}
+
+// continueIfChanged continues an operation that is done as Converge if it was signalled that the spec has changed.
+func continueIfChanged(ctx workflow.Context, cluster api.Ref) error {
+	if workflow.GetSignalChannel(ctx, operation.SignalChanged).Len() == 0 {
+		return nil
+	}
+	return workflow.NewContinueAsNewError(ctx, Converge, operation.ConvergeInput{Cluster: cluster})
 }
 
 // timersAtOnce bounds the power-off timers that are cleared at the same time.

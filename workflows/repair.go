@@ -20,7 +20,9 @@ func Repair(ctx workflow.Context, in operation.RepairInput) error {
 	r := &repairRun{in: in, cluster: in.Cluster}
 	err := r.repairUntilDone(ctx)
 	switch {
-	case err == nil, workflow.IsContinueAsNewError(err):
+	case err == nil:
+		return continueIfChanged(ctx, r.cluster)
+	case workflow.IsContinueAsNewError(err):
 		return err
 	case errorReason(err) == activities.ReasonGone:
 		return nil

@@ -46,6 +46,8 @@ type Assessment struct {
 	Reached bool `json:"reached,omitempty"`
 	// MayAct: the cluster is in a phase in which machines are changed, and nothing is paused.
 	MayAct bool `json:"may_act,omitempty"`
+	// InError: the cluster is in ERROR. It is planned as READY if a person requested that.
+	InError bool `json:"in_error,omitempty"`
 	// NextAt is when something that waits becomes due; zero if nothing waits.
 	NextAt time.Time `json:"next_at,omitzero"`
 	// Doing says, for people, what is under way.
@@ -97,6 +99,7 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	}
 	found := Assessment{Fail: decision.Fail, Stop: decision.Stop, NextAt: decision.NextAt, Doing: decision.Doing,
 		Reached: decision.Converged || c.Status.ObservedGeneration == c.Metadata.Generation,
+		InError: c.Status.Phase == api.PhaseError,
 		MayAct:  c.Status.PausedAt.IsZero() && (c.Status.Phase == api.PhaseReady || isRepairRequested(c, in.Asked)),
 		Serves: observation.CloudError == "" && observation.APIError == "" &&
 			observation.GPU == "" && len(observation.Nodes) > 0}
