@@ -28,7 +28,7 @@ type pauseTexts struct {
 	do                   func(*client.Client, context.Context, string) (bool, error)
 	// one and all are printed for one cluster and for all; oneAgain and allAgain if nothing changed.
 	one, oneAgain, all, allAgain string
-	// busy is printed if a repair of the cluster is running.
+	// busy is printed with what the cluster's operation does, if one is running.
 	busy string
 }
 
@@ -44,7 +44,7 @@ no further action. Creates and deletes are not affected.`,
 	oneAgain: "Repairs of cluster %[1]s were already paused. To resume them: skyctl resume reconcile %[1]s\n",
 	all:      "Sweeps are paused: no cluster is checked or repaired. To resume them: skyctl resume reconcile\n",
 	allAgain: "Sweeps were already paused. To resume them: skyctl resume reconcile\n",
-	busy:     "A repair is running and finishes first. To see it: skyctl get events %s -w\n",
+	busy:     "Still running, and finishes first: %s. To see it: skyctl get events %s -w\n",
 }
 
 var resumeWords = pauseTexts{
@@ -58,7 +58,7 @@ sweeps; clusters that you paused by name stay paused.`,
 	oneAgain: "Repairs of cluster %[1]s were not paused.\n",
 	all:      "Sweeps are resumed. Clusters that you paused by name stay paused.\n",
 	allAgain: "Sweeps were not paused.\n",
-	busy:     "A repair is running. To see it: skyctl get events %s -w\n",
+	busy:     "Running: %s. To see it: skyctl get events %s -w\n",
 }
 
 func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
@@ -82,10 +82,11 @@ func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
 			if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
 				return err
 			}
-			if busy, err := ops.IsRepairing(cmd.Context(), name); err != nil || !busy {
+			doing, err := ops.DescribeRunningRepair(cmd.Context(), name)
+			if err != nil || doing == "" {
 				return nil // the pause itself succeeded
 			}
-			_, err = fmt.Fprintf(a.env.Out, w.busy, name)
+			_, err = fmt.Fprintf(a.env.Out, w.busy, doing, name)
 			return err
 		},
 	}

@@ -158,8 +158,18 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
-	if got := p.run("pause", "reconcile", "going"); got.code != 0 ||
-		!strings.HasSuffix(got.out, "A repair is running and finishes first. To see it: skyctl get events going -w\n") {
+	c, err := world.Store.ReadCluster(t.Context(), "going")
+	if err == nil {
+		_, err = world.Store.UpdateCluster(t.Context(), c.Ref(), func(cl *api.Cluster) error {
+			cl.Status.Operation = &api.OperationStatus{Type: operation.WorkflowConverge, Doing: "replacing 1"}
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.run("pause", "reconcile", "going"); got.code != 0 || !strings.HasSuffix(got.out,
+		"Still running, and finishes first: replacing 1. To see it: skyctl get events going -w\n") {
 		t.Errorf("pause: exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }

@@ -39,14 +39,26 @@ func (c *Client) ResumeReconcile(ctx context.Context, cluster string) (bool, err
 	return c.setClusterPaused(ctx, cluster, false)
 }
 
-// IsRepairing reports whether a repair of a cluster is running.
-func (c *Client) IsRepairing(ctx context.Context, cluster string) (bool, error) {
+// DescribeRunningRepair returns what an operation that repairs or changes a cluster does now, for people; empty if none
+// runs.
+func (c *Client) DescribeRunningRepair(ctx context.Context, cluster string) (string, error) {
 	t, err := c.ConnectTemporal(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	r, err := c.readLatestRun(ctx, t, cluster)
-	return r.open && (r.workflow == operation.WorkflowConverge || r.workflow == operation.WorkflowRepair), err
+	if err != nil || !r.open || r.workflow != operation.WorkflowConverge && r.workflow != operation.WorkflowRepair {
+		return "", err
+	}
+	s, err := c.ConnectStore(ctx)
+	if err != nil {
+		return "", err
+	}
+	current, err := s.ReadCluster(ctx, cluster)
+	if err != nil || current.Status.Operation == nil || current.Status.Operation.Doing == "" {
+		return "a repair", err
+	}
+	return current.Status.Operation.Doing, nil
 }
 
 func (c *Client) setClusterPaused(ctx context.Context, cluster string, paused bool) (bool, error) {
