@@ -57,7 +57,7 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	}
 	var withGPUs []api.Machine
 	for _, m := range c.Status.Machines {
-		if c.Spec.AcceleratorsOf(m).Count > 0 && m.Leaving == "" {
+		if stack.HasGPUs(c, m) {
 			withGPUs = append(withGPUs, m)
 		}
 	}
@@ -94,12 +94,11 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	}
 	wantedStack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		accelerators := c.Spec.AcceleratorsOf(m)
-		if accelerators.Count == 0 || m.Leaving != "" {
+		if !stack.HasGPUs(c, m) {
 			continue
 		}
-		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: accelerators.Name, Taint: c.Spec.GPUTaint &&
-			m.Role == api.RoleWorker}
+		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: c.Spec.AcceleratorsOf(m).Name,
+			Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
 		if err := stack.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)
 		}

@@ -231,13 +231,13 @@ func toPlanHealth(ready rke2.Readiness) plan.Health {
 // not, or there is none.
 func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*stack.Status,
 	string) {
-	if !c.Spec.ManagesGPUs() {
-		return nil, ""
+	expected := stack.ExpectedByNode(c)
+	if !c.Spec.ManagesGPUs() || len(expected) == 0 {
+		return nil, "" // the stack is installed for the driver that the first machines with accelerators have
 	}
 	of := stack.NewClient(client)
 	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec.ControlPlaneGroup()),
-		nil,
-		stack.ExpectedByNode(c))
+		nil, expected)
 	if err != nil {
 		return nil, "" // what can't be observed is not drift
 	}

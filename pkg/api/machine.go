@@ -112,6 +112,12 @@ func (s MachineState) MayExist() bool {
 	return true
 }
 
+// WasBroughtUp reports whether the machine, or an earlier one with its index, has been Ready. One that never was is
+// being added to its pool, which can take long if the cloud has no room.
+func (m Machine) WasBroughtUp() bool {
+	return m.State == MachineReady || !m.ReadyAt.IsZero() || m.Replacement
+}
+
 // SetState moves a machine to a state and records when it first reached the state. step says, for people, what happens
 // now.
 func (m *Machine) SetState(s MachineState, step string, now time.Time) {

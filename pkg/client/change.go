@@ -25,8 +25,8 @@ type ChangeResult struct {
 
 // ChangeSpec changes the spec of a cluster as a person has seen it, or the marks on its machines, and tells the
 // operation that runs on it, or starts Converge. change may be called several times. If another change was faster, the
-// error is a *store.SpecConflictError; if the cluster cannot change now, a *store.UnchangeableError. An error means
-// that nothing was written.
+// error is a *store.SpecConflictError; if the cluster cannot change now, a *store.UnchangeableError. Any error
+// means that nothing was written, or says that this is unknown.
 func (c *Client) ChangeSpec(ctx context.Context, seen *api.Cluster,
 	change func(*api.Cluster) error) (ChangeResult, error) {
 	s, t, err := c.connectServers(ctx)

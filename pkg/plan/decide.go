@@ -84,11 +84,7 @@ func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
 
 func isHead(m *api.Machine) bool { return m.Role == api.RoleHead }
 
-// wasBroughtUp says whether a machine, or an earlier one with its index, has been Ready. One that never was is being
-// added to its pool.
-func wasBroughtUp(m *api.Machine) bool {
-	return m.State == api.MachineReady || !m.ReadyAt.IsZero() || m.Replacement
-}
+func wasBroughtUp(m *api.Machine) bool { return m.WasBroughtUp() }
 
 // isEnding says whether a machine is terminated or about to be.
 func isEnding(m *api.Machine) bool {

@@ -24,7 +24,7 @@ func (p *planner) planMachine(m *api.Machine) {
 	}
 	for _, drift := range p.drift[before.drift:] {
 		p.unsettled = p.unsettled || !drift.Reason.IsOnlyReported() &&
-			(isHead(m) || p.cluster.Spec.AcceleratorsOf(*m).Count > 0)
+			(isHead(m) || wasBroughtUp(m) && p.cluster.Spec.AcceleratorsOf(*m).Count > 0)
 	}
 }
 

@@ -194,6 +194,12 @@ func TestActionsInFlight(t *testing.T) {
 			s.w.CredentialsExpire = noon.Add(time.Hour)
 		}, "Replace sky-x-1, RefreshCredentials sky-x-0, RepairGPU sky-x-0",
 			"sky-x-3 MachineMissing: it is being brought up", ""},
+		{"a machine that the cloud does not give keeps no GPU of the others away", func(s *scene) {
+			s.c.Spec.Pools[0].Machine.Accelerators = "A100:8"
+			s.fresh(3, api.MachineReserved)
+			s.running(api.ActionBringUp, 3)
+			s.w.GPU = "0 of 16"
+		}, "RepairGPU sky-x-0", "sky-x-3 MachineMissing: it is being brought up", ""},
 		{"the head is being restarted", func(s *scene) {
 			s.running(api.ActionRestart, 0)
 			s.gone(1)
