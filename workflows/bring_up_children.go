@@ -30,7 +30,7 @@ func startBringUp(ctx workflow.Context, in BringUpInput) workflow.ChildWorkflowF
 // startGroup brings up machines of a pool in a child. The positions are those of the actions.
 func (r *convergeRun) startGroup(ctx workflow.Context, pool string, actions []observe.RepairAction,
 	started []*runningAction, positions []int) {
-	in := BringUpInput{Cluster: r.cluster, Pool: pool, JoinsAtOnce: maxGroupSize}
+	in := BringUpInput{Cluster: r.cluster, Pool: pool, JoinsAtOnce: max(1, joinsAtOnce/r.groups)}
 	for _, i := range positions {
 		in.Machines = append(in.Machines, actions[i].On)
 		in.Placements = append(in.Placements, actions[i].Placement)
@@ -52,6 +52,7 @@ func (r *convergeRun) startGroup(ctx workflow.Context, pool string, actions []ob
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		clean, _ := workflow.NewDisconnectedContext(ctx)
 		err := child.Get(clean, nil)
+		r.groups--
 		if err == nil { // of a machine whose outcome did not come
 			err = temporal.NewApplicationError("it is not known how the bring-up ended", "Unknown")
 		}

@@ -31,7 +31,7 @@ type BringUpInput struct {
 	// error ends them all, and their timers stay until the cluster is READY. Otherwise each machine is on its own: it
 	// tries other placements, and is terminated if it fails.
 	Together bool `json:"together,omitempty"`
-	// JoinsAtOnce bounds the machines that join at the same time.
+	// JoinsAtOnce bounds the machines of the group that join at the same time.
 	JoinsAtOnce int64 `json:"joins_at_once"`
 }
 
@@ -91,9 +91,11 @@ func newBringUpGroup(ctx workflow.Context, in BringUpInput) *bringUpGroup {
 		g.parent = *parent
 	}
 	g.progress.trackMachines(slices.Clone(in.Machines))
-	g.bringUp = &machineBringUp{progress: g.progress, powerOffAt: in.PowerOffAt}
-	if in.Together {
-		g.bringUp.joins = newJoinQueue(ctx, in.JoinsAtOnce)
+	g.bringUp = &machineBringUp{progress: g.progress, powerOffAt: in.PowerOffAt,
+		joins: newJoinQueue(ctx, max(1, in.JoinsAtOnce))}
+	if !in.Together {
+		g.bringUp.joins.openQueue() // the server runs
+	} else {
 		g.bringUp.onReached = g.countAtCondition
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			workflow.GetSignalChannel(ctx, signalServerAccepts).Receive(ctx, nil)
@@ -183,7 +185,7 @@ func (g *bringUpGroup) tellParent(ctx workflow.Context, signal string, content a
 
 // bringUpEach brings up each machine on its own, and tells the parent how each ended.
 func (g *bringUpGroup) bringUpEach(ctx workflow.Context) (BringUpResult, error) {
-	tasks := newTaskGroup(ctx, g.in.JoinsAtOnce)
+	tasks := newTaskGroup(ctx, 0)
 	stop := map[int]workflow.CancelFunc{}
 	for i, m := range g.in.Machines {
 		work, cancel := workflow.WithCancel(ctx)

@@ -59,13 +59,17 @@ type convergeRun struct {
 	// running are the actions that have started and whose end is not on record, in the order of their start.
 	running []*runningAction
 	started int
-	slots   workflow.Semaphore
-	asked   time.Time
+	// slots are for actions on machines that stay, drainSlots for those that remove or replace a machine.
+	slots, drainSlots workflow.Semaphore
+	// groups is how many children run. They share the joins that a server can take at once.
+	groups int64
+	asked  time.Time
 }
 
 func newConvergeRun(ctx workflow.Context, in operation.ConvergeInput) *convergeRun {
 	r := &convergeRun{in: in, cluster: in.Cluster, slots: workflow.NewSemaphore(ctx, actionsAtOnce),
-		changes: workflow.GetSignalChannel(ctx, operation.SignalChanged)}
+		drainSlots: workflow.NewSemaphore(ctx, actionsAtOnce),
+		changes:    workflow.GetSignalChannel(ctx, operation.SignalChanged)}
 	if in.Again {
 		r.asked = workflow.Now(ctx)
 	}

@@ -8,9 +8,11 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -128,4 +130,60 @@ func inputOfNextConverge(t *testing.T, err error) operation.ConvergeInput {
 		t.Fatal(err)
 	}
 	return in
+}
+
+func TestWorkersThatAreAddedJoinAFewAtOnce(t *testing.T) {
+	all := observe.Assessment{MayAct: true}
+	for i := range 120 {
+		a := restart(i + 1).Actions[0]
+		a.Kind, a.Pool = api.ActionBringUp, []string{"a", "b"}[i%2]
+		all.Actions = append(all.Actions, a)
+	}
+	w := newConvergeWorld(t, nil, all, reached)
+	w.RegisterWorkflow(BringUp)
+	w.RegisterActivity(&machines.Activities{})
+	w.OnActivity(machineActivities.Submit, mock.Anything, mock.Anything).Return("", nil)
+	w.OnActivity(machineActivities.Await, mock.Anything, mock.Anything).Return(nil)
+	w.OnActivity(nodeActivities.Prepare, mock.Anything, mock.Anything).Return(nil)
+	var joins crowd
+	joins.gather(joinsAtOnce / 6 * 6) // six groups share them
+	w.OnActivity(nodeActivities.Join, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.MachineRef) error {
+			defer joins.enter()()
+			return nil
+		})
+	w.OnActivity(nodeActivities.AwaitNode, mock.Anything, mock.Anything).Return(nil)
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if joins.most != joins.awaited || len(w.ended) != 120 {
+		t.Errorf("%d joined at once, %d of 120 ended", joins.most, len(w.ended))
+	}
+}
+
+func TestBlockedDrainsHoldUpNoOtherAction(t *testing.T) {
+	all := observe.Assessment{MayAct: true}
+	for i := range actionsAtOnce + 1 {
+		a := restart(i + 2).Actions[0]
+		a.Kind, a.HasNode = api.ActionRemove, true
+		all.Actions = append(all.Actions, a)
+	}
+	all.Actions = append(all.Actions, restart(1).Actions...)
+	w := newConvergeWorld(t, nil, all, reached)
+	began := w.Now()
+	w.OnActivity(clusterActivities.MarkLeaving, mock.Anything, mock.Anything).Return(nil)
+	w.OnActivity(nodeActivities.DrainMachine, mock.Anything, mock.Anything).After(time.Hour).Return(
+		temporal.NewNonRetryableApplicationError("held", "DrainBlocked", nil))
+	var after time.Duration
+	w.OnActivity(nodeActivities.Restart, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.MachineRef) error {
+			after = w.Now().Sub(began)
+			return nil
+		})
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if after > time.Minute {
+		t.Errorf("it ran after %v", after)
+	}
 }

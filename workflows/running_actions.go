@@ -57,6 +57,9 @@ func (r *convergeRun) startActions(ctx workflow.Context, due []observe.RepairAct
 		groups[a.Pool] = append(groups[a.Pool], i)
 	}
 	for _, pool := range pools {
+		r.groups += int64(len(groups[pool])+maxGroupSize-1) / maxGroupSize
+	}
+	for _, pool := range pools {
 		for positions := range slices.Chunk(groups[pool], maxGroupSize) {
 			r.startGroup(ctx, pool, actions, started, positions)
 		}
@@ -101,8 +104,8 @@ func targetOf(a api.Action) string {
 	return string(a.Kind)
 }
 
-// startAction starts an action in a coroutine of its own. Those on machines wait for a slot; no other one waits behind
-// them, because a drain may take hours.
+// startAction starts an action in a coroutine of its own. Those on machines wait for a slot. Nothing else waits behind
+// those that drain, because a drain may take hours.
 func (r *convergeRun) startAction(ctx workflow.Context, action observe.RepairAction, running *runningAction) {
 	work, cancel := workflow.WithCancel(ctx)
 	running.stop = func(workflow.Context) { cancel() }
@@ -112,12 +115,17 @@ func (r *convergeRun) startAction(ctx workflow.Context, action observe.RepairAct
 }
 
 func (r *convergeRun) runInSlot(ctx workflow.Context, action observe.RepairAction) error {
-	if action.Machine != "" {
-		if err := r.slots.Acquire(ctx, 1); err != nil {
-			return err
-		}
-		defer r.slots.Release(1)
+	if action.Machine == "" {
+		return r.runAction(ctx, action)
 	}
+	slots := r.slots
+	if action.Kind == api.ActionRemove || action.Kind == api.ActionReplace {
+		slots = r.drainSlots
+	}
+	if err := slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer slots.Release(1)
 	return r.runAction(ctx, action)
 }
 
