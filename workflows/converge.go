@@ -3,12 +3,9 @@ package workflows
 import (
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/observe"
-	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -20,19 +17,7 @@ func Converge(ctx workflow.Context, in operation.ConvergeInput) error {
 	r := newConvergeRun(ctx, in)
 	err := r.convergeUntilDone(ctx)
 	r.awaitActions(ctx)
-	switch {
-	case err == nil, workflow.IsContinueAsNewError(err):
-		return err
-	case errorReason(err) == activities.ReasonGone:
-		return nil
-	case !temporal.IsCanceledError(err):
-		return temporal.NewNonRetryableApplicationError(failureOf(err).Message, failureOf(err).Reason, nil)
-	}
-	clean, _ := workflow.NewDisconnectedContext(ctx)
-	if _, end := readWantedState(clean, r.cluster); end != nil {
-		return end
-	}
-	return err
+	return endOperation(ctx, r.cluster, err)
 }
 
 const (
@@ -90,7 +75,7 @@ func (r *convergeRun) convergeUntilDone(ctx workflow.Context) error {
 		}
 		workflow.SetCurrentDetails(ctx, r.describe(assessed.Doing))
 		if assessed.Fail != nil && len(r.running) == 0 {
-			return r.failCluster(ctx, *assessed.Fail)
+			return failCluster(ctx, r.cluster, *assessed.Fail)
 		}
 		if done, err := r.endOrContinue(ctx, assessed); done || err != nil {
 			return err
@@ -163,14 +148,4 @@ func (r *convergeRun) awaitNext(ctx workflow.Context, nextAt time.Time) error {
 		TimerOptions: workflow.TimerOptions{Summary: "for more actions that end"}},
 		func() bool { return r.changes.Len() > 0 })
 	return err
-}
-
-// failCluster leaves the cluster in ERROR, because the planner sees no way to repair it.
-func (r *convergeRun) failCluster(ctx workflow.Context, failure api.Failure) error {
-	in := record.MarkFailedInput{Cluster: r.cluster, Failure: failure}
-	if err := outcomeWrite.runActivity(ctx, r.cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
-		in); err != nil {
-		return err
-	}
-	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
 }

@@ -19,21 +19,10 @@ import (
 func Repair(ctx workflow.Context, in operation.RepairInput) error {
 	r := &repairRun{in: in, cluster: in.Cluster}
 	err := r.repairUntilDone(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return continueIfChanged(ctx, r.cluster)
-	case workflow.IsContinueAsNewError(err):
-		return err
-	case errorReason(err) == activities.ReasonGone:
-		return nil
-	case !temporal.IsCanceledError(err):
-		return temporal.NewNonRetryableApplicationError(failureOf(err).Message, failureOf(err).Reason, nil)
 	}
-	clean, _ := workflow.NewDisconnectedContext(ctx)
-	if _, end := readWantedState(clean, r.cluster); end != nil {
-		return end
-	}
-	return err
+	return endOperation(ctx, r.cluster, err)
 }
 
 // repairRounds bounds how often a repair observes the cluster; the next sweep starts another repair if needed.
@@ -64,7 +53,7 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 		}
 		switch {
 		case assessed.Fail != nil:
-			return r.failCluster(ctx, *assessed.Fail)
+			return failCluster(ctx, r.cluster, *assessed.Fail)
 		case len(assessed.Actions) > 0:
 			if err := r.runActions(ctx, assessed); err != nil {
 				return err
@@ -77,16 +66,6 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 		}
 	}
 	return nil
-}
-
-// failCluster leaves the cluster in ERROR, because the planner sees no way to repair it.
-func (r *repairRun) failCluster(ctx workflow.Context, failure api.Failure) error {
-	in := record.MarkFailedInput{Cluster: r.cluster, Failure: failure}
-	if err := outcomeWrite.runActivity(ctx, r.cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
-		in); err != nil {
-		return err
-	}
-	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
 }
 
 // actionStages is the order of actions: first those that remove or restore something, then those on single machines,

@@ -1,0 +1,38 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// endOperation returns how an operation on a READY cluster ends. One that was cancelled because the cluster is to be
+// deleted continues as Delete.
+func endOperation(ctx workflow.Context, cluster api.Ref, err error) error {
+	switch {
+	case err == nil, workflow.IsContinueAsNewError(err):
+		return err
+	case errorReason(err) == activities.ReasonGone:
+		return nil
+	case !temporal.IsCanceledError(err):
+		return temporal.NewNonRetryableApplicationError(failureOf(err).Message, failureOf(err).Reason, nil)
+	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	if _, end := readWantedState(clean, cluster); end != nil {
+		return end
+	}
+	return err
+}
+
+// failCluster leaves a cluster in ERROR, because the planner sees no way to repair it.
+func failCluster(ctx workflow.Context, cluster api.Ref, failure api.Failure) error {
+	in := record.MarkFailedInput{Cluster: cluster, Failure: failure}
+	if err := outcomeWrite.runActivity(ctx, cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
+		in); err != nil {
+		return err
+	}
+	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
+}
