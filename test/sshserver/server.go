@@ -67,6 +67,8 @@ type Hooks struct {
 	ShowHostKey func(own ssh.Signer) ssh.Signer
 	// BuildArgv returns the program that runs a command, in place of Enter, Shell and Startup.
 	BuildArgv func(command string) []string
+	// RunCommand answers a command in this process, in place of a program, and returns its exit status.
+	RunCommand func(command string, stdin io.Reader, stdout, stderr io.Writer) uint32
 	// WrapStdin returns a command's standard input; it can close the connection.
 	WrapStdin func(input io.Reader, conn net.Conn) io.Reader
 }

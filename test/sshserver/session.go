@@ -122,6 +122,9 @@ func (s *Server) serveSession(c *countedConn, channel ssh.Channel, requests <-ch
 }
 
 func (s *Server) runCommand(command string, c *countedConn, channel ssh.Channel) uint32 {
+	if s.hooks.RunCommand != nil {
+		return s.hooks.RunCommand(command, channel, channel, channel.Stderr())
+	}
 	argv := s.buildArgv(command)
 	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), s.Env...)
