@@ -93,7 +93,7 @@ func (c *Cluster) DeleteMachine(name string) error {
 	if err != nil || m.Leaving != "" {
 		return err
 	}
-	if p := c.Spec.FindPool(m.PoolName()); p != nil {
+	if p := c.Spec.FindPool(m.PoolName()); p != nil && p.Replicas > 0 { // of a pool without replicas, all leave
 		if p.Replicas <= p.MinReplicas {
 			return &FieldError{Field: "machine", Value: name,
 				Want: fmt.Sprintf("no machine of pool %s: the pool has %d, "+

@@ -3,6 +3,7 @@ package api_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/test/fixture"
@@ -114,5 +115,20 @@ func TestClusterWithoutItsHeadCannotChange(t *testing.T) {
 	c.Status.Failure.Reason = string(api.DriftHeadLost)
 	if why := c.RefuseSpecChange(); !strings.Contains(why, "skyctl delete cluster dev") {
 		t.Errorf("got %q", why)
+	}
+}
+
+func TestMachineOfAPoolScaledToNothingCanBeDeleted(t *testing.T) {
+	c := api.NewCluster("a", "u", api.GroupSpec{NumNodes: 2, Provision: true}, nil, time.Now())
+	c.Status.Machines = []api.Machine{{Name: "sky-a-0", Role: api.RoleHead},
+		{Index: 1, Name: "sky-a-1", Role: api.RoleWorker}}
+	if err := c.Spec.ScaleTo(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteMachine("sky-a-1"); err != nil {
+		t.Error(err)
+	}
+	if p := c.Spec.FindPool(api.DefaultPool); p.Replicas != 0 || c.Status.Machines[1].Leaving != api.LeaveDeleted {
+		t.Errorf("%+v, %+v", p, c.Status.Machines)
 	}
 }
