@@ -100,3 +100,13 @@ func TestProgressSaysWhatAChangeWaitsFor(t *testing.T) {
 		}
 	}
 }
+
+func TestSpecShowsTheGPUStackOfPools(t *testing.T) {
+	s := api.NewClusterSpec(api.GroupSpec{Cloud: "aws", NumNodes: 2, Provision: true})
+	if err := s.AddPool(api.Pool{Name: "gpu", Machine: api.MachineSpec{Accelerators: "A100:8"}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(specLines(s), "\n"); !strings.Contains(text, "operator") {
+		t.Errorf("%s", text)
+	}
+}

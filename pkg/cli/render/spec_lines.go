@@ -15,7 +15,7 @@ import (
 // plane's; pools have lines of their own.
 func specLines(s api.ClusterSpec) []string {
 	all := s.CreateRequest()
-	all.NumNodes = s.MachineCount()
+	all.NumNodes, all.GPUStack, all.GPUTaint = s.MachineCount(), s.GPUStack, s.GPUTaint // also those for pools
 	return alignPairs(all.LabeledValues()...)
 }
 
