@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities/observe"
@@ -14,8 +15,12 @@ import (
 // when an action ends, the spec changes, or some time has passed. It ends once nothing runs, no action is due, and the
 // spec's generation is reached. If the cluster is to be deleted by then, it continues as Delete.
 func Converge(ctx workflow.Context, in operation.ConvergeInput) error {
-	r := newConvergeRun(ctx, in)
-	err := r.convergeUntilDone(ctx)
+	work, stop := workflow.WithCancel(ctx)
+	r := newConvergeRun(work, in)
+	err := r.convergeUntilDone(work)
+	if r.deleting {
+		stop()
+	}
 	r.awaitActions(ctx)
 	return endOperation(ctx, r.cluster, err)
 }
@@ -49,6 +54,8 @@ type convergeRun struct {
 	// groups is how many children run. They share the joins that a server can take at once.
 	groups int64
 	asked  time.Time
+	// deleting is set when the cluster is to be deleted.
+	deleting bool
 }
 
 func newConvergeRun(ctx workflow.Context, in operation.ConvergeInput) *convergeRun {
@@ -72,6 +79,10 @@ func (r *convergeRun) convergeUntilDone(ctx workflow.Context) error {
 		assessed, err := r.assessCluster(ctx)
 		if err != nil {
 			return err
+		}
+		if assessed.Deleting { // whoever asked for it may not have reached Temporal to cancel this run
+			r.deleting = true
+			return temporal.NewCanceledError()
 		}
 		workflow.SetCurrentDetails(ctx, r.describe(assessed.Doing))
 		if assessed.Fail != nil && len(r.running) == 0 {

@@ -187,3 +187,19 @@ func TestBlockedDrainsHoldUpNoOtherAction(t *testing.T) {
 		t.Errorf("it ran after %v", after)
 	}
 }
+
+func TestConvergeStopsItsActionsOnceTheClusterIsToBeDeleted(t *testing.T) {
+	w := newConvergeWorld(t, func(ctx context.Context, _ activities.MachineRef) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, restart(1), observe.Assessment{Deleting: true})
+	w.OnActivity(clusterActivities.Wanted, mock.Anything, mock.Anything).Return(record.WantedState{Deleted: true}, nil)
+	w.RegisterDelayedCallback(func() { w.SignalWorkflow(operation.SignalChanged, nil) }, time.Second)
+	var next *workflow.ContinueAsNewError
+	if err := w.run(t); !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
+		t.Errorf("got %v", err)
+	}
+	if len(w.ended) != 1 || !w.ended[0].Stopped {
+		t.Errorf("%+v", w.ended)
+	}
+}

@@ -46,6 +46,8 @@ type Assessment struct {
 	Reached bool `json:"reached,omitempty"`
 	// MayAct: the cluster is in a phase in which machines are changed, and nothing is paused.
 	MayAct bool `json:"may_act,omitempty"`
+	// Deleting: the cluster is to be deleted.
+	Deleting bool `json:"deleting,omitempty"`
 	// InError: the cluster is in ERROR. It is planned as READY if a person requested that.
 	InError bool `json:"in_error,omitempty"`
 	// NextAt is when something that waits becomes due; zero if nothing waits.
@@ -79,7 +81,7 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
-		return Assessment{}, nil // a repair can't help here
+		return Assessment{Deleting: c.Status.Phase == api.PhaseDeleting}, nil // a repair can't help here
 	}
 	all, err := a.listProviders(ctx, []string{a.Clouds.ProviderName(c.CloudName())})
 	if err != nil {
