@@ -157,6 +157,6 @@ func (r *convergeRun) awaitNext(ctx workflow.Context, nextAt time.Time) error {
 	}
 	_, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: gatherTime,
 		TimerOptions: workflow.TimerOptions{Summary: "for more actions that end"}},
-		func() bool { return r.changes.Len() > 0 })
+		func() bool { return r.changes.Len() > 0 || r.haveAllEnded() })
 	return err
 }

@@ -153,6 +153,10 @@ func (r *convergeRun) hasEndedActions() bool {
 	return slices.ContainsFunc(r.running, func(a *runningAction) bool { return a.ended })
 }
 
+func (r *convergeRun) haveAllEnded() bool {
+	return !slices.ContainsFunc(r.running, func(a *runningAction) bool { return !a.ended })
+}
+
 // recordEndedActions records the results of actions that have ended, and forgets them. An action that fails is no error
 // here: the planner paces its repetition by the record.
 func (r *convergeRun) recordEndedActions(ctx workflow.Context) error {
@@ -189,9 +193,7 @@ func (r *convergeRun) recordEndedActions(ctx workflow.Context) error {
 // this run must not change machines that an action still works on.
 func (r *convergeRun) awaitActions(ctx workflow.Context) {
 	clean, _ := workflow.NewDisconnectedContext(ctx)
-	_ = workflow.Await(clean, func() bool {
-		return !slices.ContainsFunc(r.running, func(a *runningAction) bool { return !a.ended })
-	})
+	_ = workflow.Await(clean, r.haveAllEnded)
 	if err := r.recordEndedActions(clean); err != nil {
 		workflow.GetLogger(ctx).Warn("the results of the last actions were not recorded", "error", err)
 	}
