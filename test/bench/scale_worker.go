@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
 	"time"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/devserver"
@@ -59,13 +61,18 @@ func runWorker(setup string) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
+	temporal, err := connect.DialTemporal(ctx, servers.Config, "worker", slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
 	pool := remote.NewPool(5 * time.Minute)
 	defer pool.Close()
 	queue := servers.Config.Temporal.TaskQueue
-	w := worker.New(servers.Temporal, queue, world.NewActivities(world.WorkerSettings{
+	w := worker.New(temporal, queue, world.NewActivities(world.WorkerSettings{
 		TaskQueue: queue, Home: filepath.Join(s.Dir, "home"), Release: release, Policy: plan.DefaultPolicy(),
 		Deadlines: activities.DefaultDeadlines(),
-	}, st, pool, world.DialCloud(s.Socket), servers.Temporal))
+	}, st, pool, world.DialCloud(s.Socket), temporal))
 	if err := w.Start(); err != nil {
 		return err
 	}

@@ -52,9 +52,19 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: identity,
 		Logger: sdklog.NewStructuredLogger(log),
 		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: handshakeTimeout,
+			GrpcCompression: chooseCompression(cfg),
 			DialOptions: []grpc.DialOption{TolerateSlowHeartbeats(log),
 				grpc.WithChainUnaryInterceptor(recordLastError)}},
 	})
+}
+
+// chooseCompression returns no compression for skyd dev, whose Temporal is on the same computer: there it only costs
+// processor time and memory, a few per cent of what a create takes.
+func chooseCompression(cfg *config.Config) client.GrpcCompression {
+	if cfg.IsExternal() {
+		return &client.GrpcCompressionGzip{}
+	}
+	return &client.GrpcCompressionNone{}
 }
 
 // ReadSecretsKey reads the secrets key of the installation. It never creates one, because others could not decrypt what
