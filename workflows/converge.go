@@ -30,10 +30,12 @@ const (
 	// long enough to end the run.
 	convergeInterval = time.Minute
 	fullInterval     = 10 * time.Minute
-	// Each observation has the running actions in its input. While there are more than manyRunning, those that end
-	// within gatherTime lead to one observation: otherwise the history would grow with the square of their number.
-	manyRunning = 100
-	gatherTime  = 5 * time.Second
+	// Each observation reads the whole cluster and has the running actions in its input. While more than fewRunning
+	// run, those that end within some time lead to one observation: gatherTime for each running action, up to
+	// maxGatherTime. Otherwise the cost would grow with the square of their number.
+	fewRunning    = 10
+	gatherTime    = 50 * time.Millisecond
+	maxGatherTime = 5 * time.Second
 	// maxConvergeEvents is the length of a history from which on no action is started before the run continues as new.
 	// Temporal suggests that earlier, and terminates a run at 51,200 events or 50 MiB.
 	maxConvergeEvents = 20_000
@@ -152,10 +154,11 @@ func (r *convergeRun) awaitNext(ctx workflow.Context, nextAt time.Time) error {
 	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: pause,
 		TimerOptions: workflow.TimerOptions{Summary: "until the cluster is observed again"}},
 		func() bool { return r.changes.Len() > 0 || r.hasEndedActions() })
-	if err != nil || len(r.running) <= manyRunning || r.changes.Len() > 0 {
+	if err != nil || len(r.running) <= fewRunning || r.changes.Len() > 0 {
 		return err
 	}
-	_, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: gatherTime,
+	gather := min(time.Duration(len(r.running))*gatherTime, maxGatherTime)
+	_, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: gather,
 		TimerOptions: workflow.TimerOptions{Summary: "for more actions that end"}},
 		func() bool { return r.changes.Len() > 0 || r.haveAllEnded() })
 	return err

@@ -52,7 +52,7 @@ func TestActionOnTheClusterDoesNotWaitBehindThoseOnMachines(t *testing.T) {
 }
 
 func TestManyActionsThatEndOneByOneLeadToFewObservations(t *testing.T) {
-	const count = 3 * manyRunning
+	const count = 300
 	w := newConvergeWorld(t, nil, restarts(count), reached)
 	for i := range count {
 		w.OnActivity(nodeActivities.Restart, mock.Anything, mock.MatchedBy(func(m activities.MachineRef) bool {
@@ -71,6 +71,37 @@ func TestManyActionsThatEndOneByOneLeadToFewObservations(t *testing.T) {
 	}
 	if inputs > 10*count {
 		t.Errorf("%d observations with %d running actions in all", len(w.inputs), inputs)
+	}
+}
+
+func TestNothingWaitsOnceManyActionsHaveEnded(t *testing.T) {
+	many := restarts(2 * fewRunning)
+	w := newConvergeWorld(t, func(context.Context, activities.MachineRef) error { return nil }, many, reached)
+	began := w.Now()
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if took := w.Now().Sub(began); took >= gatherTime || len(w.ended) != len(many.Actions) {
+		t.Errorf("%d actions ended, and the operation after %s", len(w.ended), took)
+	}
+}
+
+func TestManyActionsThatEndSoonAfterEachOtherAreObservedTogether(t *testing.T) {
+	many := restarts(2 * fewRunning)
+	w := newConvergeWorld(t, nil, many, reached)
+	for i, a := range many.Actions {
+		takes := time.Second + time.Duration(i)*gatherTime
+		if i == len(many.Actions)-1 {
+			takes = time.Minute / 2 // it ends alone
+		}
+		w.OnActivity(nodeActivities.Restart, mock.Anything, a.On).After(takes).Return(nil)
+	}
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.inputs) != 3 || len(w.inputs[1].InFlight) != 1 {
+		t.Errorf("%d observations; the second with %d actions in flight, want only the last", len(w.inputs),
+			len(w.inputs[1].InFlight))
 	}
 }
 

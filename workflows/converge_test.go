@@ -121,21 +121,6 @@ func TestRunningActionIsPartOfTheNextObservation(t *testing.T) {
 	}
 }
 
-func TestNothingWaitsOnceManyActionsHaveEnded(t *testing.T) {
-	many := restart(1)
-	for i := range manyRunning {
-		many.Actions = append(many.Actions, restart(i+2).Actions...)
-	}
-	w := newConvergeWorld(t, func(context.Context, activities.MachineRef) error { return nil }, many, reached)
-	began := w.Now()
-	if err := w.run(t); err != nil {
-		t.Fatal(err)
-	}
-	if took := w.Now().Sub(began); took >= gatherTime || len(w.ended) != manyRunning+1 {
-		t.Errorf("%d actions ended, and the operation after %s", len(w.ended), took)
-	}
-}
-
 func TestChangeDuringTheLastObservationIsNotLost(t *testing.T) {
 	w := newConvergeWorld(t, nil, reached)
 	w.assessTakes = 10 * time.Second
