@@ -38,7 +38,7 @@ func TestAPIPortIsOpenedWherePossibleElseATunnelIsUsed(t *testing.T) {
 			continue
 		}
 		head, worker := newLaunchRequest(got[0], spec), newLaunchRequest(got[0], spec)
-		head.Index, worker.Index = 0, 1
+		head.Role, worker.Role = api.RoleHead, api.RoleWorker
 		if opened := strings.Join(task.PortsToOpen(head), ","); opened != c.opened ||
 			len(task.PortsToOpen(worker)) > 0 {
 			t.Errorf("%+v: opened are %q of the head, %q of a worker", c, opened, task.PortsToOpen(worker))

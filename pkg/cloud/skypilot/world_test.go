@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/needs"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
@@ -139,7 +140,9 @@ func owner(cluster string) cloud.Owner {
 
 func launchOf(cluster string, index int, p api.Placement, k key) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
-		Owner: owner(cluster), Name: api.MachineName(cluster, index), Index: index, Incarnation: "bcdfg", Placement: p,
+		Owner: owner(cluster), Name: api.MachineName(cluster, index), Index: index, Role: fixture.RoleAt(index),
+		Incarnation:   "bcdfg",
+		Placement:     p,
 		Spec:          api.GroupSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}},
 		AuthorizedKey: k.authorized,
 	}
