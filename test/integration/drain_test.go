@@ -153,31 +153,53 @@ func TestDrainByForceDeletesPodsAndStopsTheAgent(t *testing.T) {
 // firstDrainDies makes the first try of DrainMachine end after it has drained for an hour.
 type firstDrainDies struct {
 	interceptor.WorkerInterceptorBase
+	temporal sdkclient.Client
 }
 
-func (*firstDrainDies) InterceptActivity(_ context.Context,
+func (f *firstDrainDies) InterceptActivity(_ context.Context,
 	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	d := &dyingDrain{}
+	d := &dyingDrain{temporal: f.temporal}
 	d.Next = next
 	return d
 }
 
 type dyingDrain struct {
 	interceptor.ActivityInboundInterceptorBase
+	temporal sdkclient.Client
 }
 
 func (d *dyingDrain) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if info := activity.GetInfo(ctx); info.ActivityType.Name == "DrainMachine" && info.Attempt == 1 {
 		activity.RecordHeartbeat(ctx, "draining", time.Hour)
-		return nil, errors.New("the worker died")
+		return nil, errors.Join(errors.New("the worker died"), d.awaitHeartbeat(ctx, info))
 	}
 	return d.Next.ExecuteActivity(ctx, in)
+}
+
+// awaitHeartbeat waits until Temporal has the heartbeat. A worker with many activities sends it later.
+func (d *dyingDrain) awaitHeartbeat(ctx context.Context, info activity.Info) error {
+	for {
+		run, err := d.temporal.DescribeWorkflowExecution(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
+		if err != nil {
+			return err
+		}
+		for _, pending := range run.GetPendingActivities() {
+			if pending.GetHeartbeatDetails() != nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func TestDrainContinuesTheTimeOfADeadWorker(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
-	w.running = worker.New(w.temporal, w.queue, w.acts, &firstDrainDies{})
+	w.running = worker.New(w.temporal, w.queue, w.acts, &firstDrainDies{temporal: w.temporal})
 	w.running.RegisterWorkflowWithOptions(func(ctx workflow.Context, in nodes.DrainMachineInput) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: in.LongestDrain(),
 			HeartbeatTimeout: silence})
