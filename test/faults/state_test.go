@@ -8,11 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
 	"golang.org/x/sys/unix"
 
 	place "github.com/sky-shift/skyctl/pkg/home"
-	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/smalldisk"
@@ -123,18 +121,9 @@ func (l *lane) findsOrphans(n int) {
 	}
 }
 
-// waits reports whether the worker runs an activity of the cluster's operation.
+// waits reports whether a worker runs an activity of the cluster's operation, which waits.
 func (l *lane) waits(activity string) bool {
-	d, err := l.conn.DescribeWorkflowExecution(l.t.Context(), operation.WorkflowID(l.cluster), "")
-	if err != nil {
-		return false
-	}
-	for _, p := range d.GetPendingActivities() {
-		if p.GetActivityType().GetName() == activity && p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED {
-			return true
-		}
-	}
-	return false
+	return world.OperationRuns(l.t.Context(), l.conn, l.cluster, activity)
 }
 
 // mountDisk mounts a disk for the lane's Temporal.

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
-
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -284,7 +282,9 @@ func TestRunningOperationsWaitInACopy(t *testing.T) {
 	b := a.fork(beside, ledger)
 	close(goOn)
 	b.begin()
-	eventually.Holds(t, "the create continues in the copy", func() bool { return b.atWork(two, "Await") })
+	eventually.Holds(t, "the create continues in the copy", func() bool {
+		return stage.OperationRuns(t.Context(), b.temporal, two.Name, "Await")
+	})
 	a.begin()
 	a.awaitReady(two)
 	launched := a.cloud.CountLaunches("sky-", "")
@@ -299,20 +299,6 @@ func TestRunningOperationsWaitInACopy(t *testing.T) {
 		t.Errorf("%d machines were launched, %d before the copy continued", n, launched)
 	}
 	b.healthy(two, 1)
-}
-
-// atWork reports whether a worker runs an activity of a cluster's operation.
-func (w *world) atWork(ref api.Ref, name string) bool {
-	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(ref.Name), "")
-	if err != nil {
-		return false
-	}
-	for _, p := range d.GetPendingActivities() {
-		if p.GetActivityType().GetName() == name && p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED {
-			return true
-		}
-	}
-	return false
 }
 
 // holdAt holds a call until goOn is closed.
