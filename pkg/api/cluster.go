@@ -25,7 +25,12 @@ type Metadata struct {
 	UID       string            `json:"uid"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	CreatedAt time.Time         `json:"created_at,omitzero"`
-	// Generation counts the changes of the spec, from 1.
+	// LastApplied is what a file said that was applied last: labels and spec as it gave them, in JSON. It is empty if
+	// no file was applied.
+	LastApplied string `json:"last_applied,omitempty"`
+	// CreatedByApply: a file created the cluster, so that a prune may delete it.
+	CreatedByApply bool `json:"created_by_apply,omitempty"`
+	// Generation counts the changes of the spec and the labels, from 1.
 	Generation int64 `json:"generation,omitempty"`
 	// Revision is etcd's mod revision of the object that was read. It is not stored.
 	Revision int64 `json:"revision,omitempty"`

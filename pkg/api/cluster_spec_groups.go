@@ -61,9 +61,12 @@ func (s ClusterSpec) CreateRequest() GroupSpec {
 	return s.newGroup(s.ControlPlane.Machine, count)
 }
 
-// MachineSpecOf returns the spec of a recorded machine: that of its pool, or of the control plane. A machine of a pool
-// that was deleted has an empty one.
+// MachineSpecOf returns the spec of a recorded machine: the one on record, or else that of its pool or of the control
+// plane. A machine of a pool that was deleted may have an empty one.
 func (s ClusterSpec) MachineSpecOf(m Machine) MachineSpec {
+	if m.Spec != nil {
+		return *m.Spec
+	}
 	if m.Role == RoleHead {
 		return s.ControlPlane.Machine
 	}

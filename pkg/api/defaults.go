@@ -45,6 +45,9 @@ func (s *ClusterSpec) SetDefaults() {
 		group := s.PoolGroup(s.Pools[i])
 		group.SetDefaults()
 		s.Pools[i].Machine = group.MachineSpec()
+		if s.GPUStack == "" {
+			s.GPUStack = group.GPUStack // chosen for the accelerators of the pool
+		}
 	}
 }
 

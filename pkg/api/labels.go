@@ -63,3 +63,12 @@ func checkLabel(key, value string) string {
 	}
 	return ""
 }
+
+// formatLabels returns labels in sorted order as key=value, with commas.
+func formatLabels(labels map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, key+"="+labels[key])
+	}
+	return strings.Join(parts, ",")
+}

@@ -33,6 +33,13 @@ type Machine struct {
 	// Replacement: an earlier machine with this index has been Ready.
 	Replacement bool `json:"replacement,omitempty"`
 
+	// Spec is the machine spec with which the machine was planned and is launched. It is nil in records of older
+	// versions: that of the machine's pool then counts.
+	Spec *MachineSpec `json:"spec,omitempty"`
+	// Node is what skyctl has given the machine's Node. It is nil in records of older versions: the labels and taints
+	// of the machine's pool then.
+	Node *NodeSettings `json:"node,omitempty"`
+
 	State MachineState `json:"state"`
 	// Step says, for people, what happens to the machine now. Since is when it started.
 	Step  string    `json:"step,omitempty"`
@@ -74,6 +81,12 @@ type Machine struct {
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }
 
+// NodeSettings are labels and taints of a Node. A taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
+type NodeSettings struct {
+	Labels map[string]string `json:"labels,omitempty"`
+	Taints []string          `json:"taints,omitempty"`
+}
+
 // LeaveReason is why a machine leaves its cluster.
 type LeaveReason string
 
@@ -82,6 +95,7 @@ const (
 	LeaveScaledDown  LeaveReason = "ScaledDown"  // its pool has more machines than replicas
 	LeaveDeleted     LeaveReason = "Deleted"     // a person named it
 	LeavePoolDeleted LeaveReason = "PoolDeleted" // its pool is gone
+	LeaveOutdated    LeaveReason = "Outdated"    // it was never Ready, and its pool has another machine spec now
 )
 
 // MachineState is how far a machine has come.

@@ -59,7 +59,8 @@ func (s ClusterSpec) MaxNodes() int { return cmp.Or(s.Network.MaxNodes, MaxNumNo
 
 func maxNodesField() Field {
 	f := Field{
-		Name: "max_nodes", Label: "Pod network", Flag: FlagText, Level: 4, Example: "1000", Invalid: "0",
+		Change: neverChanges("the addresses of the pods follow from it", anotherCluster),
+		Name:   "max_nodes", Label: "Pod network", Flag: FlagText, Level: 4, Example: "1000", Invalid: "0",
 		Help: fmt.Sprintf("most machines that the cluster can ever have, up to %d (default %d)", LargestMaxNodes,
 			MaxNumNodes),
 		Want: fmt.Sprintf("a whole number of machines from 1 to %d", LargestMaxNodes),

@@ -20,46 +20,71 @@ type PoolField struct {
 	// Values are those of an enumeration, for completion.
 	Values []string
 
+	// Type is that of the field in a file, and Change how it changes on a cluster that exists.
+	Type   FieldType
+	Change ChangeRule
+	// Example is a valid value.
+	Example string
+
 	// set parses the values of the flag.
 	set func(p *Pool, values []string) error
+	// text is the value as the flag takes it; empty is unset.
+	text func(p Pool) string
 }
 
 // PoolFields declares the fields of a pool, in the order of the flags.
 var PoolFields = []PoolField{
-	newCountField("replicas", "number of machines", "1", func(p *Pool) *int { return &p.Replicas }),
-	newCountField("min_replicas", "least number of machines that the pool can be scaled to (default 0)", "",
-		func(p *Pool) *int { return &p.MinReplicas }),
-	newCountField("max_replicas", "highest number of machines that the pool can be scaled to (default: no bound)", "",
-		func(p *Pool) *int { return &p.MaxReplicas }),
+	newCountField(PoolField{
+		Name: "replicas", Help: "number of machines", Default: "1", Example: "3",
+		Change: changesFreely("machines are added or removed"),
+	}, func(p *Pool) *int { return &p.Replicas }),
+	newCountField(PoolField{
+		Name: "min_replicas", Help: "least number of machines that the pool can be scaled to (default 0)", Example: "1",
+		Change: changesFreely("it bounds replicas"),
+	}, func(p *Pool) *int { return &p.MinReplicas }),
+	newCountField(PoolField{
+		Name: "max_replicas", Help: "highest number of machines that the pool can be scaled to (default: no bound)",
+		Example: "8", Change: changesFreely("it bounds replicas"),
+	}, func(p *Pool) *int { return &p.MaxReplicas }),
 	{
-		Name: "labels", Flag: FlagList, Want: "key=value, such as tier=train",
-		Help: "label of the pool's nodes as KEY=VALUE; can be repeated",
+		Name: "labels", Flag: FlagList, Type: TypeMap, Want: "key=value, such as tier=train", Example: "tier=train",
+		Help:   "label of the pool's nodes as KEY=VALUE; can be repeated",
+		Change: changesFreely("the Nodes get or lose the labels"),
 		set: func(p *Pool, values []string) (err error) {
 			p.Labels, err = ParseLabels(values)
 			return err
 		},
+		text: func(p Pool) string { return formatLabels(p.Labels) },
 	},
 	{
-		Name: "taints", Flag: FlagList, Want: "KEY=VALUE:EFFECT, such as nvidia.com/gpu=present:NoSchedule",
-		Help: "taint of the pool's nodes as KEY=VALUE:EFFECT; can be repeated",
-		set:  func(p *Pool, values []string) error { p.Taints = values; return nil },
+		Name: "taints", Flag: FlagList, Type: TypeList,
+		Want:    "KEY=VALUE:EFFECT, such as nvidia.com/gpu=present:NoSchedule",
+		Example: "dedicated=train:NoSchedule",
+		Help:    "taint of the pool's nodes as KEY=VALUE:EFFECT; can be repeated",
+		Change:  changesFreely("the Nodes get or lose the taints"),
+		set:     func(p *Pool, values []string) error { p.Taints = values; return nil },
+		text:    func(p Pool) string { return strings.Join(p.Taints, ",") },
 	},
 	{
-		Name: "spot_fallback", Flag: FlagText, Values: []string{SpotFallbackOnDemand},
+		Name: "spot_fallback", Flag: FlagText, Values: []string{SpotFallbackOnDemand}, Example: SpotFallbackOnDemand,
 		Want: "on_demand: machines at the full price if the cloud has no spot machine (default: wait for one)",
 		Help: "what a pool with --use_spot does if the cloud has no spot machine: on_demand takes machines at the " +
-			"full " +
-			"price (default: wait for one)",
+			"full price (default: wait for one)",
+		Change: changesFreely("it counts for machines that are launched from then on"),
 		set: func(p *Pool, values []string) error {
 			p.SpotFallback = strings.ReplaceAll(strings.Join(values, ","), "-", "_")
 			return nil
 		},
+		text: func(p Pool) string { return p.SpotFallback },
 	},
-	newCountField("max_unavailable", "how many machines are replaced at the same time (default 1)", "",
-		func(p *Pool) *int { return &p.MaxUnavailable }),
+	newCountField(PoolField{
+		Name: "max_unavailable", Help: "how many machines are replaced at the same time (default 1)", Example: "2",
+		Change: changesFreely("it counts for the next replacement"),
+	}, func(p *Pool) *int { return &p.MaxUnavailable }),
 	{
-		Name: "drain_timeout", Flag: FlagText, Want: "a duration above 0, such as 90s or 15m",
-		Help: "how long pods may take to leave a machine that is removed (default 15m)",
+		Name: "drain_timeout", Flag: FlagText, Want: "a duration above 0, such as 90s or 15m", Example: "20m",
+		Help:   "how long pods may take to leave a machine that is removed (default 15m)",
+		Change: changesFreely("it counts for the next machine that leaves"),
 		set: func(p *Pool, values []string) error {
 			d, err := ParseDuration(strings.Join(values, ","))
 			if err != nil {
@@ -69,10 +94,17 @@ var PoolFields = []PoolField{
 			p.DrainTimeout = d
 			return nil
 		},
+		text: func(p Pool) string {
+			if p.DrainTimeout == 0 {
+				return ""
+			}
+			return p.DrainTimeout.String()
+		},
 	},
 	{
-		Name: "drain_force", Flag: FlagSwitch, Want: "true or false",
-		Help: "remove a machine after the drain timeout even if pods are left on it (default: keep it and say why)",
+		Name: "drain_force", Flag: FlagSwitch, Type: TypeSwitch, Want: "true or false", Example: "true",
+		Help:   "remove a machine after the drain timeout even if pods are left on it (default: keep it and say why)",
+		Change: changesFreely("it counts for the next machine that leaves"),
 		set: func(p *Pool, values []string) error {
 			on, err := strconv.ParseBool(strings.Join(values, ","))
 			if err != nil {
@@ -81,20 +113,32 @@ var PoolFields = []PoolField{
 			p.DrainForce = on
 			return nil
 		},
+		text: func(p Pool) string {
+			if !p.DrainForce {
+				return ""
+			}
+			return "true"
+		},
 	},
 }
 
-// newCountField declares a field that is a number of machines.
-func newCountField(name, help, byDefault string, ref func(*Pool) *int) PoolField {
-	const want = "a whole number of machines"
-	return PoolField{Name: name, Flag: FlagText, Help: help, Default: byDefault, Want: want,
-		set: func(p *Pool, values []string) error {
-			n, err := ParseCount(name, strings.Join(values, ","))
-			if err == nil {
-				*ref(p) = n
-			}
-			return err
-		}}
+// newCountField declares a field that is a number of machines. Only replicas are set if they are 0.
+func newCountField(f PoolField, ref func(*Pool) *int) PoolField {
+	f.Flag, f.Type, f.Want = FlagText, TypeCount, "a whole number of machines"
+	f.set = func(p *Pool, values []string) error {
+		n, err := ParseCount(f.Name, strings.Join(values, ","))
+		if err == nil {
+			*ref(p) = n
+		}
+		return err
+	}
+	f.text = func(p Pool) string {
+		if n := *ref(&p); n != 0 || f.Default != "" {
+			return strconv.Itoa(n)
+		}
+		return ""
+	}
+	return f
 }
 
 // ParseCount parses a number of machines, of any size. Its error is a *FieldError for the field.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,10 @@ type Field struct {
 	// Setting is the key in config.yaml that fills the field if a create does not set it, and Variable the environment
 	// variable of that setting. A create that sets neither keeps the value of a cluster that exists.
 	Setting, Variable string
+	// Type is the form of the field in a file.
+	Type FieldType
+	// Change is how the field changes on a cluster that exists. That of a machine's field counts for pools.
+	Change ChangeRule
 	// Example is a valid value, and Invalid one that is refused with Want.
 	Example, Invalid string
 
@@ -170,7 +175,7 @@ func newParsedField(f Field, ref func(*GroupSpec) *string, parse func(string) (s
 
 // newSwitchField declares a field that is true or false.
 func newSwitchField(f Field, ref func(*GroupSpec) *bool, check func(GroupSpec) error) Field {
-	f.Flag = FlagSwitch
+	f.Flag, f.Type = FlagSwitch, TypeSwitch
 	f.set = func(s *GroupSpec, values []string) error {
 		on, err := strconv.ParseBool(strings.Join(values, ","))
 		if len(values) > 0 && err != nil {
@@ -199,6 +204,9 @@ type numberField[T comparable] struct {
 // newNumberField declares a field that holds a number; 0 is unset, unless the flag has a default.
 func newNumberField[T comparable](f Field, ref func(*GroupSpec) *T, n numberField[T]) Field {
 	var unset T
+	if f.Type = TypeNumber; reflect.TypeFor[T]().Kind() == reflect.Int {
+		f.Type = TypeCount
+	}
 	f.set = func(s *GroupSpec, values []string) error {
 		if len(values) == 0 {
 			*ref(s) = unset

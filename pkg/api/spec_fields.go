@@ -22,7 +22,8 @@ var Clouds = []string{
 // placementFields say what manages the cluster, and where its machines are.
 func placementFields() []Field {
 	provision := newSwitchField(Field{
-		Name: "provision", Label: "Provision", Level: 1, Example: "true", Invalid: "false",
+		Change: neverChanges("skyctl has launched the machines of the cluster", "to end them: skyctl delete cluster"),
+		Name:   "provision", Label: "Provision", Level: 1, Example: "true", Invalid: "false",
 		Help: "launch machines for the cluster (required: existing clusters cannot be attached)",
 		Want: "add --provision: it launches machines and installs Kubernetes on them; existing clusters cannot be " +
 			"attached",
@@ -36,13 +37,15 @@ func placementFields() []Field {
 	return []Field{
 		provision,
 		newTextField(Field{
-			Name: "manager", Label: "Manager", Flag: FlagText, Level: 1, Example: ManagerK8, Invalid: "slurm",
+			Change: neverChanges("the cluster is managed by it", anotherCluster),
+			Name:   "manager", Label: "Manager", Flag: FlagText, Level: 1, Example: ManagerK8, Invalid: "slurm",
 			Values: []string{ManagerK8},
 			Help:   "manager of the cluster (default k8)",
 			Want:   "the only manager is " + ManagerK8 + " (Kubernetes)",
 		}, func(s *GroupSpec) *string { return &s.Manager }, normalizeManager),
 		newTextField(Field{
-			Name: "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws",
+			Change: changesPlace,
+			Name:   "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws",
 			Invalid: "A b",
 			Values:  Clouds,
 			Help: "docker (this computer) or a cloud that SkyPilot knows; skyctl check lists them (default: the " +
@@ -51,13 +54,15 @@ func placementFields() []Field {
 			Want: "the name of a cloud, such as docker or aws",
 		}, func(s *GroupSpec) *string { return &s.Cloud }, normalizeCloud),
 		newTextField(Field{
-			Name: "region", Label: "Region", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1",
+			Change: changesPlace,
+			Name:   "region", Label: "Region", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1",
 			Invalid: "us east", ValuesOn: regionsOn,
 			Help: "region of the cloud (default: the cheapest)",
 			Want: "the name of a region as its cloud spells it, such as us-east-1 on aws",
 		}, func(s *GroupSpec) *string { return &s.Region }, matches(regionName.MatchString)),
 		newTextField(Field{
-			Name: "zone", Label: "Zone", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1a",
+			Change: changesMachines,
+			Name:   "zone", Label: "Zone", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1a",
 			Invalid: "us east",
 			Help:    "zone of the region, on clouds with zones (default: any)",
 			Want:    "the name of a zone as its cloud spells it, such as us-east-1a on aws",
@@ -69,18 +74,21 @@ func placementFields() []Field {
 func machineFields() []Field {
 	return []Field{
 		newParsedField(Field{
-			Name: "cpus", Label: "CPUs", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "4+", Invalid: "4.5",
+			Change: changesMachines,
+			Name:   "cpus", Label: "CPUs", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "4+", Invalid: "4.5",
 			Help: "CPUs per machine: 4 is exactly four, 4+ is at least four",
 			Want: wantCPUs,
 		}, func(s *GroupSpec) *string { return &s.CPUs }, toText(ParseCPUs)),
 		withShow(newParsedField(Field{
-			Name: "memory", Label: "Memory", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "16+",
+			Change: changesMachines,
+			Name:   "memory", Label: "Memory", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "16+",
 			Invalid: "16GB",
 			Help:    "memory per machine in GiB: 16 or 16+",
 			Want:    wantMemory,
 		}, func(s *GroupSpec) *string { return &s.Memory }, toText(ParseMemory)), "%s GiB"),
 		withShow(newNumberField(Field{
-			Name: "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100",
+			Change: changesMachines,
+			Name:   "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100",
 			Invalid: "0",
 			Help:    "disk per machine in GiB, such as 100",
 			Want:    wantDisk,
@@ -89,13 +97,15 @@ func machineFields() []Field {
 		}), "%s GiB"),
 		acceleratorsField(), gpuStackField(), gpuTaintField(), useSpotField(), maxHourlyCostField(),
 		newTextField(Field{
-			Name: "image_id", Label: "Image", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "ami-1",
+			Change: changesMachines,
+			Name:   "image_id", Label: "Image", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "ami-1",
 			Invalid: "ami 1",
 			Help:    "the cloud's id of a machine image: Ubuntu or Debian with systemd (default: SkyPilot's choice)",
 			Want:    "the id of an image as its cloud spells it",
 		}, func(s *GroupSpec) *string { return &s.ImageID }, matches(isOneWord)),
 		newTextField(Field{
-			Name: "ssh_user", Label: "SSH user", Flag: FlagText, Scope: MachineScope, Level: 3, Example: "admin",
+			Change: changesMachines,
+			Name:   "ssh_user", Label: "SSH user", Flag: FlagText, Scope: MachineScope, Level: 3, Example: "admin",
 			Invalid: "Ann B",
 			Help:    "login user of the machines, for images of your own on aws (default: SkyPilot's choice)",
 			Want: "a POSIX user name other than root, such as admin: at most 32 lower-case letters, digits, '-' and " +
@@ -106,7 +116,8 @@ func machineFields() []Field {
 
 func acceleratorsField() Field {
 	f := newParsedField(Field{
-		Name: "accelerators", Label: "Accelerators", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "A100:8",
+		Change: changesMachines,
+		Name:   "accelerators", Label: "Accelerators", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "A100:8",
 		Invalid: ":8",
 		Help:    "accelerators per machine as NAME:COUNT, such as A100:8",
 		Want:    wantAccelerators,
@@ -121,8 +132,10 @@ func acceleratorsField() Field {
 
 func gpuStackField() Field {
 	f := newTextField(Field{
-		Name: "gpu_stack", Label: "GPU stack", Flag: FlagText, Level: 1, Example: GPUStackDevicePlugin, Invalid: "helm",
-		Values: []string{GPUStackOperator, GPUStackDevicePlugin, GPUStackNone},
+		Change: changesGPUs,
+		Name:   "gpu_stack", Label: "GPU stack", Flag: FlagText, Level: 1, Example: GPUStackDevicePlugin,
+		Invalid: "helm",
+		Values:  []string{GPUStackOperator, GPUStackDevicePlugin, GPUStackNone},
 		Help: "software that makes accelerators available to pods: operator, device-plugin or none (default " +
 			"operator)",
 		Want: "operator (driver, toolkit and device plugin as needed), device-plugin (for images with driver and " +
@@ -140,7 +153,8 @@ func gpuStackField() Field {
 
 func gpuTaintField() Field {
 	return newSwitchField(Field{
-		Name: "gpu_taint", Hidden: "the line of gpu_stack shows it", Level: 1, Example: "true", Invalid: "maybe",
+		Change: changesFreely("the Nodes get or lose the taint"),
+		Name:   "gpu_taint", Hidden: "the line of gpu_stack shows it", Level: 1, Example: "true", Invalid: "maybe",
 		Help: "taint the workers, so that pods that request no accelerator do not run there",
 		Want: "true or false",
 	}, func(s *GroupSpec) *bool { return &s.GPUTaint }, nil)
@@ -148,7 +162,8 @@ func gpuTaintField() Field {
 
 func useSpotField() Field {
 	f := newSwitchField(Field{
-		Name: "use_spot", Label: "Spot", Scope: MachineScope, Level: 1, Example: "true", Invalid: "maybe",
+		Change: changesMachines,
+		Name:   "use_spot", Label: "Spot", Scope: MachineScope, Level: 1, Example: "true", Invalid: "maybe",
 		Help: "use spot machines: cheaper, but the cloud can take them back at any time",
 		Want: "true or false",
 	}, func(s *GroupSpec) *bool { return &s.UseSpot }, nil)
@@ -163,7 +178,8 @@ func useSpotField() Field {
 
 func maxHourlyCostField() Field {
 	f := Field{
-		Name: "max_hourly_cost", Label: "At most", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "1.5",
+		Change: changesFreely("it counts for machines that are launched from then on"),
+		Name:   "max_hourly_cost", Label: "At most", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "1.5",
 		Invalid: "cheap",
 		Help:    "highest price of one machine in US dollars per hour, such as 1.50",
 		Want:    "US dollars per hour and machine, such as 1.50",
@@ -191,14 +207,16 @@ func maxHourlyCostField() Field {
 // accessFields say how the cluster is reached, and how large it is.
 func accessFields() []Field {
 	access := newTextField(Field{
-		Name: "api_access", Label: "API access", Flag: FlagText, Scope: MachineScope, Level: 1, Example: APITunnel,
+		Change: changesFirewall,
+		Name:   "api_access", Label: "API access", Flag: FlagText, Scope: MachineScope, Level: 1, Example: APITunnel,
 		Invalid: "vpn", Values: []string{APIAuto, APIPublic, APITunnel},
 		Help: "how the Kubernetes API is reached: auto, public (its port is open) or tunnel (through SSH) (default " +
 			"auto)",
 		Want: "auto, public (port 6443 of the head is open) or tunnel (through SSH)",
 	}, func(s *GroupSpec) *string { return &s.APIAccess }, normalizeAPIAccess)
 	nodes := Field{
-		Name: "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1,
+		Change: changesFreely("machines are added or removed"),
+		Name:   "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1,
 		Example: "3",
 		Invalid: "0",
 		Help:    "number of machines, including the head",
@@ -206,7 +224,8 @@ func accessFields() []Field {
 	}
 	return []Field{
 		newTextField(Field{
-			Name: "api_cidr", Label: "API open to", Flag: FlagText, Scope: MachineScope, Level: 1,
+			Change: changesFirewall,
+			Name:   "api_cidr", Label: "API open to", Flag: FlagText, Scope: MachineScope, Level: 1,
 			Example: "203.0.113.0/24", Invalid: "203.0.113.7",
 			Help: "address range that can reach the Kubernetes API, such as 203.0.113.0/24 (default: any)",
 			Want: "an address range, such as 203.0.113.0/24",
@@ -216,7 +235,9 @@ func accessFields() []Field {
 		})),
 		access,
 		{
-			Name: "ports", Label: "Ports", Flag: FlagList, Scope: MachineScope, Level: 1, Example: "8080",
+			Change: changesFirewall,
+			Type:   TypeList,
+			Name:   "ports", Label: "Ports", Flag: FlagList, Scope: MachineScope, Level: 1, Example: "8080",
 			Invalid: "http",
 			Help:    "port or range to open to the outside, such as 8080 or 30000-30100; can be repeated",
 			Want:    wantPort,
@@ -247,19 +268,22 @@ func accessFields() []Field {
 // releaseFields say which software runs on the cluster, and where it comes from. A create fills them from the settings.
 func releaseFields() []Field {
 	kubernetes := newTextField(Field{
-		Name: "kubernetes_version", Label: "Kubernetes", Flag: FlagText, Level: 2, Setting: "rke2.version",
+		Change: changesRelease,
+		Name:   "kubernetes_version", Label: "Kubernetes", Flag: FlagText, Level: 2, Setting: "rke2.version",
 		Variable: "SKYCTL_RKE2_VERSION", Example: "v1.35.7+rke2r1", Invalid: "v9.9.9+rke2r1",
 		Help: "release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)",
 		Want: WantKubernetesVersion,
 	}, func(s *GroupSpec) *string { return &s.KubernetesVersion }, matches(IsKubernetesVersion))
 	source := newTextField(Field{
-		Name: "rke2.source", Label: "RKE2 source", Level: 2, Setting: "rke2.source", Variable: "SKYCTL_RKE2_SOURCE",
+		Change: changesRelease,
+		Name:   "rke2.source", Label: "RKE2 source", Level: 2, Setting: "rke2.source", Variable: "SKYCTL_RKE2_SOURCE",
 		Example: "https://mirror.example.com/rke2", Invalid: "ftp://mirror",
 		Want: `"release", the https:// address of a mirror without a name and a password in it, or an absolute ` +
 			"directory of the worker's computer",
 	}, func(s *GroupSpec) *string { return &s.RKE2.Source }, matches(isReleaseSource))
 	sum := newTextField(Field{
-		Name: "rke2.sha256", Label: "RKE2 SHA-256", Level: 2, Setting: "rke2.sha256", Variable: "SKYCTL_RKE2_SHA256",
+		Change: changesRelease,
+		Name:   "rke2.sha256", Label: "RKE2 SHA-256", Level: 2, Setting: "rke2.sha256", Variable: "SKYCTL_RKE2_SHA256",
 		Example: strings.Repeat("0a", 32), Invalid: "abc", Want: WantSHA256,
 	}, func(s *GroupSpec) *string { return &s.RKE2.SHA256 }, matches(IsSHA256))
 	sum.isEqual = strings.EqualFold
@@ -281,7 +305,7 @@ func releaseFields() []Field {
 // newGPUReleaseField declares a field that only a setting fills, which config checks as it reads it.
 func newGPUReleaseField(name, label, setting, want, example string, ref func(*GPURelease) *string) Field {
 	return newTextField(Field{
-		Name: name, Label: label, Level: 2, Setting: setting, Want: want, Example: example,
+		Name: name, Label: label, Change: changesGPUs, Level: 2, Setting: setting, Want: want, Example: example,
 		Variable: "SKYCTL_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
 	}, func(s *GroupSpec) *string { return ref(&s.GPU) }, matches(func(string) bool { return true }))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"time"
 
@@ -94,11 +95,12 @@ func (u *specUpdate) try(ctx context.Context) (bool, error) {
 	if why := c.RefuseSpecChange(); why != "" {
 		return false, &UnchangeableError{Cluster: u.ref.Name, Phase: c.Status.Phase, Why: why}
 	}
-	before := c.Spec.Clone()
+	before, metadata := c.Spec.Clone(), c.Metadata
+	metadata.Labels = maps.Clone(metadata.Labels)
 	if err := u.change(c); err != nil {
 		return false, err
 	}
-	if !reflect.DeepEqual(before, c.Spec) {
+	if !reflect.DeepEqual(before, c.Spec) || !maps.Equal(metadata.Labels, c.Metadata.Labels) {
 		c.Metadata.Generation++
 	}
 	when, then, err := u.collectMachineWrites(c, machines)
@@ -110,7 +112,7 @@ func (u *specUpdate) try(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	u.result = c
-	if len(then) == 0 && c.Metadata.Generation == u.generation {
+	if len(then) == 0 && reflect.DeepEqual(metadata, c.Metadata) {
 		return true, nil // the person asks for what is there
 	}
 	key := string(kv.Key)
@@ -129,10 +131,12 @@ func (u *specUpdate) try(ctx context.Context) (bool, error) {
 	return resp.Succeeded, nil
 }
 
-// isSameRequest reports whether a cluster that was read has the spec of another one, and its marks on machines.
+// isSameRequest reports whether a cluster that was read has the spec and the labels of another one, and its marks on
+// machines.
 func isSameRequest(c, sent *api.Cluster) bool {
-	a, errA := json.Marshal(c.Spec)
-	b, errB := json.Marshal(sent.Spec)
+	asked := func(c *api.Cluster) any { return []any{c.Spec, c.Metadata.Labels, c.Metadata.LastApplied} }
+	a, errA := json.Marshal(asked(c))
+	b, errB := json.Marshal(asked(sent))
 	if errA != nil || errB != nil || !bytes.Equal(a, b) || c.Metadata.Generation != sent.Metadata.Generation {
 		return false
 	}
@@ -170,7 +174,7 @@ func (u *specUpdate) read(ctx context.Context) (*api.Cluster, *mvccpb.KeyValue, 
 }
 
 // collectMachineWrites returns the writes of the machines that change has marked, and the condition that nobody else
-// has written them. It takes over nothing but the marks.
+// has written them. It takes over nothing but the marks, and a machine spec that the record lacks.
 func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyValue) ([]clientv3.Cmp, []clientv3.Op,
 	error) {
 	var when []clientv3.Cmp
@@ -186,13 +190,17 @@ func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyVa
 		}
 		marked := c.Status.Machines[i]
 		newest = max(newest, kv.ModRevision)
-		if m.Leaving == marked.Leaving && m.ReplaceAsked == marked.ReplaceAsked {
+		recordsSpec := m.Spec == nil && marked.Spec != nil
+		if m.Leaving == marked.Leaving && m.ReplaceAsked == marked.ReplaceAsked && !recordsSpec {
 			continue
 		}
 		if m.Leaving != "" && m.Leaving != marked.Leaving {
 			return nil, nil, fmt.Errorf("%s: machine %s leaves for good", u.doing, m.Name)
 		}
 		m.Leaving, m.ReplaceAsked = marked.Leaving, marked.ReplaceAsked
+		if recordsSpec {
+			m.Spec = marked.Spec
+		}
 		value, err := json.Marshal(&m)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: machine %s: %w", u.doing, m.Name, err)

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"slices"
+	"time"
+)
+
+// ChangeTo changes the spec and the labels of a cluster that exists to others. Its errors are *FieldErrors, joined:
+// those of an invalid spec, and one for each field that never changes. Pools that are new are created, and those that
+// are gone are deleted; their machines leave.
+func (c *Cluster) ChangeTo(spec ClusterSpec, labels map[string]string, now time.Time) error {
+	wanted := &Cluster{Metadata: c.Metadata, Spec: spec.Clone()}
+	wanted.Metadata.Labels = labels
+	if c.Spec.HasAccelerators() && !wanted.Spec.HasAccelerators() {
+		wanted.Spec.GPUStack, wanted.Spec.GPUTaint = "", false // they are for accelerators
+	}
+	wanted.Spec.SetDefaults()
+	var errs fieldErrors
+	for _, d := range CompareClusters(c, wanted) {
+		if d.Change.Way == ChangeNever {
+			errs.addError(newFixedFieldError(d))
+		}
+	}
+	validateLabels(labels, &errs)
+	errs.addError(wanted.Spec.Validate())
+	if err := errs.joinErrors(); err != nil {
+		return err
+	}
+	c.recordMachineSpecs(wanted.Spec)
+	for _, p := range slices.Clone(c.Spec.Pools) {
+		if wanted.Spec.FindPool(p.Name) == nil {
+			errs.addError(c.DeletePool(p.Name))
+		}
+	}
+	kept := c.Spec
+	c.Spec = wanted.Spec.Clone()
+	c.Spec.Pools = slices.DeleteFunc(c.Spec.Pools, func(p Pool) bool { return kept.FindPool(p.Name) == nil })
+	for _, p := range wanted.Spec.Pools {
+		if c.Spec.FindPool(p.Name) == nil {
+			errs.addError(c.CreatePool(p, now))
+		}
+	}
+	if err := errs.joinErrors(); err != nil {
+		return err
+	}
+	c.Spec, c.Metadata.Labels = wanted.Spec, labels
+	return nil
+}
+
+// newFixedFieldError says why a field cannot change, and what to do instead.
+func newFixedFieldError(d FieldDifference) error {
+	return &FieldError{Field: d.Path, Value: d.After,
+		Want: valueOrUnset(d.Before) + ", as it is: " + d.Change.Why + "; " + d.Change.Instead}
+}
+
+// recordMachineSpecs records with which machine spec the machines of older records were launched, before their pools
+// get another one.
+func (c *Cluster) recordMachineSpecs(wanted ClusterSpec) {
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		pool := c.Spec.FindPool(m.PoolName())
+		if m.Spec != nil || pool == nil {
+			continue
+		}
+		if next := wanted.FindPool(pool.Name); next != nil && next.Machine != pool.Machine {
+			spec := pool.Machine
+			m.Spec = &spec
+		}
+	}
+}
+
+// NodeSettings returns the labels and taints that a machine's Node should have: those of its pool, and the labels of
+// the cluster whose keys people may set on Nodes. Labels of the pool come first. A server has no taints: the cluster's
+// own pods run there.
+func (c *Cluster) NodeSettings(m Machine) NodeSettings {
+	settings := NodeSettings{Labels: map[string]string{}}
+	for key, value := range c.Metadata.Labels {
+		if checkPoolLabel(key, value) == "" {
+			settings.Labels[key] = value
+		}
+	}
+	name := m.PoolName()
+	if name == "" {
+		return settings
+	}
+	settings.Labels[NodeLabelPool] = name
+	if p := c.Spec.FindPool(name); p != nil {
+		for key, value := range p.Labels {
+			settings.Labels[key] = value
+		}
+		settings.Taints = slices.Clone(p.Taints)
+	}
+	return settings
+}
