@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // FieldDifference is a field in which two clusters differ.
@@ -124,9 +125,21 @@ func (c *comparison) comparePool(path string, before, after *Pool, was, is Group
 			c.compareMaps(path+"."+f.Name, labelsOf(before), labelsOf(after), rule)
 			continue
 		}
-		c.compareText(path+"."+f.Name, textOf(f, before), textOf(f, after), rule)
+		was, is := textOf(f, before), textOf(f, after)
+		if f.Type == TypeList && isSameSet(was, is) {
+			continue
+		}
+		c.compareText(path+"."+f.Name, was, is, rule)
 	}
 	c.compareMachines(path, was, is, ruleOf)
+}
+
+// isSameSet compares the texts of two lists whose order has no meaning.
+func isSameSet(a, b string) bool {
+	itemsOfA, itemsOfB := strings.Split(a, ","), strings.Split(b, ",")
+	slices.Sort(itemsOfA)
+	slices.Sort(itemsOfB)
+	return slices.Equal(itemsOfA, itemsOfB)
 }
 
 func labelsOf(p *Pool) map[string]string {
@@ -145,7 +158,7 @@ func textOf(f PoolField, p *Pool) string {
 
 // changeOf returns how the field with a path changes.
 func changeOf(path string) ChangeRule {
-	for _, f := range FileFields() {
+	for _, f := range fileFields() {
 		if f.Path == path {
 			return f.Change
 		}

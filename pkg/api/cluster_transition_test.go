@@ -144,3 +144,16 @@ func TestNodeSettings(t *testing.T) {
 		t.Errorf("the worker: %+v", worker)
 	}
 }
+
+func TestTheOrderOfTaintsIsNoDifference(t *testing.T) {
+	before, after := changeable(), changeable()
+	before.Spec.Pools[0].Taints = []string{"a=b:NoSchedule", "c:NoExecute"}
+	after.Spec.Pools[0].Taints = []string{"c:NoExecute", "a=b:NoSchedule"}
+	if found := api.CompareClusters(before, after); len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+	after.Spec.Pools[0].Taints = after.Spec.Pools[0].Taints[:1]
+	if found := api.CompareClusters(before, after); len(found) != 1 {
+		t.Errorf("%+v", found)
+	}
+}

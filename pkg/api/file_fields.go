@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // FieldType is the form of a field's value in a cluster file.
@@ -39,6 +40,21 @@ type FileField struct {
 	Change  ChangeRule
 	// Required: a file without the field is refused.
 	Required bool
+	// Stays: if a file that was applied named the field and the next one does not, it stays as it is. Other fields get
+	// their default.
+	Stays bool
+
+	// normalize checks values and returns their normal form; nil takes any.
+	normalize func(values []string) ([]string, error)
+}
+
+// NormalizeValues returns the normal form of a field's values: one text, the items of a list, or KEY=VALUE for each
+// entry of a map. Its errors are *FieldErrors, joined. It checks nothing that depends on other fields.
+func (f FileField) NormalizeValues(values []string) ([]string, error) {
+	if f.normalize == nil {
+		return values, nil
+	}
+	return f.normalize(values)
 }
 
 // Name is the last part of the path.
@@ -55,7 +71,12 @@ const (
 )
 
 // FileFields declares every field of a cluster file, in the order of a file. It follows from Fields and PoolFields.
-func FileFields() []FileField {
+func FileFields() []FileField { return slices.Clone(fileFields()) }
+
+// fileFields is what FileFields returns, made once.
+var fileFields = sync.OnceValue(declareFileFields)
+
+func declareFileFields() []FileField {
 	fields := []FileField{
 		{Path: "apiVersion", Help: "version of the file's format", Want: APIVersion, Values: []string{APIVersion},
 			Example: APIVersion, Required: true,
@@ -64,11 +85,12 @@ func FileFields() []FileField {
 			Change: neverChanges("clusters are the only objects in files", "leave it as it is")},
 		{Path: "metadata", Type: TypeObject, Help: "name and labels of the cluster", Required: true},
 		{Path: "metadata.name", Help: "name of the cluster", Want: "lower-case letters, digits and '-', such as dev",
-			Example: "dev", Required: true,
+			Example: "dev", Required: true, normalize: checksText(ValidateName),
 			Change: neverChanges("machines, keys and kubeconfig have this name", "create another cluster")},
 		{Path: "metadata.labels", Type: TypeMap,
 			Help: "labels of the cluster, and of its nodes where the keys are allowed there",
 			Want: "keys and values as Kubernetes allows them, such as team: vision", Example: "team=vision",
+			Default: "none", normalize: normalizeLabels,
 			Change: changesFreely("the Nodes get or lose the labels")},
 		{Path: "spec", Type: TypeObject, Help: "what is wanted", Required: true},
 	}
@@ -81,17 +103,16 @@ func FileFields() []FileField {
 	fields = append(fields,
 		FileField{Path: pathControlPlane, Type: TypeObject, Help: "machines that run the Kubernetes servers"},
 		FileField{Path: pathControlPlane + ".replicas", Type: TypeCount, Help: "number of servers", Want: "1",
-			Default: "1", Example: "1", Change: changesServer})
+			Default: "1", Example: "1", Change: changesServer, normalize: checksText(checkServerCount)})
 	fields = append(fields, machineFileFields(pathControlPlane, func(Field) ChangeRule { return changesServer })...)
 	fields = append(fields,
 		FileField{Path: pathPools, Type: TypeObjectList, Key: "name", Help: "groups of workers that are alike",
 			Change: changesFreely("a pool that is new is created; one that is gone is deleted with its machines")},
 		FileField{Path: pathPools + ".name", Help: "name of the pool", Want: wantPoolName, Example: "gpu",
-			Required: true,
-			Change:   ChangeRule{Way: ChangeByReplacing, Why: "another name is another pool"}})
+			Required: true, normalize: checksText(ValidatePoolName),
+			Change: ChangeRule{Way: ChangeByReplacing, Why: "another name is another pool"}})
 	for _, f := range PoolFields {
-		fields = append(fields, FileField{Path: pathPools + "." + f.Name, Type: f.Type, Help: f.Help, Want: f.Want,
-			Values: f.Values, Example: f.Example, Change: f.Change})
+		fields = append(fields, f.inFile(pathPools+"."+f.Name))
 	}
 	return append(fields, machineFileFields(pathPools, func(f Field) ChangeRule { return f.Change })...)
 }
@@ -133,17 +154,4 @@ func (f Field) filePath() string {
 		return "spec.network.max_nodes"
 	}
 	return "spec." + f.Name
-}
-
-func (f Field) inFile(path string, change ChangeRule) FileField {
-	return FileField{Path: path, Type: f.Type, Help: describeField(f), Want: f.Want, Values: f.Values,
-		Example: f.Example, Change: change}
-}
-
-// describeField is what a field is: the line of its flag, or else that of describe.
-func describeField(f Field) string {
-	if f.Help != "" {
-		return f.Help
-	}
-	return f.Label + " (default: the setting " + f.Setting + ")"
 }

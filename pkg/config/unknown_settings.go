@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/sky-shift/skyctl/pkg/spelling"
 )
 
 // An unknown name is either misspelt or belongs to another program. In config.yaml an unknown key below one of skyctl's
@@ -29,19 +31,7 @@ func describeUnknownKey(key string) string {
 // nearestKnownName returns the setting or heading that a name probably means. The name can have dots, dashes or
 // underscores, be a variable, or have one or two wrong letters. The result is empty if no known name is similar.
 func nearestKnownName(name string) string {
-	best, bestDistance := "", 0
-	meant := normalizeName(name)
-	for _, candidate := range listKnownNames() {
-		own := normalizeName(candidate)
-		distance := editDistance(meant, own)
-		if distance > allowedTypos(own) || len(own) <= shortNameLength && meant[:min(1, len(meant))] != own[:1] {
-			continue
-		}
-		if best == "" || distance < bestDistance {
-			best, bestDistance = candidate, distance
-		}
-	}
-	if best != "" {
+	if best := spelling.FindNearest(normalizeName(name), listKnownNames()); best != "" {
 		return best
 	}
 	return settingWithLeaf(name)
@@ -72,52 +62,9 @@ func settingWithLeaf(name string) string {
 	return ""
 }
 
-const shortNameLength = 4
-
-// allowedTypos is the number of wrong letters that a similar name can have.
-func allowedTypos(name string) int { return min(2, len(name)/3) }
-
 // normalizeName removes case, separators and the prefix SKYCTL_ from a name.
 func normalizeName(name string) string {
-	lower := strings.ToLower(name)
-	return strings.Map(func(r rune) rune {
-		if r == '.' || r == '_' || r == '-' {
-			return -1
-		}
-		return r
-	}, strings.TrimPrefix(lower, "skyctl_"))
-}
-
-// maxTypos is the largest distance that editDistance computes.
-const maxTypos = 3
-
-// editDistance is the number of letters to insert, remove, replace, or swap with their neighbour. Names whose lengths
-// differ by more than maxTypos are not compared, because one of them can be very long.
-func editDistance(a, b string) int {
-	if max(len(a), len(b))-min(len(a), len(b)) > maxTypos {
-		return maxTypos + 1
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			replaceCost := 1
-			if a[i-1] == b[j-1] {
-				replaceCost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+replaceCost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return spelling.NormalizeName(strings.TrimPrefix(strings.ToLower(name), "skyctl_"))
 }
 
 // ForeignNote lists the ignored headings of config.yaml. It is empty if there are none.
@@ -162,13 +109,13 @@ func isVariable(name string) bool {
 }
 
 func nearestVariable(name string) string {
-	best, bestDistance := "", maxTypos+1
+	best, bestDistance := "", spelling.MaxTypos+1
 	candidates := []string{EnvDir}
 	for _, s := range settings {
 		candidates = append(candidates, s.envName())
 	}
 	for _, v := range candidates {
-		if distance := editDistance(name, v); distance < bestDistance {
+		if distance := spelling.EditDistance(name, v); distance < bestDistance {
 			best, bestDistance = v, distance
 		}
 	}

@@ -22,7 +22,7 @@ var mayImport = map[string]string{
 	"pkg/operation":   "pkg/api",
 	"pkg/release":     "",
 	"pkg/version":     "",
-	"pkg/config":      "pkg/api pkg/pki pkg/regularfile pkg/release",
+	"pkg/config":      "pkg/api pkg/pki pkg/regularfile pkg/release pkg/spelling",
 	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
 	"pkg/atomicfile":  "",
 	"pkg/regularfile": "",
@@ -31,9 +31,11 @@ var mayImport = map[string]string{
 	"pkg/keyedlock":   "",
 
 	// Pure functions, without I/O.
+	"pkg/manifest":  "pkg/api pkg/spelling",
 	"pkg/plan":      "pkg/api",
 	"pkg/printable": "",
 	"pkg/redact":    "pkg/printable",
+	"pkg/spelling":  "",
 
 	// Packages that each access one external system.
 	"pkg/diskspace":       "",

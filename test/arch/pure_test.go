@@ -14,7 +14,7 @@ import (
 
 // pure are packages without side effects: same input, same output. Workflows are replayed, so they are pure too, except
 // for Temporal's own time and concurrency.
-var pure = []string{"pkg/api", "pkg/plan", "pkg/release", "workflows"}
+var pure = []string{"pkg/api", "pkg/manifest", "pkg/plan", "pkg/release", "pkg/spelling", "workflows"}
 
 // outside are imports through which the world comes in, with all that lies below them.
 var outside = []string{"os", "net", "syscall", "log", "crypto/rand", "math/rand", "database", "embed", "io/ioutil",
