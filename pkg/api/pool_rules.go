@@ -92,16 +92,16 @@ func checkPoolLabel(key, value string) string {
 	if want := checkLabel(key, value); want != "" {
 		return want
 	}
-	if owner := keyOwner(key); owner != "" {
+	if owner := LabelKeyOwner(key); owner != "" {
 		return "a key of your own, such as tier or example.com/tier: keys of this domain belong to " + owner
 	}
 	return ""
 }
 
-// keyOwner names who owns the domain of a label's or taint's key; empty if people may use it. The kubelet is not
-// allowed to set most labels of Kubernetes' own domains on its Node:
+// LabelKeyOwner names who owns the domain of a label's or taint's key; empty if people may use it on Nodes. The kubelet
+// is not allowed to set most labels of Kubernetes' own domains on its Node:
 // https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
-func keyOwner(key string) string {
+func LabelKeyOwner(key string) string {
 	domain, _, qualified := strings.Cut(key, "/")
 	if !qualified {
 		return ""
@@ -154,7 +154,7 @@ func parseTaint(text string) (taint, string) {
 	if checkLabel(key, value) != "" {
 		return taint{}, example
 	}
-	if owner := keyOwner(key); owner != "" {
+	if owner := LabelKeyOwner(key); owner != "" {
 		return taint{}, "a key of your own, such as dedicated: keys of this domain belong to " + owner
 	}
 	return taint{key, value, effect}, ""

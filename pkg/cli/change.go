@@ -58,8 +58,17 @@ func (a *app) runChange(ctx context.Context, r changeRequest) error {
 	if err != nil {
 		return err
 	}
+	changed, err := a.recordChange(ctx, ops, r)
+	if err != nil || !r.wait {
+		return err
+	}
+	return a.awaitChange(ctx, ops, r, changed)
+}
+
+// recordChange checks a change and records it.
+func (a *app) recordChange(ctx context.Context, ops *client.Client, r changeRequest) (*api.Cluster, error) {
 	var result client.ChangeResult
-	err = a.runWithSpinner(r.title, false, func(s *terminal.Spinner) error {
+	err := a.runWithSpinner(r.title, false, func(s *terminal.Spinner) error {
 		before, err := a.checkChange(ctx, ops, s, r)
 		if err != nil {
 			return err
@@ -79,10 +88,7 @@ func (a *app) runChange(ctx context.Context, r changeRequest) error {
 		_, err = fmt.Fprintln(a.env.Out, text(result.Cluster))
 		return err
 	})
-	if err != nil || !r.wait {
-		return err
-	}
-	return a.awaitChange(ctx, ops, r, result.Cluster)
+	return result.Cluster, err
 }
 
 // readForChange reads a cluster, and tries a change on a copy. Nothing is written.

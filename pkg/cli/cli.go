@@ -88,7 +88,8 @@ one in the background; see skyctl help server.`,
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
 	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newScaleCommand(),
-		a.newReplaceCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(),
+		a.newLabelCommand(), a.newReplaceCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(),
+		a.newResumeCommand(),
 		a.newCheckCommand(), a.newTunnelCommand(),
 		a.newServerCommand(), a.newVersionCommand(),
 		newHelpTopic("exit-codes", "Exit codes of commands", exitCodesHelp),

@@ -22,10 +22,18 @@ func (a *app) completeClusterNames(cmd *cobra.Command, args []string, _ string) 
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return a.completeMoreClusterNames(cmd, nil, "")
+}
+
+// completeMoreClusterNames is completeClusterNames for commands that take several: it leaves out those in args.
+func (a *app) completeMoreClusterNames(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 		clusters, _ := s.ListClusterSummaries(ctx) // unreadable clusters are not offered
 		for i := range clusters {
-			names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))
+			if name := clusters[i].Metadata.Name; !slices.Contains(args, name) {
+				names = append(names, name+"\t"+string(clusters[i].Status.Phase))
+			}
 		}
 		return names
 	})

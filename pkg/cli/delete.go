@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
@@ -29,16 +31,21 @@ type deleteOptions struct {
 	*app
 	yes, wait, purge bool
 	timeout          durationValue
+	selector         *selectorValue
 }
 
 func (a *app) newDeleteClusterCommand() *cobra.Command {
 	d := &deleteOptions{app: a}
 	cmd := &cobra.Command{
-		Use:     "cluster NAME",
+		Use:     "cluster NAME... | -l SELECTOR",
 		Aliases: []string{"clusters"},
-		Short:   "Delete a cluster and terminate its machines",
+		Short:   "Delete clusters and terminate their machines",
 		Long: `Terminates the machines of a cluster, checks that its cloud no longer lists them, then removes the
 cluster's record and local files. It first cancels a create that is still running.
+
+You can name several clusters, or select them by their labels with -l. The command lists them and
+asks once; if one of them does not exist, it deletes none. A selector that matches no cluster is no
+error.
 
 The command prints what the cluster has cost so far and, with --wait, the final cost.
 
@@ -48,11 +55,14 @@ readable and the labels of the machines. If that is not enough, --purge removes 
 the machines appear in skyctl get orphans.`,
 		Example: `  skyctl delete cluster dev
   skyctl delete cluster dev --yes --wait
+  skyctl delete clusters test-1 test-2
+  skyctl delete clusters -l team=vision
   skyctl delete cluster lost --purge`,
-		Args:              requireClusterName,
-		ValidArgsFunction: a.completeClusterNames,
-		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
+		Args:              requireClusterNamesOr("selector"),
+		ValidArgsFunction: a.completeMoreClusterNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
+	d.selector = addSelectorFlag(cmd, "clusters")
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&d.wait, "wait", false,
 		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
@@ -61,12 +71,13 @@ the machines appear in skyctl get orphans.`,
 	return cmd
 }
 
-func (d *deleteOptions) run(ctx context.Context, name string) error {
-	if !d.yes && !terminal.IsTerminal(d.env.In) {
-		return usageErrorf("deleting cluster %s needs confirmation, and there is no terminal: use --yes", name)
+func (d *deleteOptions) run(ctx context.Context, names []string) error {
+	if err := d.checkFlags(names); err != nil {
+		return err
 	}
-	if !d.wait && d.timeout.value > 0 {
-		return usageErrorf("--timeout needs --wait")
+	names, err := d.resolveNames(ctx, d.selector, names)
+	if err != nil || len(names) == 0 {
+		return err
 	}
 	ops, err := d.connectClient(ctx)
 	if err != nil {
@@ -76,34 +87,99 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, damage, err := s.SalvageCluster(ctx, name)
+	targets, err := d.findTargets(ctx, s, names)
 	if err != nil {
 		return err
 	}
-	if damage != nil {
-		if err := d.explainDamage(c, damage); err != nil {
-			return err
-		}
-	}
 	if d.purge {
-		d.warnOfBilling(c)
+		for _, t := range targets {
+			d.warnOfBilling(t.cluster)
+		}
 	}
 	if !d.yes {
-		if err := d.confirmDeletion(ctx, c); err != nil {
+		if err := d.confirmDeletion(ctx, targets); err != nil {
 			return err
 		}
 	}
+	byName := map[string]deleteTarget{}
+	for _, t := range targets {
+		byName[t.cluster.Metadata.Name] = t
+	}
+	if len(targets) == 1 {
+		return d.deleteCluster(ctx, ops, s, targets[0], d.wait)
+	}
+	err = d.runForEach(ctx, names, func(ctx context.Context, name string) error {
+		return d.deleteCluster(ctx, ops, s, byName[name], false)
+	})
+	if err != nil || !d.wait {
+		return err
+	}
+	return d.runForEach(ctx, names, func(ctx context.Context, name string) error {
+		return d.awaitDeletion(ctx, ops, byName[name].cluster, true)
+	})
+}
+
+// checkFlags refuses what cannot work before a server is asked.
+func (d *deleteOptions) checkFlags(names []string) error {
+	if err := d.selector.refuseWithNames(names); err != nil {
+		return err
+	}
+	if !d.yes && !terminal.IsTerminal(d.env.In) {
+		what := "cluster " + strings.Join(names, ", ")
+		if d.selector.isSet() {
+			what = "the clusters that match " + d.selector.text
+		}
+		return usageErrorf("deleting %s needs confirmation, and there is no terminal: use --yes", what)
+	}
+	if !d.wait && d.timeout.value > 0 {
+		return usageErrorf("--timeout needs --wait")
+	}
+	return nil
+}
+
+// deleteTarget is a cluster that is to be deleted.
+type deleteTarget struct {
+	cluster *api.Cluster
+	// damage is not nil if only a part of the cluster could be read.
+	damage *store.CorruptError
+}
+
+// findTargets reads the clusters. If one is missing or cannot be deleted, none is.
+func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names []string) ([]deleteTarget, error) {
+	var targets []deleteTarget
+	var errs []error
+	for _, name := range names {
+		c, damage, err := s.SalvageCluster(ctx, name)
+		if err == nil && damage != nil {
+			err = d.explainDamage(c, damage)
+		}
+		errs = append(errs, err)
+		targets = append(targets, deleteTarget{c, damage})
+	}
+	return targets, errors.Join(errs...)
+}
+
+// deleteCluster deletes one cluster; with wait it shows the progress until the cluster is gone.
+func (d *deleteOptions) deleteCluster(ctx context.Context, ops *client.Client, s *store.Store, t deleteTarget,
+	wait bool) error {
+	c, name := t.cluster, t.cluster.Metadata.Name
 	switch {
-	case damage != nil && !isTraceable(c):
+	case t.damage != nil && !isTraceable(c):
 		return d.forgetDamagedCluster(ctx, s, name)
-	case damage != nil:
+	case t.damage != nil:
+		var err error
 		if c, err = s.RewriteClusterForDelete(ctx, name, d.env.Now().UTC()); err != nil {
 			return err
 		}
 	}
-	if d.wait {
-		return d.deleteAndWait(ctx, ops, c)
+	if wait {
+		return d.awaitDeletion(ctx, ops, c, false)
 	}
+	return d.startDeletion(ctx, ops, c)
+}
+
+func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c *api.Cluster) error {
+	name := c.Metadata.Name
 	return d.runWithSpinner("Deleting cluster", false, func(s *terminal.Spinner) error {
 		err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote)
 		if deferred := new(client.DeferredError); errors.As(err, &deferred) {
@@ -124,8 +200,8 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 	})
 }
 
-// deleteAndWait deletes a cluster and shows the progress, machine by machine.
-func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c *api.Cluster) error {
+// awaitDeletion deletes a cluster, unless that has begun, and shows the progress, machine by machine.
+func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c *api.Cluster, begun bool) error {
 	name, ref := c.Metadata.Name, c.Ref()
 	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
@@ -133,9 +209,12 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	p := terminal.StartProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
 	d.slow.showOn(p.ShowNotice)
 	defer d.slow.showOn(nil)
-	err := ops.DeleteCluster(ctx, ref, d.purge, p.ShowNotice)
-	deferred := new(client.DeferredError)
-	begun := err == nil || errors.As(err, &deferred) // the wait shows why it has not started
+	var err error
+	if !begun {
+		err = ops.DeleteCluster(ctx, ref, d.purge, p.ShowNotice)
+		deferred := new(client.DeferredError)
+		begun = err == nil || errors.As(err, &deferred) // the wait shows why it has not started
+	}
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))
 	}
@@ -198,12 +277,24 @@ func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 	}
 }
 
-func (d *deleteOptions) confirmDeletion(ctx context.Context, c *api.Cluster) error {
-	costs := ""
+// confirmDeletion asks once for all clusters, and names each.
+func (d *deleteOptions) confirmDeletion(ctx context.Context, targets []deleteTarget) error {
+	if len(targets) == 1 {
+		return d.requireConfirmation(ctx, "Delete cluster "+d.describeTarget(targets[0])+"?", "deleted")
+	}
+	for _, t := range targets {
+		fmt.Fprintln(d.env.Err, "  "+d.describeTarget(t))
+	}
+	return d.requireConfirmation(ctx, fmt.Sprintf("Delete these %s?", render.FormatCount(len(targets), "cluster")),
+		"deleted")
+}
+
+func (d *deleteOptions) describeTarget(t deleteTarget) string {
+	c, costs := t.cluster, ""
 	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 		costs = ", " + sum + " so far"
 	}
 	phase := cmp.Or(c.Status.Phase, render.PhaseDamaged)
-	return d.requireConfirmation(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase,
-		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs), "deleted")
+	return fmt.Sprintf("%s (%s, %s%s)", c.Metadata.Name, phase,
+		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs)
 }

@@ -41,17 +41,20 @@ the state of the cluster, and (paused) if repairs are paused.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w
+  skyctl get clusters -l team=vision,env!=prod
   skyctl get cluster dev -o json`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
 	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
 		render.AsYAML)}
+	g.selector = addSelectorFlag(cmd, "only clusters")
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "keep printing changes until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 {
-			g.name = args[0]
+		if err := g.selector.refuseWithNames(args); err != nil {
+			return err
 		}
+		g.name = firstOrEmpty(args)
 		return g.run(cmd.Context())
 	}
 	return cmd
@@ -60,9 +63,10 @@ the state of the cluster, and (paused) if repairs are paused.`,
 // getClustersOptions is one run of get clusters.
 type getClustersOptions struct {
 	*app
-	name   string
-	watch  bool
-	output *enumValue
+	name     string
+	selector *selectorValue
+	watch    bool
+	output   *enumValue
 }
 
 func (g *getClustersOptions) run(ctx context.Context) error {
@@ -80,6 +84,9 @@ func (g *getClustersOptions) run(ctx context.Context) error {
 			s.KeepLine()
 			g.warnHomeDoubt(ctx, ops)
 			shown := g.printClusters(clusters)
+			if len(clusters) == 0 && g.selector.isSet() {
+				g.printNothingMatches(g.selector)
+			}
 			if !g.output.isStructured() {
 				g.noteStaleSweeps(ctx, ops, clusters)
 			}
@@ -93,7 +100,8 @@ func (g *getClustersOptions) run(ctx context.Context) error {
 	return g.followClusters(ctx, ops, s)
 }
 
-// readClusters reads one cluster or all. Unreadable clusters are returned as an error together with the others.
+// readClusters reads one cluster, or all that are selected. Unreadable clusters are returned as an error together with
+// the others.
 func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Client) ([]api.Cluster, error) {
 	s, err := ops.ConnectStore(ctx)
 	if err != nil {
@@ -112,10 +120,10 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
 	case g.output.form() == render.AsTable: // it needs no machines
 		clusters, err := s.ListClusterSummaries(ctx)
-		return addDamagedClusters(ctx, s, clusters, err), err
+		return g.selector.keepMatching(addDamagedClusters(ctx, s, clusters, err)), err
 	default:
 		clusters, err := s.ListClustersWithMachines(ctx)
-		return addDamagedClusters(ctx, s, clusters, err), err
+		return g.selector.keepMatching(addDamagedClusters(ctx, s, clusters, err)), err
 	}
 }
 
@@ -132,7 +140,7 @@ func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 }
 
 // followClusters prints all rows, then each row again when it changes. It ends with Ctrl-C, or when the cluster that it
-// follows is deleted.
+// follows is deleted. A cluster that the selector no longer matches is printed once more, with its new labels.
 func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Client, s *store.Store) error {
 	clusters, err := g.readClusters(ctx, ops)
 	switch {
@@ -158,17 +166,22 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 	}
 	for e := range events {
 		c := e.Cluster
+		_, known := shown[c.Metadata.Name]
+		isSelected := g.selector.matchesCluster(c)
+		if !isSelected && !known {
+			continue
+		}
 		if e.Type == store.ClusterDeleted {
 			c.Status.Phase = "DELETED"
 		}
 		if err := g.printIfChanged(t, shown, c, wide); err != nil {
 			return err
 		}
-		if e.Type == store.ClusterDeleted {
+		if e.Type == store.ClusterDeleted || !isSelected {
 			delete(shown, c.Metadata.Name)
-			if g.name != "" {
-				return nil
-			}
+		}
+		if e.Type == store.ClusterDeleted && g.name != "" {
+			return nil
 		}
 	}
 	return nil
@@ -177,6 +190,7 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 // printIfChanged prints a cluster if its row has changed since it was last printed.
 func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool) error {
 	if g.output.isStructured() {
+		shown[c.Metadata.Name] = ""
 		return render.WriteStructuredItem(g.env.Out, g.output.form(), c)
 	}
 	sign := render.RowSignature(c, wide)

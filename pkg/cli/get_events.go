@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +20,12 @@ func (a *app) newGetEventsCommand() *cobra.Command {
 		Short:   "Show the events of clusters",
 		Long: `Shows the events of all clusters, or of the one you name, the latest last: drift that was found,
 repairs and their results, and orphans. Repeated events share one line with a COUNT. Events are
-kept for a week after they last occurred. You can also name a cluster that was deleted.`,
+kept for a week after they last occurred. You can also name a cluster that was deleted; -l shows the
+events of the clusters that have the labels when the command starts.`,
 		Example: `  skyctl get events
   skyctl get events dev
   skyctl get events dev -w
+  skyctl get events -l team=vision
   skyctl get events dev -o json`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
@@ -30,15 +33,24 @@ kept for a week after they last occurred. You can also name a cluster that was d
 	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
 		render.AsYAML)}
 	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "keep printing new events until Ctrl-C")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), firstOrEmpty(args)) }
+	l.selector = addSelectorFlag(cmd, "only events of clusters")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := l.selector.refuseWithNames(args); err != nil {
+			return err
+		}
+		return l.run(cmd.Context(), firstOrEmpty(args))
+	}
 	return cmd
 }
 
 // getEventsOptions is one run of get events.
 type getEventsOptions struct {
 	*app
-	watch  bool
-	output *enumValue
+	watch    bool
+	output   *enumValue
+	selector *selectorValue
+	// selected are the UIDs of the clusters that the selector matches; nil if there is none.
+	selected map[string]bool
 }
 
 func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
@@ -46,11 +58,14 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 	if err != nil {
 		return err
 	}
+	if err := l.readSelected(ctx, ops); err != nil {
+		return err
+	}
 	if l.watch {
 		return l.followEvents(ctx, ops, cluster)
 	}
 	return l.runWithSpinner("Fetching events", l.output.isStructured(), func(s *terminal.Spinner) error {
-		events, err := ops.ListEvents(ctx, cluster)
+		events, err := l.listEvents(ctx, ops, cluster)
 		if err != nil {
 			return err
 		}
@@ -64,9 +79,38 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 	})
 }
 
+// readSelected reads which clusters the selector matches.
+func (l *getEventsOptions) readSelected(ctx context.Context, ops *client.Client) error {
+	if !l.selector.isSet() {
+		return nil
+	}
+	s, err := ops.ConnectStore(ctx)
+	if err != nil {
+		return err
+	}
+	clusters, err := s.ListClusterSummaries(ctx)
+	if err != nil {
+		return err
+	}
+	l.selected = map[string]bool{}
+	for _, c := range l.selector.keepMatching(clusters) {
+		l.selected[c.Metadata.UID] = true
+	}
+	return nil
+}
+
+func (l *getEventsOptions) isSelected(e api.Event) bool {
+	return l.selected == nil || l.selected[e.UID]
+}
+
+func (l *getEventsOptions) listEvents(ctx context.Context, ops *client.Client, cluster string) ([]api.Event, error) {
+	events, err := ops.ListEvents(ctx, cluster)
+	return slices.DeleteFunc(events, func(e api.Event) bool { return !l.isSelected(e) }), err
+}
+
 // followEvents prints all events, then each new one. It ends with Ctrl-C.
 func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client, cluster string) error {
-	known, err := ops.ListEvents(ctx, cluster)
+	known, err := l.listEvents(ctx, ops, cluster)
 	if err != nil {
 		return err
 	}
@@ -86,6 +130,9 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 		}
 	}
 	for e := range watched {
+		if !l.isSelected(e) {
+			continue
+		}
 		if shown[normalizeTimes(e)] { // the watch starts with the known events
 			delete(shown, normalizeTimes(e))
 			continue

@@ -35,10 +35,11 @@ type pauseTexts struct {
 var pauseWords = pauseTexts{
 	short: "Stop repairs of a cluster, or of all",
 	long: `Stops repairs of a cluster until you run skyctl resume reconcile. Sweeps still check it, so skyctl
-get clusters shows drift. Without a name it pauses the scheduled sweeps: no cluster is checked and
-no orphan is terminated until you resume them. A repair that is running finishes first, but starts
+get clusters shows drift. With -l it does so for each cluster that matches. Without a name
+and -l it pauses the scheduled sweeps: no cluster is checked and no orphan is terminated until you
+resume them. A repair that is running finishes first, but starts
 no further action. Creates and deletes are not affected.`,
-	example:  "  skyctl pause reconcile dev\n  skyctl pause reconcile",
+	example:  "  skyctl pause reconcile dev\n  skyctl pause reconcile -l team=vision\n  skyctl pause reconcile",
 	do:       (*client.Client).PauseReconcile,
 	one:      "Repairs of cluster %[1]s are paused. To resume them: skyctl resume reconcile %[1]s\n",
 	oneAgain: "Repairs of cluster %[1]s were already paused. To resume them: skyctl resume reconcile %[1]s\n",
@@ -49,9 +50,9 @@ no further action. Creates and deletes are not affected.`,
 
 var resumeWords = pauseTexts{
 	short: "Resume repairs of a cluster, or of all",
-	long: `Resumes repairs of a cluster after skyctl pause reconcile. Without a name it resumes the scheduled
-sweeps; clusters that you paused by name stay paused.`,
-	example: "  skyctl resume reconcile dev\n  skyctl resume reconcile",
+	long: `Resumes repairs of a cluster after skyctl pause reconcile, or with -l of each that matches. Without a
+name and -l it resumes the scheduled sweeps; clusters that you paused by name stay paused.`,
+	example: "  skyctl resume reconcile dev\n  skyctl resume reconcile -l team=vision\n  skyctl resume reconcile",
 	do:      (*client.Client).ResumeReconcile,
 	one: "Repairs of cluster %[1]s are resumed. The next sweep checks it. To check it now: skyctl reconcile " +
 		"%[1]s\n",
@@ -62,32 +63,46 @@ sweeps; clusters that you paused by name stay paused.`,
 }
 
 func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "reconcile [CLUSTER]", Short: w.short, Long: w.long, Example: w.example,
 		Args: allowClusterName, ValidArgsFunction: a.completeClusterNames,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ops, err := a.connectClient(cmd.Context())
-			if err != nil {
-				return err
-			}
-			name := firstOrEmpty(args)
-			changed, err := w.do(ops, cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			text := map[bool]string{true: w.all, false: w.allAgain}[changed]
-			if name != "" {
-				text = fmt.Sprintf(map[bool]string{true: w.one, false: w.oneAgain}[changed], name)
-			}
-			if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
-				return err
-			}
-			doing, err := ops.DescribeRunningRepair(cmd.Context(), name)
-			if err != nil || doing == "" {
-				return nil // the pause itself succeeded
-			}
-			_, err = fmt.Fprintf(a.env.Out, w.busy, doing, name)
-			return err
-		},
 	}
+	selector := addSelectorFlag(cmd, "clusters")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := selector.refuseWithNames(args); err != nil {
+			return err
+		}
+		if !selector.isSet() {
+			return a.switchReconcile(cmd.Context(), w, firstOrEmpty(args))
+		}
+		return a.runForSelected(cmd.Context(), selector, func(ctx context.Context, name string) error {
+			return a.switchReconcile(ctx, w, name)
+		})
+	}
+	return cmd
+}
+
+// switchReconcile pauses or resumes repairs of a cluster or, if name is empty, the scheduled sweeps.
+func (a *app) switchReconcile(ctx context.Context, w pauseTexts, name string) error {
+	ops, err := a.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	changed, err := w.do(ops, ctx, name)
+	if err != nil {
+		return err
+	}
+	text := map[bool]string{true: w.all, false: w.allAgain}[changed]
+	if name != "" {
+		text = fmt.Sprintf(map[bool]string{true: w.one, false: w.oneAgain}[changed], name)
+	}
+	if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
+		return err
+	}
+	doing, err := ops.DescribeRunningRepair(ctx, name)
+	if err != nil || doing == "" {
+		return nil // the pause itself succeeded
+	}
+	_, err = fmt.Fprintf(a.env.Out, w.busy, doing, name)
+	return err
 }

@@ -26,10 +26,12 @@ machines on the cloud, the nodes, their versions and the credentials. It prints 
 finds and the planned repairs, which run in the background.
 
 If you name a cluster, repairs start at once and ignore earlier attempts and back-off. A cluster
-that a repair left in ERROR is repaired again. With --wait the command returns once the cluster is
-in sync. It exits with 1 if the repair fails or if skyctl cannot repair the drift.`,
+that a repair left in ERROR is repaired again. -l does so for each cluster that matches, one after
+the other. With --wait the command returns once the cluster is in sync. It exits with 1 if the repair
+fails or if skyctl cannot repair the drift.`,
 		Example: `  skyctl reconcile
   skyctl reconcile dev --wait
+  skyctl reconcile -l team=vision
   skyctl reconcile dev -o json`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
@@ -38,7 +40,16 @@ in sync. It exits with 1 if the repair fails or if skyctl cannot repair the drif
 	cmd.Flags().BoolVar(&r.wait, "wait", false,
 		"show the repairs until the cluster is in sync; Ctrl-C does not stop them")
 	cmd.Flags().Var(&r.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), firstOrEmpty(args)) }
+	selector := addSelectorFlag(cmd, "clusters")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := selector.refuseWithNames(args); err != nil {
+			return err
+		}
+		if !selector.isSet() {
+			return r.run(cmd.Context(), firstOrEmpty(args))
+		}
+		return a.runForSelected(cmd.Context(), selector, r.run)
+	}
 	return cmd
 }
 
