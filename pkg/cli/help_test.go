@@ -148,7 +148,8 @@ func TestEveryOutputFlagAcceptsEveryFormat(t *testing.T) {
 func TestHelpMatchesItsGoldenFile(t *testing.T) {
 	for _, args := range []string{
 		"", "create", "create cluster", "create pool", "scale", "scale cluster", "replace", "replace machine",
-		"delete pool", "delete machine", "label", "label cluster", "get pools", "get machines", "get", "get clusters", "get kubeconfig",
+		"delete pool", "delete machine", "label", "label cluster", "get pools", "get machines",
+		"get", "get clusters", "get kubeconfig",
 		"describe", "describe cluster",
 		"delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
