@@ -2,6 +2,7 @@ package machines
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -17,12 +18,17 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		return operation.PlanResult{Worker: a.newWorkerInfo()}, nil
 	}
 	var placements []api.Placement
+	var pools []api.PoolPlacement
 	var err error
 	var invalid []api.FieldError
-	if in.Pool != nil {
+	switch {
+	case in.Pool != nil:
 		placements, err = a.rankPoolOf(ctx, in.Pool.Cluster, in.Pool.Pool)
 		invalid = api.FieldErrorsOf(err)
-	} else {
+	case in.Cluster != nil:
+		placements, pools, err = a.rankNewPools(ctx, *in.Cluster)
+		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
+	default:
 		placements, err = a.rankNewCluster(ctx, in.Spec)
 		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	}
@@ -33,7 +39,7 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		// a person waits for the answer and has to fix it
 		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()},
+	return operation.PlanResult{Placements: placements, Pools: pools, Worker: a.newWorkerInfo()},
 		activities.StepError(ctx, step, "", err)
 }
 
@@ -49,6 +55,43 @@ func (a *Activities) rankNewCluster(ctx context.Context, spec api.GroupSpec) ([]
 		return nil, err
 	}
 	return c.RankPlacements(queryCtx, spec, api.Neighbors{})
+}
+
+// rankNewPools checks the groups of a cluster that does not exist yet, and ranks the placements for all of them. The
+// field errors of each group name the path of the field in a file.
+func (a *Activities) rankNewPools(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, []api.PoolPlacement,
+	error) {
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
+	defer cancel()
+	c, err := a.Clouds.FindCloud(spec.Cloud)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups := spec.PlacementGroups()
+	var invalid []error
+	for _, g := range groups {
+		if g.SpotFallback != "" {
+			continue // the ranking knows whether the cloud has what they fall back on
+		}
+		err := c.ValidateSpec(queryCtx, g.GroupSpec)
+		located := g.LocateErrors(err)
+		if err != nil && len(located) == 0 {
+			return nil, nil, err
+		}
+		invalid = append(invalid, located...)
+	}
+	if len(invalid) > 0 {
+		return nil, nil, errors.Join(invalid...)
+	}
+	ranked, err := rankCluster(queryCtx, c, groups)
+	if err != nil {
+		return nil, nil, err
+	}
+	var placements []api.Placement
+	for _, p := range ranked {
+		placements = append(placements, p.Placement)
+	}
+	return placements, ranked[0].Pools, nil
 }
 
 // Plan ranks the placements for a cluster.

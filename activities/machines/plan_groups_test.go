@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // sizedCloud ranks placements by the requested CPUs, and records what it was asked for.
@@ -96,5 +99,43 @@ func TestPlanWithoutACommonRegionSaysWhatFitsWhere(t *testing.T) {
 	c.byCPUs["8"] = nil
 	if _, err = a.Plan(t.Context(), ref); err == nil || !strings.Contains(err.Error(), "pool gpu: no placement") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// strictCloud refuses specs with some CPUs.
+type strictCloud struct {
+	sizedCloud
+	refused map[string]string // what is wanted, by CPUs
+}
+
+func (c *strictCloud) ValidateSpec(_ context.Context, spec api.GroupSpec) error {
+	if want := c.refused[spec.CPUs]; want != "" {
+		return &api.FieldError{Field: "cpus", Value: spec.CPUs, Want: want}
+	}
+	return nil
+}
+
+func TestCheckSpecPlacesAllPoolsOfANewCluster(t *testing.T) {
+	c := &strictCloud{sizedCloud: sizedCloud{byCPUs: map[string][]api.Placement{
+		"2": {in("east", 1), in("west", 2)}, "8": {in("west", 5), in("east", 9)}}}}
+	a := &Activities{Clouds: activities.Clouds{Others: c}, Deadlines: activities.Deadlines{Query: time.Minute}}
+	spec := api.ClusterSpec{Cloud: "sim", Provision: true,
+		ControlPlane: api.ControlPlane{Replicas: 1, Machine: api.MachineSpec{CPUs: "2"}},
+		Pools: []api.Pool{{Name: "big", Replicas: 2, Machine: api.MachineSpec{CPUs: "8"}},
+			{Name: "odd", Replicas: 1, Machine: api.MachineSpec{CPUs: "3"}}}}
+	ask := operation.PlanInput{Spec: spec.ControlPlaneGroup(), Cluster: &spec}
+	c.refused = map[string]string{"2": "at least 4", "3": "an even number"}
+	got, err := a.CheckSpec(t.Context(), ask)
+	if err != nil || len(got.Invalid) != 2 || got.Invalid[0].Field != "spec.control_plane.machine.cpus" ||
+		got.Invalid[1].Field != "spec.pools[odd].machine.cpus" {
+		t.Errorf("%v: %+v", err, got.Invalid)
+	}
+	c.refused = nil
+	spec.Pools = spec.Pools[:1]
+	got, err = a.CheckSpec(t.Context(), ask)
+	if err != nil || len(got.Placements) != 2 || got.Placements[0].Region != "west" ||
+		got.Placements[0].PriceTotal != 12 || len(got.Pools) != 1 || got.Pools[0].Pool != "big" ||
+		got.Pools[0].Placement.PricePerMachine != 5 || got.Worker == nil {
+		t.Errorf("%v: %+v", err, got)
 	}
 }

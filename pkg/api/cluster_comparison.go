@@ -16,6 +16,11 @@ type FieldDifference struct {
 	Change        ChangeRule
 }
 
+// String says for people how the field differs.
+func (d FieldDifference) String() string {
+	return fmt.Sprintf("%s is %s, requested is %s", d.Path, valueOrUnset(d.Before), valueOrUnset(d.After))
+}
+
 // CompareClusters returns the fields of a cluster file in which two clusters differ, in the order of a file. Two
 // spellings of the same value do not differ. It is empty exactly where name, labels and spec are the same.
 func CompareClusters(before, after *Cluster) []FieldDifference {

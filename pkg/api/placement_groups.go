@@ -1,6 +1,9 @@
 package api
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // PlacementGroup is a group of machines of a new cluster that get the same placement.
 type PlacementGroup struct {
@@ -9,6 +12,8 @@ type PlacementGroup struct {
 	Pools []string
 	// SpotFallback is that of the pools.
 	SpotFallback string
+	// WithServers: it is the control plane.
+	WithServers bool
 }
 
 // PoolPlacement is the placement of a pool's machines.
@@ -30,7 +35,7 @@ func FindPoolPlacement(all []PoolPlacement, pool string, other Placement) Placem
 // PlacementGroups returns the groups of a new cluster, the one with the control plane first. It leaves out pools
 // without machines.
 func (s ClusterSpec) PlacementGroups() []PlacementGroup {
-	groups := []PlacementGroup{{GroupSpec: s.ControlPlaneGroup()}}
+	groups := []PlacementGroup{{GroupSpec: s.ControlPlaneGroup(), WithServers: true}}
 	for _, p := range s.Pools {
 		if p.Replicas == 0 {
 			continue
@@ -66,4 +71,36 @@ func NeighborsOfGroup(groups []PlacementGroup, of int) Neighbors {
 		beside.MemoryGiB += float64(wanted.MemoryGiB.Value * g.NumNodes)
 	}
 	return beside
+}
+
+// LocateErrors returns the *FieldErrors of which an error about the group consists, each with the path of its field in
+// a cluster file.
+func (g PlacementGroup) LocateErrors(err error) []error {
+	group := pathControlPlane
+	if len(g.Pools) > 0 && !g.WithServers {
+		group = fmt.Sprintf("%s[%s]", pathPools, g.Pools[0])
+	}
+	return locateFieldErrors(err, group)
+}
+
+// LocatePoolErrors does the same for an error about the machines of a pool.
+func LocatePoolErrors(pool string, err error) []error {
+	return locateFieldErrors(err, fmt.Sprintf("%s[%s]", pathPools, pool))
+}
+
+func locateFieldErrors(err error, group string) []error {
+	var located []error
+	for _, e := range FieldErrorsOf(err) {
+		switch f, known := FindField(e.Field); {
+		case !known:
+		case f.IsOfMachines():
+			e.Field = group + "." + pathMachine + "." + e.Field
+		case f.filePath() != "":
+			e.Field = f.filePath()
+		default: // num_nodes
+			e.Field = group + ".replicas"
+		}
+		located = append(located, &e)
+	}
+	return located
 }

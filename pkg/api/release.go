@@ -56,9 +56,9 @@ func (s GroupSpec) RequiredLevel() int {
 	return level
 }
 
-// ObjectLevel is the level of a worker that knows the stored form of clusters with pools. An older one would not change
-// such a cluster.
-const ObjectLevel = 4
+// ObjectLevel is the level of a worker that knows the stored form of clusters. Those below 4 do not know pools; 4 does
+// not replace the machines of a pool whose machine spec has changed, and creates clusters of alike machines only.
+const ObjectLevel = 5
 
 // WorkerLevel is the level of this version's workers.
 const WorkerLevel = max(SpecLevel, ObjectLevel)

@@ -149,8 +149,16 @@ func (a *app) requireWorkerWithPools() error {
 	if a.worker == nil || a.worker.level >= api.ObjectLevel {
 		return nil
 	}
-	return usageErrorf("%s is an older version that does not know clusters with pools; %s", a.worker.where,
-		a.worker.upgrade)
+	return usageErrorf("%s is an older version that does not know %s; %s", a.worker.where,
+		nameUnknownObjects(a.worker.level), a.worker.upgrade)
+}
+
+// nameUnknownObjects says what a worker of a level below api.ObjectLevel does not know.
+func nameUnknownObjects(level int) string {
+	if level >= 4 {
+		return "changes of machines and nodes by files"
+	}
+	return "clusters with pools"
 }
 
 // confirmChange asks before a change that needs it.

@@ -273,7 +273,7 @@ func TestOlderWorkerIsRefusedForChanges(t *testing.T) {
 	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "aged").out, "READY") })
 	world.SetBehavior("local", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{Placements: []api.Placement{skydstub.DefaultPlacement},
-			Worker: &operation.WorkerInfo{Level: api.ObjectLevel - 1, Where: "far away"}}, nil
+			Worker: &operation.WorkerInfo{Level: 3, Where: "far away"}}, nil
 	}})
 	for _, args := range [][]string{
 		{"scale", "cluster", "aged", "--num_nodes", "5"}, {"create", "pool", "x", "--cluster", "aged"},

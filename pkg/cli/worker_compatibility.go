@@ -126,7 +126,7 @@ func (a *app) requireCapableWorker(spec api.GroupSpec, asked []askedField) error
 		case level < spec.RequiredLevel():
 			unknown = []string{"config.yaml"}
 		default:
-			unknown = []string{"clusters with pools"}
+			unknown = []string{nameUnknownObjects(level)}
 		}
 		refused = append(refused, fmt.Sprintf("%s is an older version that does not know %s; %s",
 			a.worker.where, strings.Join(unknown, ", "), a.worker.upgrade))

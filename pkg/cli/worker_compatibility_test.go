@@ -135,7 +135,7 @@ func TestWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	request := api.GroupSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
 	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;",
-		3: "clusters with pools;", api.ObjectLevel: ""} {
+		3: "clusters with pools;", 4: "changes of machines and nodes by files;", api.ObjectLevel: ""} {
 		a := &app{worker: &knownWorker{where: "the running server", level: level}}
 		err := a.requireCapableServer(&createOptions{request: request, asked: asked})
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {

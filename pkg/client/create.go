@@ -21,6 +21,8 @@ type CreateOptions struct {
 	KeepOnFailure bool
 	// Timeout bounds the whole operation; 0 is operation.DefaultProvisionTimeout.
 	Timeout time.Duration
+	// Planned: the placements are known to exist, so no cloud is asked.
+	Planned bool
 	// Accept can refuse the worker that planned the cluster, before anything is written; nil accepts all.
 	Accept func(*operation.WorkerInfo) error
 }
@@ -51,11 +53,12 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	case !errors.As(err, &missing):
 		return CreateResult{}, err
 	}
-	if _, err := c.PlanPlacementsWith(ctx, want.Spec.CreateRequest(), o.Accept); err != nil {
-		return CreateResult{}, err
+	if !o.Planned {
+		if _, err := c.PlanCluster(ctx, want.Spec, o.Accept); err != nil {
+			return CreateResult{}, err
+		}
 	}
-	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels,
-		c.now())
+	fresh := c.newStoredCluster(want)
 	fresh.Status.KeepOnFailure = o.KeepOnFailure
 	var stored *api.Cluster
 	err = c.retryStore(ctx, func() (err error) { stored, err = s.CreateCluster(ctx, fresh); return err })
@@ -72,15 +75,38 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	return c.startProvision(ctx, t, stored, o, false)
 }
 
+// newStoredCluster returns the cluster that is stored for a wanted one.
+func (c *Client) newStoredCluster(want *api.Cluster) *api.Cluster {
+	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec.CreateRequest(), want.Metadata.Labels,
+		c.now())
+	fresh.Spec = want.Spec.Clone()
+	fresh.Spec.SetDefaults()
+	fresh.Status.NextIndex = fresh.Spec.MachineCount()
+	fresh.Metadata.LastApplied, fresh.Metadata.CreatedByApply = want.Metadata.LastApplied, want.Metadata.CreatedByApply
+	return fresh
+}
+
+// differencesFrom says in which fields a wanted cluster differs from an existing one. A create from flags says nothing
+// of the pools that it does not know.
+func differencesFrom(existing, want *api.Cluster) []string {
+	if want.Metadata.LastApplied == "" {
+		return api.DiffSpec(existing.WithReleases(want.Spec.CreateRequest()), want.Spec.CreateRequest())
+	}
+	var differs []string
+	for _, d := range api.CompareClusters(existing, want) {
+		differs = append(differs, d.String())
+	}
+	return differs
+}
+
 // resumeCreate resumes the provisioning of an existing cluster.
 func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, o CreateOptions) (CreateResult, error) {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
 		return CreateResult{}, err
 	}
-	spec := existing.WithReleases(want.Spec.CreateRequest())
 	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase,
-		Differs: api.DiffSpec(spec, want.Spec.CreateRequest())}
+		Differs: differencesFrom(existing, want)}
 	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady ||
 		existing.Status.Phase == api.PhaseDeleting {
 		return CreateResult{}, conflict
@@ -97,7 +123,10 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
 		cl.Metadata.Labels = want.Metadata.Labels
-		cl.Spec.CopySettings(spec)
+		cl.Spec.CopySettings(existing.WithReleases(want.Spec.CreateRequest()))
+		if want.Metadata.LastApplied != "" {
+			cl.Metadata.LastApplied = want.Metadata.LastApplied
+		}
 		cl.Status.KeepOnFailure = o.KeepOnFailure
 		cl.Status.Failure = nil
 		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())

@@ -45,6 +45,14 @@ func (e *NoWorkerError) Error() string {
 	return msg
 }
 
+// OldWorkerError says that the worker which took a request does not know clusters whose pools differ from each other.
+type OldWorkerError struct{ TaskQueue string }
+
+func (e *OldWorkerError) Error() string {
+	return fmt.Sprintf("the worker on task queue %s is an older version that cannot create clusters from files; "+
+		"install this version where it runs, and restart it", e.TaskQueue)
+}
+
 // ConflictError says why an existing cluster prevents a command.
 type ConflictError struct {
 	Name  string

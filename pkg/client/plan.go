@@ -26,7 +26,41 @@ func (c *Client) PlanPlacements(ctx context.Context, spec api.GroupSpec) ([]api.
 // worker is too old to describe itself.
 func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.GroupSpec,
 	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
-	return c.runPlan(ctx, operation.PlanInput{Spec: spec}, accept)
+	r, err := c.runPlan(ctx, operation.PlanInput{Spec: spec}, accept)
+	return r.Placements, err
+}
+
+// ClusterPlan is where a new cluster goes.
+type ClusterPlan struct {
+	// Placements are those of the control plane, the best first. PriceTotal is that of the whole cluster.
+	Placements []api.Placement
+	// Pools are the placements of the pools that are requested with another machine spec, beside the best placement.
+	Pools []api.PoolPlacement
+}
+
+// PlanCluster returns the placements for all machines of a new cluster, whose pools can have machine specs of their
+// own. If the clouds reject fields of the spec, the error joins *api.FieldErrors, which have the paths of a file.
+func (c *Client) PlanCluster(ctx context.Context, spec api.ClusterSpec,
+	accept func(*operation.WorkerInfo) error) (ClusterPlan, error) {
+	request := spec.CreateRequest()
+	alike := api.CompareClusters(&api.Cluster{Spec: api.NewClusterSpec(request)}, &api.Cluster{Spec: spec})
+	if len(alike) == 0 { // older workers rank the placements for such a request too
+		placements, err := c.PlanPlacementsWith(ctx, request, accept)
+		return ClusterPlan{Placements: placements}, err
+	}
+	knowsPools := func(w *operation.WorkerInfo) error {
+		if accept != nil {
+			if err := accept(w); err != nil {
+				return err
+			}
+		}
+		if w == nil || w.Level < api.ObjectLevel {
+			return &OldWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue}
+		}
+		return nil
+	}
+	r, err := c.runPlan(ctx, operation.PlanInput{Spec: spec.ControlPlaneGroup(), Cluster: &spec}, knowsPools)
+	return ClusterPlan{Placements: r.Placements, Pools: r.Pools}, err
 }
 
 // CheckWorker lets accept judge the worker that carries out operations, without asking a cloud. An older worker ranks
@@ -41,41 +75,43 @@ func (c *Client) CheckWorker(ctx context.Context, spec api.GroupSpec, accept fun
 func (c *Client) PlanPool(ctx context.Context, cl *api.Cluster, pool api.Pool,
 	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
 	spec := cl.Spec.PoolGroup(pool)
-	return c.runPlan(ctx, operation.PlanInput{Spec: spec, Pool: &operation.PoolQuestion{Cluster: cl.Ref(), Pool: pool}},
-		accept)
+	r, err := c.runPlan(ctx, operation.PlanInput{Spec: spec,
+		Pool: &operation.PoolQuestion{Cluster: cl.Ref(), Pool: pool}}, accept)
+	return r.Placements, err
 }
 
 func (c *Client) runPlan(ctx context.Context, in operation.PlanInput,
-	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
+	accept func(*operation.WorkerInfo) error) (operation.PlanResult, error) {
 	spec := in.Spec
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "plan/" + uuid.NewString(), WorkflowExecutionTimeout: planTimeout, StaticSummary: spec.Summarize(),
 	}, operation.WorkflowPlan, in)
 	if err != nil {
-		return nil, err
+		return operation.PlanResult{}, err
 	}
 	var result operation.PlanResult
 	if err := run.awaitResultOrAbandon(ctx, &result); err != nil {
-		return nil, err
+		return operation.PlanResult{}, err
 	}
 	if len(result.Invalid) > 0 {
 		var all []error
 		for _, f := range result.Invalid {
 			all = append(all, &f)
 		}
-		return nil, errors.Join(all...)
+		return operation.PlanResult{}, errors.Join(all...)
 	}
 	if accept != nil {
 		if err := accept(result.Worker); err != nil {
-			return nil, err
+			return operation.PlanResult{}, err
 		}
 	}
 	if in.WorkerOnly {
-		return nil, nil
+		return operation.PlanResult{}, nil
 	}
 	if len(result.Placements) == 0 {
-		return nil, fmt.Errorf("no placement satisfies the request (%s); request less, or another cloud or region",
+		return operation.PlanResult{}, fmt.Errorf(
+			"no placement satisfies the request (%s); request less, or another cloud or region",
 			spec.Summarize())
 	}
-	return result.Placements, nil
+	return result, nil
 }

@@ -38,6 +38,18 @@ func (c *Config) ApplyToSpec(spec *api.GroupSpec) {
 	}
 }
 
+// ApplyToCluster is ApplyToSpec for a cluster whose pools can differ from each other.
+func (c *Config) ApplyToCluster(spec *api.ClusterSpec) {
+	group := spec.ControlPlaneGroup()
+	for _, p := range spec.Pools {
+		if group.Accelerators == "" {
+			group.Accelerators = p.Machine.Accelerators
+		}
+	}
+	c.ApplyToSpec(&group)
+	spec.CopySettings(group)
+}
+
 // CommandSetting returns the flag or environment variable with which this command set a setting, or "" if it did not.
 func (c *Config) CommandSetting(key string) string {
 	if !c.IsSetByCommand(key) {

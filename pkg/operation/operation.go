@@ -51,6 +51,9 @@ type PlanInput struct {
 	WorkerOnly bool `json:"worker_only,omitempty"`
 	// Pool asks for the machines of a pool instead of Spec. An older worker does not know it.
 	Pool *PoolQuestion `json:"pool,omitempty"`
+	// Cluster asks for all machines of a new cluster, whose pools can have machine specs of their own. Spec is that of
+	// its control plane, for which an older worker ranks placements.
+	Cluster *api.ClusterSpec `json:"cluster,omitempty"`
 }
 
 // PoolQuestion asks where a cluster's pool can get the machines that it lacks, at least one. The pool need not be
@@ -62,7 +65,10 @@ type PoolQuestion struct {
 
 // PlanResult is the result of WorkflowPlan: ranked placements, or the errors of the input.
 type PlanResult struct {
-	Placements []api.Placement  `json:"placements,omitempty"`
+	Placements []api.Placement `json:"placements,omitempty"`
+	// Pools are the placements of the pools that are requested with another machine spec than the control plane, beside
+	// the first of Placements, whose PriceTotal is that of the whole cluster.
+	Pools   []api.PoolPlacement `json:"pools,omitempty"`
 	Invalid    []api.FieldError `json:"invalid,omitempty"`
 	// Worker is the worker that answered; nil from older workers, whose level is 1.
 	Worker *WorkerInfo `json:"worker,omitempty"`

@@ -106,6 +106,7 @@ var mayImport = map[string]string{
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
 	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/cli/inputfile":  "pkg/regularfile",
 	"pkg/cli/render":     "pkg/api pkg/operation pkg/plan pkg/printable",
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon " +

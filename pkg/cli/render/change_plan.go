@@ -34,15 +34,20 @@ type ChangeStep struct {
 
 // NewChangePlan returns what a change leads to. prices are those of a machine that is added, by pool.
 func NewChangePlan(before, after *api.Cluster, prices map[string]float64) ChangePlan {
+	return ChangePlan{APIVersion: api.APIVersion, Kind: "ChangePlan",
+		Steps:       newChangeSteps(plan.ChangeSteps(before, after, plan.Observation{}, prices)),
+		PriceBefore: plan.PricePerHour(before, prices), PriceAfter: plan.PricePerHour(after, prices)}
+}
+
+func newChangeSteps(planned []plan.Step) []ChangeStep {
 	words := map[api.ActionKind]string{api.ActionAddMachines: "add", api.ActionRemove: "remove",
 		api.ActionReplace: "replace"}
-	p := ChangePlan{APIVersion: api.APIVersion, Kind: "ChangePlan", Steps: []ChangeStep{},
-		PriceBefore: plan.PricePerHour(before, prices), PriceAfter: plan.PricePerHour(after, prices)}
-	for _, s := range plan.ChangeSteps(before, after, plan.Observation{}, prices) {
-		p.Steps = append(p.Steps, ChangeStep{Action: words[s.Kind], Pool: s.Pool, Machine: s.Machine, Count: s.Count,
+	steps := []ChangeStep{}
+	for _, s := range planned {
+		steps = append(steps, ChangeStep{Action: words[s.Kind], Pool: s.Pool, Machine: s.Machine, Count: s.Count,
 			Price: s.PricePerHour, Why: s.Why})
 	}
-	return p
+	return steps
 }
 
 // String is the plan for people.
@@ -50,7 +55,12 @@ func (p ChangePlan) String() string {
 	if len(p.Steps) == 0 {
 		return "Nothing to change.\n"
 	}
-	isFree := p.PriceBefore == 0 && p.PriceAfter == 0
+	return formatSteps(p.Steps, p.PriceBefore, p.PriceAfter)
+}
+
+// formatSteps is the table of the steps, and the price of the cluster before and after them.
+func formatSteps(steps []ChangeStep, before, after float64) string {
+	isFree := before == 0 && after == 0
 	dollars := func(v float64) string {
 		if isFree {
 			return "free"
@@ -59,22 +69,30 @@ func (p ChangePlan) String() string {
 	}
 	t := &Table{head: []string{"STEP", "MACHINE", "POOL", "PRICE/H", "WHY"}}
 	chosen := false
-	for _, s := range p.Steps {
+	for _, s := range steps {
 		machine := s.Machine
 		if machine == "" {
 			machine = FormatCount(s.Count, "new machine")
 		}
 		chosen = chosen || s.Action == "remove"
-		t.addRow(textCell(s.Action), textCell(machine), textCell(s.Pool), textCell(dollars(s.Price)),
+		t.addRow(textCell(s.Action), textCell(machine), textCell(orControlPlane(s.Pool)), textCell(dollars(s.Price)),
 			textCell(ValueOrDash(printable.Line(s.Why))))
 	}
 	var b strings.Builder
 	b.WriteString(t.String())
-	fmt.Fprintf(&b, "\nPrice per hour of the cluster: %s before, %s after.\n", dollars(p.PriceBefore),
-		dollars(p.PriceAfter))
+	fmt.Fprintf(&b, "\nPrice per hour of the cluster: %s before, %s after.\n", dollars(before),
+		dollars(after))
 	if chosen {
 		b.WriteString("Which machines leave is decided as the change is carried out: then those with the fewest pods " +
 			"go first, unless you name one.\n")
 	}
 	return b.String()
+}
+
+// orControlPlane is the name of a pool; the servers have none.
+func orControlPlane(pool string) string {
+	if pool == "" {
+		return "(control plane)"
+	}
+	return pool
 }
