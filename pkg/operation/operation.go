@@ -69,7 +69,7 @@ type PlanResult struct {
 	// Pools are the placements of the pools that are requested with another machine spec than the control plane, beside
 	// the first of Placements, whose PriceTotal is that of the whole cluster.
 	Pools   []api.PoolPlacement `json:"pools,omitempty"`
-	Invalid    []api.FieldError `json:"invalid,omitempty"`
+	Invalid []api.FieldError    `json:"invalid,omitempty"`
 	// Worker is the worker that answered; nil from older workers, whose level is 1.
 	Worker *WorkerInfo `json:"worker,omitempty"`
 }
