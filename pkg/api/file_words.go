@@ -26,17 +26,23 @@ type fileTexts struct{ help, want, def string }
 var textsOf = map[string]fileTexts{
 	"spec.provision": {help: "launch machines for the cluster", def: "true",
 		want: "true: skyctl launches the machines; it cannot attach an existing cluster"},
-	"spec.manager":        {want: ManagerK8 + " (Kubernetes), the only manager"},
-	"spec.cloud":          {def: "the cheapest cloud that is enabled"},
-	"spec.gpu_taint":      {def: "false"},
-	"spec.gpu_stack":      {def: "operator with accelerators of NVIDIA, none with others"},
-	"spec.ports":          {help: "ports and ranges to open to the outside on every machine", def: "none"},
-	"spec.pools.replicas": {def: "1 for a new pool; a pool that exists keeps its number"},
+	"spec.manager":              {want: ManagerK8 + " (Kubernetes), the only manager"},
+	"spec.cloud":                {def: "the cheapest cloud that is enabled"},
+	"spec.gpu_taint":            {def: "false"},
+	"spec.gpu_stack":            {def: "operator with accelerators of NVIDIA, none with others"},
+	"spec.ports":                {help: "ports and ranges to open to the outside on every machine", def: "none"},
+	"spec.rke2.source":          {help: "where RKE2 comes from"},
+	"spec.rke2.sha256":          {help: "SHA-256 of the release's tarball"},
+	"spec.gpu.chart_repo":       {help: "repository of the charts of NVIDIA's software"},
+	"spec.gpu.operator_version": {help: "version of the GPU Operator's chart"},
+	"spec.gpu.plugin_version":   {help: "version of the device plugin's chart"},
+	"spec.gpu.image_mirror":     {help: "registry that mirrors the images of that software"},
+	"spec.gpu.test_image":       {help: "image that tests the accelerators"},
+	"spec.pools.replicas":       {def: "1 for a new pool; a pool that exists keeps its number"},
 	"spec.pools.labels": {help: "labels of the pool's nodes", def: "none",
 		want: "keys and values, such as tier: train"},
 	"spec.pools.taints":              {help: "taints of the pool's nodes", def: "none"},
 	"spec.pools.drain_force":         {def: "false: skyctl keeps the machine and says why"},
-	"spec.network.max_nodes":         {},
 	pathMachine + ".cpus":            {def: "left to the cloud"},
 	pathMachine + ".memory":          {def: "left to the cloud"},
 	pathMachine + ".disk_size":       {help: "disk per machine in GiB", def: "left to the cloud"},
@@ -52,6 +58,7 @@ func wordField(f FileField) FileField {
 		texts = textsOf[pathMachine+"."+machine]
 	}
 	f.Help, f.Want = WordForFile(repeatedFlag.ReplaceAllString(f.Help, "")), WordForFile(f.Want)
+	f.Want = helpDefault.ReplaceAllString(f.Want, "")
 	if match := helpDefault.FindStringSubmatch(f.Help); match != nil {
 		f.Help, f.Default = strings.TrimSuffix(f.Help, match[0]), match[1]
 	}

@@ -121,9 +121,11 @@ func newValueNode(f api.FileField, value any) *yaml.Node {
 	}
 }
 
-// newTextNode returns text as a node. The encoder quotes it where YAML would read something else.
+// newTextNode returns text as a node, in quotes where YAML 1.1 or 1.2 would read something else, such as yes.
 func newTextNode(text string) *yaml.Node {
 	n := &yaml.Node{}
-	n.SetString(text)
+	if err := n.Encode(text); err != nil { // text that is not UTF-8
+		n.SetString(text)
+	}
 	return n
 }

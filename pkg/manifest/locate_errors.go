@@ -95,12 +95,35 @@ func (d Document) findPaths(f api.FieldError) []string {
 		}
 	}
 	switch {
-	case len(exact) > 0:
+	case len(exact) > 1:
+		return d.narrowToPools(exact, f)
+	case len(exact) == 1:
 		return exact
-	case len(named) > 0:
-		return named[:1]
+	case len(named) == 1:
+		return named
 	}
 	return []string{joinPath("spec", f.Field)}
+}
+
+// narrowToPools keeps the paths in pools that have the error on their own: a rule can hold in one pool and not in
+// another that has the same value. It keeps all paths if no pool has it.
+func (d Document) narrowToPools(paths []string, f api.FieldError) []string {
+	spec, _, err := decodeWanted(d.wanted())
+	if err != nil {
+		return paths
+	}
+	spec.SetDefaults()
+	pools := spec.Pools
+	narrowed := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		spec.Pools = slices.DeleteFunc(slices.Clone(pools), func(p api.Pool) bool {
+			return !strings.HasPrefix(path, "spec.pools["+p.Name+"].")
+		})
+		return len(spec.Pools) == 0 || !slices.Contains(api.FieldErrorsOf(spec.Validate()), f)
+	})
+	if len(narrowed) == 0 {
+		return paths
+	}
+	return narrowed
 }
 
 // splitItem splits the key of an item off the end of a path.

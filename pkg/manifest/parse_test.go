@@ -1,11 +1,17 @@
 package manifest_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/manifest"
@@ -48,4 +54,138 @@ func compareGolden(t *testing.T, file, got string) {
 	if err != nil || got != string(want) {
 		t.Errorf("%s: %v\ngot:\n%swant:\n%s", file, err, got, want)
 	}
+}
+
+func TestWhatGetPrintsCanBeApplied(t *testing.T) {
+	stored := newRandomCluster(rand.New(rand.NewSource(1)))
+	stored.Metadata.LastApplied, stored.Metadata.CreatedByApply, stored.Metadata.Revision = "{}", true, 7
+	stored.Status.Machines = []api.Machine{{Name: "sky-dev-0"}}
+	asJSON, err := json.Marshal(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asYAML, err := yaml.JSONToYAML(asJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := `{"apiVersion": "x", "kind": "ClusterList", "items": [` + string(asJSON) + "]}"
+	for _, text := range []string{string(asJSON), string(asYAML), list,
+		strings.Replace(string(asYAML), "apiVersion", "api_version", 1)} {
+		c, err := parseOne(t, text).NewCluster(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := api.CompareClusters(stored, c); len(found) > 0 || c.Metadata.UID != "" ||
+			c.Metadata.LastApplied != "" || len(c.Status.Machines) > 0 {
+			t.Errorf("%+v, %+v", found, c.Metadata)
+		}
+	}
+}
+
+func TestTheFormsOfAFile(t *testing.T) {
+	documents, err := manifest.Parse("all.yaml", []byte("# nothing\n---\n"+header+"spec: {}\n---\n\n---\n"+
+		strings.Replace(header, "dev", "b", 1)+`spec:
+  cloud: AWS
+  kubernetes_version: v1.35.7+rke2r1
+  ports: [8080, "443"]
+  control_plane: {machine: &m {cpus: 3, memory: 16GiB, max_hourly_cost: 2}}
+  pools:
+  - name: big
+    machine: {<<: *m, cpus: 8+}
+    labels: {version: 1.10}
+  - {name: bounded, min_replicas: 2}
+  - {name: none, replicas: 0, drain_timeout: 90s, machine: *m}
+`))
+	if err != nil || len(documents) != 2 || documents[1].Name != "b" || documents[1].Line != 10 {
+		t.Fatalf("%+v, %v", documents, err)
+	}
+	c, err := documents[1].NewCluster(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := c.Spec.Pools[0]
+	if c.Spec.Cloud != "aws" || c.Spec.ControlPlane.Machine.CPUs != "3" || big.Machine.CPUs != "8+" ||
+		big.Machine.Memory != "16" || big.Machine.MaxHourlyCost != 2 || big.Labels["version"] != "1.10" ||
+		big.Replicas != 1 || c.Spec.Pools[1].Replicas != 2 || c.Spec.Pools[2].Replicas != 0 ||
+		!slices.Equal(c.Spec.Ports, []string{"443", "8080"}) ||
+		c.Status.NextIndex != 4 || c.Status.Phase != api.PhaseInit || c.Metadata.Generation != 1 {
+		t.Errorf("%+v", c)
+	}
+	const applied = `{"spec":{"cloud":"aws",`
+	if got := documents[1].LastApplied(); !strings.Contains(got, `"cpus":"8+"`) || strings.Contains(got, "status") ||
+		strings.Contains(got, "manager") || len(got) < len(applied) {
+		t.Errorf("last applied: %s", got)
+	}
+	if documents, err := manifest.Parse("empty.yaml", []byte("---\n# nothing\n")); err != nil || len(documents) > 0 {
+		t.Errorf("an empty file: %v, %v", documents, err)
+	}
+}
+
+func TestErrorsOfAFileAreOfItsFields(t *testing.T) {
+	_, err := manifest.Parse("dev.yaml", []byte(header+"spec: {clout: aws}\n"))
+	fields := api.FieldErrorsOf(err)
+	if len(fields) != 1 || fields[0].Field != "spec.clout" || fields[0].Want != "cloud" {
+		t.Errorf("%+v of %v", fields, err)
+	}
+}
+
+func TestAFileThatIsTooLargeIsRefused(t *testing.T) {
+	labels := strings.Repeat("a, ", 400) + "a"
+	var pools strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&pools, "\n  - {name: p%d, taints: *t}", i)
+	}
+	for name, text := range map[string]string{
+		"bytes":  strings.Repeat("#", 1<<20+1),
+		"values": header + "spec:\n  ports: &t [" + labels + "]\n  pools:" + pools.String(),
+		"depth":  strings.Repeat("[", 100_000),
+	} {
+		_, err := manifest.Parse("big.yaml", []byte(text))
+		var placed *manifest.PlaceErrors
+		if !errors.As(err, &placed) || len(placed.All) > 20 {
+			t.Errorf("%s: %.200v", name, err)
+		}
+		if name == "values" && !strings.Contains(err.Error(), "too many values") {
+			t.Errorf("%s: %.2000v", name, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/malformed/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, "testdata/example.yaml") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		documents, err := manifest.Parse("fuzz.yaml", data)
+		if err != nil && err.Error() == "" {
+			t.Error("an error without words")
+		}
+		for _, d := range documents {
+			c, err := d.NewCluster(now)
+			if err != nil {
+				continue
+			}
+			if found := api.CompareClusters(c, mustExport(t, c)); len(found) > 0 {
+				t.Errorf("%+v", found)
+			}
+		}
+	})
+}
+
+// mustExport exports a cluster and creates it from the file.
+func mustExport(t *testing.T, c *api.Cluster) *api.Cluster {
+	t.Helper()
+	again, err := export(t, c).NewCluster(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
 }

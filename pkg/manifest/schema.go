@@ -74,6 +74,9 @@ func newFieldSchema(f api.FileField) map[string]any {
 	default:
 		schema = text
 	}
+	if kind, ok := schema["type"].(string); ok && !f.Required && (kind == "object" || kind == "array") {
+		schema["type"] = []string{kind, "null"} // an empty one
+	}
 	schema["description"] = describeForSchema(f)
 	switch {
 	case len(f.Values) == 1 && f.Required:

@@ -13,8 +13,9 @@ import (
 
 var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
-// mostSearchedLines bounds the search for the line of a syntax error.
-const mostSearchedLines = 2000
+// mostSearched bounds the search for the line of a syntax error, which can read the file once for each line: lines
+// times bytes. It takes about a second.
+const mostSearched = 20_000_000
 
 // newSyntaxError turns an error of the YAML parser into one with a place. The parser names the line where the object
 // begins that it could not read; a person needs the line that cannot be read.
@@ -27,7 +28,7 @@ func newSyntaxError(source string, data []byte, err error) *PlaceError {
 		}
 	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	if len(lines) <= mostSearchedLines {
+	if len(lines)*len(data) <= mostSearched {
 		e.Line = findSyntaxError(lines)
 	}
 	if e.Line <= len(lines) {
