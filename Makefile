@@ -97,7 +97,8 @@ e2e: build kit external venv ## real clusters on Docker hosts, through the built
 e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, except what needs the kit's stand-ins for NVIDIA
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
 
-# What make test runs of these is one try of each kill, shorter outages and fewer rounds of drift.
+# What make test runs of these is one try of each kill, several kills in one operation, shorter outages and fewer rounds of
+# drift.
 faults: setup ## run the whole fault lab: kills, outages, full disks, lying clouds; FAULTS="-report $(CURDIR)/docs/reliability.md" records the results
 	go test -count=1 -timeout 90m ./test/faults -long $(FAULTS)
 

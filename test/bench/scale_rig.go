@@ -48,7 +48,7 @@ func (b *bench) startScaleBench(ctx context.Context, name string) (*scaleBench, 
 	if err != nil {
 		return nil, err
 	}
-	s.server = &http.Server{Handler: world.ServeCloud(s.cloud, func(string) {}), ReadHeaderTimeout: time.Minute}
+	s.server = &http.Server{Handler: world.ServeCloud(s.cloud, func(string, string) {}), ReadHeaderTimeout: time.Minute}
 	go func() { _ = s.server.Serve(l) }()
 	if err := s.startWorker(ctx, setup); err != nil {
 		return nil, errors.Join(err, s.stop())

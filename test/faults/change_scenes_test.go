@@ -15,12 +15,13 @@ import (
 var changes = []scene{
 	{
 		name: "scale up", prepare: (*lane).ready, act: scaled(size + 2), ends: after(size+2, size+2), concerns: 2,
-		activities: []string{"PlanPool", "AddMachines", "BeginActions", "EndActions"}, also: []string{"MarkRepaired"},
+		activities: [][]string{{"BeginActions", "PlanPool", "AddMachines", "EndActions"}},
+		also:       []string{"MarkRepaired"},
 	},
 	{
 		name: "scale up, in a group", prepare: (*lane).ready, act: scaled(size + 2), ends: after(size+2, size+2),
 		workflow: operation.WorkflowBringUp, concerns: 2,
-		activities: []string{"Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
+		activities: [][]string{{"Submit", "Await", "Arm", "Prepare"}, {"Join", "AwaitNode", "Disarm"}},
 	},
 	{
 		name: "scale up, to the next placement", home: home{placements: []api.Placement{dear("here"), larger("here")}},
@@ -29,16 +30,16 @@ var changes = []scene{
 				Err: simcloud.NewRefusal(cloud.Capacity)})
 		}),
 		act: scaled(size + 1), ends: after(size+1, size+1), concerns: 1,
-		activities: []string{"RecordPoolAttempt", "RepositionMachine"}, also: []string{"Terminate"},
+		activities: [][]string{{"RecordPoolAttempt", "RepositionMachine"}}, also: []string{"Terminate"},
 	},
 	{
 		name: "scale down", prepare: drift((*lane).addPods), act: scaled(size - 1), ends: after(size-1, size),
 		concerns:   1,
-		activities: []string{"MarkLeaving", "DrainMachine", "Terminate", "ForgetNode", "ForgetMachine"},
+		activities: [][]string{{"MarkLeaving", "DrainMachine"}, {"Terminate", "ForgetNode", "ForgetMachine"}},
 	},
 	{
 		name: "replace", prepare: drift((*lane).addPods), act: replaced, ends: after(size, size+1), concerns: 1,
-		activities: []string{"DrainMachine", "Terminate", "ForgetNode", "ReplaceMachine"},
+		activities: [][]string{{"DrainMachine", "Terminate"}, {"ForgetNode", "ReplaceMachine"}},
 	},
 	{
 		name: "replace that is called off", ends: after(size, size+1),
@@ -53,7 +54,7 @@ var changes = []scene{
 			l.allowEvictions(ref, true)
 			l.converge()
 		},
-		activities: []string{"UncordonNode"},
+		activities: [][]string{{"UncordonNode"}},
 	},
 }
 

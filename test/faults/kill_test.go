@@ -1,8 +1,6 @@
 package faults
 
 import (
-	"cmp"
-	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
-	"github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
 
@@ -26,8 +23,11 @@ type scene struct {
 	// act starts the operation.
 	act  func(l *lane, ref api.Ref)
 	ends ending
-	// activities are the operation's activities; also are those that another scene covers.
-	activities, also []string
+	// activities are the operation's activities. In a row, each starts only after one before it has ended, so that the
+	// short form can kill the worker in all of them, one after the other.
+	activities [][]string
+	// also are activities that another scene covers.
+	also []string
 	// repair means that a sweep starts the operation.
 	repair bool
 	// home is where the operation runs.
@@ -43,10 +43,9 @@ type scene struct {
 var scenes = []scene{
 	{
 		name: "create", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
-		activities: []string{
-			"CheckSpec", "Begin", "Plan", "Reserve", "Submit", "Await", "Arm", "Prepare", "StartHead", "AwaitServer",
-			"Join", "AwaitNode",
-			"SetCondition", "Disarm", "MarkReady",
+		activities: [][]string{
+			{"CheckSpec", "Begin", "Plan", "Reserve"}, {"Submit", "Await", "Arm", "Prepare"},
+			{"StartHead", "AwaitServer"}, {"Join", "AwaitNode", "SetCondition"}, {"Disarm", "MarkReady"},
 		},
 	},
 	{
@@ -57,7 +56,7 @@ var scenes = []scene{
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
-		activities: []string{"RecordAttempt"}, also: []string{"Existing", "Terminate", "Release"},
+		activities: [][]string{{"RecordAttempt"}}, also: []string{"Existing", "Terminate", "Release"},
 	},
 	{
 		name: "create that fails", ends: isError(1, string(cloud.Infeasible)),
@@ -67,7 +66,7 @@ var scenes = []scene{
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
-		activities: []string{"Wanted", "Diagnose", "MarkFailed"},
+		activities: [][]string{{"Wanted", "MarkFailed"}, {"Diagnose"}},
 	},
 	{
 		name: "create, again", ends: isReady,
@@ -80,16 +79,16 @@ var scenes = []scene{
 			return ref
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
-		activities: []string{"Survey"},
+		activities: [][]string{{"Survey"}},
 	},
 	{
 		name: "delete", ends: isGone, prepare: (*lane).ready, act: (*lane).remove,
-		activities: []string{"MarkDeleting", "Existing", "Terminate", "Release", "Forget"},
+		activities: [][]string{{"MarkDeleting", "Existing", "Terminate"}, {"Release", "Forget"}},
 	},
 	{
 		name: "create, in a group", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
 		workflow: operation.WorkflowBringUp, concerns: size - 1,
-		activities: []string{"Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode"},
+		activities: [][]string{{"Submit", "Await", "Arm", "Prepare"}, {"Join", "AwaitNode"}},
 	},
 }
 
@@ -98,16 +97,16 @@ var repairs = []scene{
 	{
 		name:    "a machine that is gone",
 		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.LoseMachine(l.machine(1)) }),
-		activities: []string{
-			"ListClusters", "LookAt", "Assess", "BeginActions", "Retire", "ForgetNode", "ReplaceMachine", "EndActions",
-			"MarkRepaired",
+		activities: [][]string{
+			{"ListClusters", "LookAt", "Assess", "BeginActions"}, {"Retire", "ForgetNode", "ReplaceMachine"},
+			{"EndActions", "MarkRepaired"},
 		},
 		also: []string{"Terminate", "Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
 	},
 	{
 		name:       "a machine that was stopped",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(1))) }),
-		activities: []string{"StartMachine"}, also: []string{"Join", "AwaitNode"},
+		activities: [][]string{{"StartMachine"}}, also: []string{"Join", "AwaitNode"},
 	},
 	{
 		name:    "a head that was stopped",
@@ -119,24 +118,24 @@ var repairs = []scene{
 		prepare: drift(func(l *lane, _ api.Ref) {
 			l.check(l.cloud.RebootAtNewAddresses(l.machine(0), l.machine(1)))
 		}),
-		activities: []string{"RecordAddress"}, also: []string{"StartHead", "Join", "AwaitNode"},
+		activities: [][]string{{"RecordAddress"}}, also: []string{"StartHead", "Join", "AwaitNode"},
 	},
 	{
 		name:       "a unit that died",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopUnit(l.machine(1), "failed")) }),
-		activities: []string{"Restart"},
+		activities: [][]string{{"Restart"}},
 	},
 	{
 		name:       "a kubeconfig that is gone",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(os.Remove(l.kubeconfig())) }),
-		activities: []string{"WriteKubeconfig"},
+		activities: [][]string{{"WriteKubeconfig"}},
 	},
 	{
 		name: "keys that are lost",
 		prepare: drift(func(l *lane, ref api.Ref) {
 			l.check(l.store.DeleteSecret(l.t.Context(), ref, store.SecretSSHKey))
 		}),
-		activities: []string{"RestoreKeys"},
+		activities: [][]string{{"RestoreKeys"}},
 	},
 	{
 		name: "certificates that end soon",
@@ -144,7 +143,7 @@ var repairs = []scene{
 			l.cloud.SetCertificateLifetime(l.machine(0), 24*time.Hour)
 			return l.ready()
 		},
-		activities: []string{"RefreshCredentials"},
+		activities: [][]string{{"RefreshCredentials"}},
 	},
 	{
 		name: "an orphan",
@@ -152,7 +151,7 @@ var repairs = []scene{
 			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past",
 				ClusterUID: "uid-past"}, Name: "sky-past-0"})
 		}),
-		activities: []string{"FindOrphans", "TerminateOrphan"},
+		activities: [][]string{{"FindOrphans"}, {"TerminateOrphan"}},
 	},
 }
 
@@ -165,27 +164,6 @@ func drift(befalls func(*lane, api.Ref)) func(*lane) api.Ref {
 	}
 }
 
-// TestWorkersAreKilled kills the worker at each point of each activity of each operation.
-func TestWorkersAreKilled(t *testing.T) {
-	t.Parallel()
-	for _, s := range allScenes() {
-		those := s.activities
-		if *long {
-			those = slices.Concat(s.activities, s.also)
-		}
-		for _, a := range those {
-			for _, moment := range moments {
-				for seed := range seeds() {
-					t.Run(fmt.Sprintf("%s/%s/%s/%d", s.name, a, moment, seed), func(t *testing.T) {
-						t.Parallel()
-						killed(t, s, blowOf(s, a, moment, seed))
-					})
-				}
-			}
-		}
-	}
-}
-
 func allScenes() []scene {
 	all := slices.Concat(scenes, changes)
 	for _, s := range repairs {
@@ -194,59 +172,6 @@ func allScenes() []scene {
 		all = append(all, s)
 	}
 	return all
-}
-
-// seeds is how often each point is tried, each time with another machine or at another time.
-func seeds() int {
-	if *long {
-		return 3
-	}
-	return 1
-}
-
-// blowOf chooses the machine and the time in an activity at which the worker is killed: first right after the cloud has
-// acted, then later each time.
-func blowOf(s scene, activity, moment string, seed int) blow {
-	b := blow{activity: activity, workflow: s.workflow, moment: moment}
-	if perMachine[activity] {
-		b.nth = seed % cmp.Or(s.concerns, size)
-	}
-	if moment == during && seed > 0 {
-		b.late = time.Duration(seed*seed) * 25 * time.Millisecond
-	}
-	return b
-}
-
-// perMachine lists the activities that an operation runs for each machine.
-var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true,
-	"Disarm": true, "Terminate": true}
-
-// killed is one kill, and its result.
-func killed(t *testing.T, s scene, b blow) {
-	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name),
-		ends: s.ends.String()})
-	s.home.settings = func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }
-	l := newLane(t, s.home)
-	l.work()
-	var ref api.Ref
-	if s.prepare != nil {
-		ref = s.prepare(l)
-	}
-	l.killer.arm(b)
-	s.act(l, ref)
-	l.until("the worker is killed", func() bool {
-		if l.sweeping != nil && !l.busy() {
-			l.beginSweep() // if a sweep has no result the next one follows, as on the schedule
-		}
-		return l.killer.hasStruck()
-	})
-	if s.then != nil {
-		s.then(l, ref)
-	}
-	if l.sweeping != nil {
-		l.converge()
-	}
-	l.holds(s.ends)
 }
 
 const noAccelerators = "the simulated machines have no accelerators"
@@ -267,7 +192,7 @@ var unkilled = map[string]string{
 func TestEveryActivityIsKilled(t *testing.T) {
 	var listed []string
 	for _, s := range allScenes() {
-		listed = slices.Concat(listed, s.activities, s.also)
+		listed = slices.Concat(listed, slices.Concat(s.activities...), s.also)
 	}
 	all := registered()
 	for _, name := range all {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,27 +27,39 @@ type blow struct {
 	late time.Duration
 }
 
-// killer waits for the moment of one blow.
+func (b blow) String() string { return fmt.Sprintf("%s %s", b.moment, b.activity) }
+
+// killer waits for the moments of blows.
 type killer struct {
 	kill func()
 
-	mu     sync.Mutex
-	next   *blow
+	mu sync.Mutex
+	// due are the blows to come, one after the other.
+	due    []blow
+	struck int
 	seen   int
 	inside bool
-	struck bool
-	begun  map[string]int
+	// dead are the killed workers. What they still said concerns no further blow.
+	dead  map[string]bool
+	begun map[string]int
 }
 
-// arm prepares the next blow.
-func (k *killer) arm(b blow) {
+// arm prepares the next blows: each is due once the one before has struck.
+func (k *killer) arm(blows ...blow) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.next, k.seen, k.inside, k.struck = &b, 0, false, false
+	k.due, k.struck, k.seen, k.inside = blows, 0, 0, false
 }
 
-// hasStruck reports whether the worker was killed.
+// hasStruck reports whether the worker was killed as often as prepared.
 func (k *killer) hasStruck() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.due) == 0
+}
+
+// strikes returns how many of the prepared blows have struck.
+func (k *killer) strikes() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.struck
@@ -68,12 +81,15 @@ func (k *killer) reached(m world.ActivityMoment) {
 		}
 		k.begun[m.Activity]++
 	}
-	b := k.next
-	if b == nil || m.Activity != b.activity || b.workflow != "" && m.Workflow != b.workflow {
+	if len(k.due) == 0 || k.dead[m.Worker] {
+		return
+	}
+	b := k.due[0]
+	if m.Activity != b.activity || b.workflow != "" && m.Workflow != b.workflow {
 		return
 	}
 	if k.inside {
-		k.strike()
+		k.strike(m.Worker)
 		return
 	}
 	if b.moment == during && m.When != world.BeforeActivity || b.moment != during && m.When != b.moment {
@@ -83,31 +99,37 @@ func (k *killer) reached(m world.ActivityMoment) {
 		return
 	}
 	if b.moment != during {
-		k.strike()
+		k.strike(m.Worker)
 		return
 	}
 	k.inside = true
 	if b.late > 0 {
+		before := k.struck
 		time.AfterFunc(b.late, func() {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			if k.next == b {
-				k.strike()
+			if k.inside && k.struck == before {
+				k.strike(m.Worker)
 			}
 		})
 	}
 }
 
-// called is called after the cloud has acted for an activity.
-func (k *killer) called(activity string) {
+// called is called after the cloud has acted for an activity of a worker.
+func (k *killer) called(activity string, worker string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.inside && k.next.activity == activity && k.next.late == 0 {
-		k.strike()
+	if k.inside && !k.dead[worker] && k.due[0].activity == activity && k.due[0].late == 0 {
+		k.strike(worker)
 	}
 }
 
-func (k *killer) strike() {
-	k.next, k.inside, k.struck = nil, false, true
+func (k *killer) strike(worker string) {
+	if k.dead == nil {
+		k.dead = map[string]bool{}
+	}
+	k.dead[worker] = true
+	k.due, k.inside, k.seen = k.due[1:], false, 0
+	k.struck++
 	k.kill()
 }

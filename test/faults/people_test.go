@@ -21,7 +21,7 @@ func ahead(s *world.WorkerSettings) { s.Ahead = time.Minute }
 // peopleFaults are users who change their minds.
 func peopleFaults() []fault {
 	var all []fault
-	for i := range 3 * seeds() {
+	for i := range 3 * seeds(*long) {
 		late := time.Duration(i*i*40) * time.Millisecond
 		all = append(all, fault{
 			kind: "people", name: "Ctrl-C during create", home: home{settings: ahead}, ends: isGone,
@@ -159,7 +159,7 @@ func (l *lane) befall(luck *rand.Rand) {
 // TestWorkersAreKilledAtRandom kills the worker again and again while it works.
 func TestWorkersAreKilledAtRandom(t *testing.T) {
 	t.Parallel()
-	for i := range 2 * seeds() {
+	for i := range 2 * seeds(*long) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: "worker killed", fault: "three times at random during create and delete",

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 
@@ -20,13 +21,19 @@ const (
 // ActivityMoment is such a moment.
 type ActivityMoment struct {
 	When, Workflow, Activity string
+	// Worker identifies the worker's process; unlike a process id, nobody gets it again.
+	Worker string
 }
+
+// workerID identifies this process.
+var workerID = rand.Text()
 
 // ServeMoments receives the moments of another process's activities. That process waits for reach to return.
 func ServeMoments(reach func(ActivityMoment)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		reach(ActivityMoment{When: q.Get("when"), Workflow: q.Get("workflow"), Activity: q.Get("activity")})
+		reach(ActivityMoment{When: q.Get("when"), Workflow: q.Get("workflow"), Activity: q.Get("activity"),
+			Worker: q.Get("worker")})
 		w.WriteHeader(http.StatusNoContent)
 	})
 }
@@ -65,7 +72,7 @@ func (t *reportingInterceptor) ExecuteActivity(ctx context.Context, in *intercep
 // reportMoment waits for the answer, also if the activity is cancelled.
 func (t *reportingInterceptor) reportMoment(ctx context.Context, when string) {
 	info := activity.GetInfo(ctx)
-	q := url.Values{"when": {when}, "activity": {info.ActivityType.Name}}
+	q := url.Values{"when": {when}, "activity": {info.ActivityType.Name}, "worker": {workerID}}
 	if info.WorkflowType != nil {
 		q.Set("workflow", info.WorkflowType.Name)
 	}

@@ -39,8 +39,11 @@ type cloudReply struct {
 	Fields  []api.FieldError
 }
 
-// activityHeader names the activity that makes a call.
-const activityHeader = "Activity"
+// activityHeader names the activity that makes a call, and workerHeader the worker.
+const (
+	activityHeader = "Activity"
+	workerHeader   = "Worker"
+)
 
 // StartableCloud is a cloud that can start stopped machines.
 type StartableCloud interface {
@@ -49,8 +52,8 @@ type StartableCloud interface {
 }
 
 // ServeCloud serves a cloud to another process. It calls made after each call and before the answer, with the name of
-// the activity that made the call.
-func ServeCloud(c StartableCloud, made func(activity string)) http.Handler {
+// the activity that made the call and the worker.
+func ServeCloud(c StartableCloud, made func(activity string, worker string)) http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range cloudMethods(c) {
 		mux.HandleFunc("POST /cloud/"+name, func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +65,7 @@ func ServeCloud(c StartableCloud, made func(activity string)) http.Handler {
 			var out cloudReply
 			err := do(r.Context(), in, &out)
 			out.setError(err)
-			made(r.Header.Get(activityHeader))
+			made(r.Header.Get(activityHeader), r.Header.Get(workerHeader))
 			_ = json.NewEncoder(w).Encode(out)
 		})
 	}
@@ -154,6 +157,7 @@ func (c *remoteCloud) sendCall(ctx context.Context, method string, in cloudCall)
 	if err != nil {
 		return cloudReply{}, err
 	}
+	r.Header.Set(workerHeader, workerID)
 	if activity.IsActivity(ctx) {
 		r.Header.Set(activityHeader, activity.GetInfo(ctx).ActivityType.Name)
 	}
