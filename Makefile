@@ -85,14 +85,15 @@ lint: $(LINTERS)/revive ## gofmt, go vet, staticcheck, revive, a tidy go.mod, an
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
 HEAVY := /(cmd/skyd|pkg/(cli|client|cloud/docker|cloud/skypilot|server/embedded)|test/(external|faults|integration|skypilot))$$
 
+# -vet=off: lint vets the same packages.
 unit: build external kit venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
-	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
-	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 30m $$(go list ./... | grep -E '$(HEAVY)')
+	SKYCTL_TEST_BIN=$(BIN) go test -vet=off -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
+	SKYCTL_TEST_BIN=$(BIN) go test -vet=off -count=1 -p 1 -timeout 30m $$(go list ./... | grep -E '$(HEAVY)')
 	$(MAKE) -C test/rke2kit test
 
 e2e: build kit external venv ## real clusters on Docker hosts, through the built programs
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
-		go test -count=1 -timeout 60m ./test/e2e
+		go test -vet=off -count=1 -timeout 60m ./test/e2e
 
 e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, except what needs the kit's stand-ins for NVIDIA
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
