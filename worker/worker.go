@@ -35,6 +35,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/version"
 	"github.com/sky-shift/skyctl/workflows"
 )
 
@@ -74,6 +75,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	}
 	acts.Sweeps.Home, acts.Nodes.Home = watch, watch
 	go watch.MarkMachines(ctx)
+	// Otherwise the SDK reads and hashes the whole program file.
+	sdkworker.SetBinaryChecksum(version.ReadBuild().String())
 	go ensureScheduleWithRetry(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if !cfg.IsExternal() { // then this is the only worker

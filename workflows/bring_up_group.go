@@ -185,13 +185,14 @@ func (g *bringUpGroup) tellParent(ctx workflow.Context, signal string, content a
 
 // bringUpEach brings up each machine on its own, and tells the parent how each ended.
 func (g *bringUpGroup) bringUpEach(ctx workflow.Context) (BringUpResult, error) {
+	outcomes := newOutcomeReport(ctx, g)
 	tasks := newTaskGroup(ctx, 0)
 	stop := map[int]workflow.CancelFunc{}
 	for i, m := range g.in.Machines {
 		work, cancel := workflow.WithCancel(ctx)
 		stop[m.Index] = cancel
 		tasks.startTask(work, func(ctx workflow.Context) error {
-			g.reportOutcome(ctx, m, g.bringUpInAnyPlacement(ctx, m, g.in.Placements[i]))
+			outcomes.reportOutcome(ctx, m, g.bringUpInAnyPlacement(ctx, m, g.in.Placements[i]))
 			return nil
 		})
 	}
@@ -211,15 +212,6 @@ func (g *bringUpGroup) bringUpEach(ctx workflow.Context) (BringUpResult, error) 
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	g.sent.Wait(clean)
 	return BringUpResult{Machines: g.progress.machines}, ctx.Err()
-}
-
-func (g *bringUpGroup) reportOutcome(ctx workflow.Context, m activities.MachineRef, err error) {
-	outcome := machineOutcome{Index: m.Index, Stopped: temporal.IsCanceledError(err)}
-	if err != nil {
-		failure := failureOf(err)
-		outcome.Failure = &failure
-	}
-	g.tellParent(ctx, signalMachinesEnded, []machineOutcome{outcome})
 }
 
 // bringUpInAnyPlacement takes a machine to a Ready Node, in another placement if the present one has no room. A machine

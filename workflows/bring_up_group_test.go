@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
@@ -55,4 +57,63 @@ func TestPowerOffTimeCountsFromTheLaunchThatSucceeds(t *testing.T) {
 	if left < operation.DefaultProvisionTimeout+powerOffMargin-time.Minute {
 		t.Errorf("the machine powers itself off %v after it was launched", left)
 	}
+}
+
+// TestOneSignalTellsTheParentOfSeveralMachines: they end one by one, the last one alone.
+func TestOneSignalTellsTheParentOfSeveralMachines(t *testing.T) {
+	for _, c := range []struct {
+		version workflow.Version
+		want    [][]int
+	}{
+		{1, [][]int{{1, 2, 3}, {4}}},
+		{workflow.DefaultVersion, [][]int{{1}, {2}, {3}, {4}}},
+	} {
+		env := newEnvironment()
+		env.RegisterWorkflow(BringUp)
+		env.RegisterActivity(&machines.Activities{})
+		env.RegisterActivity(&nodes.Activities{})
+		env.OnGetVersion("gather-outcomes", workflow.DefaultVersion, workflow.Version(1)).Return(c.version)
+		env.OnActivity(machineActivities.Submit, mock.Anything, mock.Anything).Return("", nil)
+		env.OnActivity(machineActivities.Await, mock.Anything, mock.Anything).Return(nil)
+		for _, step := range []any{nodeActivities.Prepare, nodeActivities.Join} {
+			env.OnActivity(step, mock.Anything, mock.Anything).Return(nil)
+		}
+		in := BringUpInput{Cluster: ref, Pool: api.DefaultPool, JoinsAtOnce: 9}
+		for i := 1; i <= 4; i++ {
+			m := activities.MachineRef{Cluster: ref, Index: i, Name: api.MachineName(ref.Name, i), Incarnation: "aaaaa",
+				Role: api.RoleWorker, Pool: api.DefaultPool}
+			in.Machines, in.Placements = append(in.Machines, m), append(in.Placements, here)
+			takes := time.Minute + time.Duration(i)*gatherOutcomes/5
+			if i == 4 {
+				takes += time.Minute
+			}
+			env.OnActivity(nodeActivities.AwaitNode, mock.Anything, m).After(takes).Return(nil)
+		}
+		env.RegisterWorkflow(receiveSignals)
+		env.ExecuteWorkflow(receiveSignals, in)
+		var got [][]int
+		if err := env.GetWorkflowResult(&got); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.EqualFunc(got, c.want, slices.Equal) {
+			t.Errorf("version %d: signals %v, want %v", c.version, got, c.want)
+		}
+	}
+}
+
+// receiveSignals returns the machines of each signal that a group sends to its parent.
+func receiveSignals(ctx workflow.Context, in BringUpInput) (received [][]int, _ error) {
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			var outcomes []machineOutcome
+			workflow.GetSignalChannel(ctx, signalMachinesEnded).Receive(ctx, &outcomes)
+			var indexes []int
+			for _, o := range outcomes {
+				indexes = append(indexes, o.Index)
+			}
+			received = append(received, indexes)
+		}
+	})
+	err := workflow.ExecuteChildWorkflow(ctx, BringUp, in).Get(ctx, nil)
+	return received, err
 }

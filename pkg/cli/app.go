@@ -85,6 +85,16 @@ func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 	return a.ops, nil
 }
 
+// hasServer reports whether servers are configured, or skyd dev runs.
+func (a *app) hasServer() bool {
+	cfg, err := a.loadSettingsWithNotes()
+	if err != nil || cfg.IsExternal() {
+		return err == nil
+	}
+	_, err = daemon.FindRunning(cfg)
+	return err == nil
+}
+
 // ensureServer makes sure that skyd dev answers, and points the settings at it.
 func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	state, err := daemon.FindRunning(cfg)

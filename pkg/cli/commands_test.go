@@ -235,7 +235,8 @@ func TestMissingClusterExitsWithFour(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"},
 		{"get", "kubeconfig", "absent"},
-		{"delete", "cluster", "absent", "--yes"}, {"get", "cluster", "absent", "-o", "json"},
+		{"delete", "cluster", "absent", "--yes"}, {"delete", "cluster", "absent"},
+		{"get", "cluster", "absent", "-o", "json"},
 		{"get", "events", "absent"}, {"get", "events", "absent", "-w"}, {"reconcile", "absent"},
 		{"pause", "reconcile", "absent"}, {"resume", "reconcile", "absent"},
 	} {
@@ -320,7 +321,7 @@ func TestWatchPrintsChangesUntilCtrlC(t *testing.T) {
 	close(release)
 	eventually.Holds(t, "READY", func() bool { return strings.Contains(out.String(), "READY") })
 	time.AfterFunc(50*time.Millisecond, interrupt)
-	if code := <-done; code != 0 || errs.String() != "" {
+	if code := <-done; code != ExitInterrupted || errs.String() != "" {
 		t.Errorf("exit %d, %q", code, errs.String())
 	}
 	if n := strings.Count(out.String(), "NAME "); n != 1 || strings.Count(out.String(), " READY ") != 1 {

@@ -75,6 +75,10 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 	if err := d.checkFlags(names); err != nil {
 		return err
 	}
+	unconfirmed := d.checkConfirmed(names)
+	if unconfirmed != nil && (d.selector.isSet() || !d.hasServer()) { // no server is started only to say this
+		return unconfirmed
+	}
 	names, err := d.resolveNames(ctx, d.selector, names)
 	if err != nil || len(names) == 0 {
 		return err
@@ -88,7 +92,7 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 		return err
 	}
 	targets, err := d.findTargets(ctx, s, names)
-	if err != nil {
+	if err = cmp.Or(err, unconfirmed); err != nil {
 		return err
 	}
 	if d.purge {
@@ -124,17 +128,22 @@ func (d *deleteOptions) checkFlags(names []string) error {
 	if err := d.selector.refuseWithNames(names); err != nil {
 		return err
 	}
-	if !d.yes && !terminal.IsTerminal(d.env.In) {
-		what := "cluster " + strings.Join(names, ", ")
-		if d.selector.isSet() {
-			what = "the clusters that match " + d.selector.text
-		}
-		return usageErrorf("deleting %s needs confirmation, and there is no terminal: use --yes", what)
-	}
 	if !d.wait && d.timeout.value > 0 {
 		return usageErrorf("--timeout needs --wait")
 	}
 	return nil
+}
+
+// checkConfirmed returns an error if the deletion was not confirmed, and cannot be.
+func (d *deleteOptions) checkConfirmed(names []string) error {
+	if d.yes || terminal.IsTerminal(d.env.In) {
+		return nil
+	}
+	what := "cluster " + strings.Join(names, ", ")
+	if d.selector.isSet() {
+		what = "the clusters that match " + d.selector.text
+	}
+	return usageErrorf("deleting %s needs confirmation, and there is no terminal: use --yes", what)
 }
 
 // deleteTarget is a cluster that is to be deleted.

@@ -20,7 +20,12 @@ func toFieldError(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &invalid) {
 		return usageErrorf("%w; see %s --help", err, cmd.CommandPath())
 	}
-	return &api.FieldError{Field: invalid.GetFlag().Name, Value: invalid.GetValue(), Want: invalid.Unwrap().Error()}
+	flag := invalid.GetFlag()
+	want := invalid.Unwrap().Error()
+	if flag.Value.Type() == "bool" { // pflag's text is strconv's
+		want = fmt.Sprintf("true or false; --%s alone is true", flag.Name)
+	}
+	return &api.FieldError{Field: flag.Name, Value: invalid.GetValue(), Want: want}
 }
 
 // durationValue is a flag for a duration of at least one second.

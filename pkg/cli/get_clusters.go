@@ -184,7 +184,16 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 			return nil
 		}
 	}
-	return nil
+	return endWatch(ctx)
+}
+
+// endWatch returns the error with which a watch ends after Ctrl-C. Nothing is printed, because that is how a person
+// ends it.
+func endWatch(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &reportedError{ctx.Err()}
 }
 
 // printIfChanged prints a cluster if its row has changed since it was last printed.

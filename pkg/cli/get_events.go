@@ -141,7 +141,7 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 			return err
 		}
 	}
-	return nil
+	return endWatch(ctx)
 }
 
 // normalizeTimes makes two reads of the same event compare equal.

@@ -62,7 +62,8 @@ func TestEventWatchPrintsEachEventOnceUntilCtrlC(t *testing.T) {
 	record("before")
 	eventually.Holds(t, "the repeated event", func() bool { return strings.Count(out.String(), "before") == 2 })
 	interrupt()
-	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 ||
+	if code := <-done; code != ExitInterrupted || errs.String() != "" ||
+		strings.Count(out.String(), "LAST SEEN") != 1 ||
 		strings.Count(out.String(), "after") != 1 {
 		t.Errorf("exit %d, %q\n%s", code, errs.String(), out.String())
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -47,7 +49,17 @@ func requireClusterFlag(cmd *cobra.Command, cluster string) error {
 	if !cmd.Flags().Changed("cluster") {
 		return usageErrorf("missing --cluster: %s NAME --cluster CLUSTER", cmd.CommandPath())
 	}
-	return api.ValidateStoredName(cluster)
+	return validateClusterFlag(cluster)
+}
+
+// validateClusterFlag checks the value of --cluster.
+func validateClusterFlag(cluster string) error {
+	err := api.ValidateStoredName(cluster)
+	if wrong := (*api.FieldError)(nil); errors.As(err, &wrong) {
+		return &api.FieldError{Field: "cluster", Value: cluster,
+			Want: "the name of a cluster, as skyctl get clusters lists them: " + wrong.Want}
+	}
+	return err
 }
 
 // dryRunFlags are --dry-run and the format of its output.

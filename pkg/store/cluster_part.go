@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
+	"github.com/sky-shift/skyctl/pkg/store/jsonscan"
 )
 
 // ReadClusterObject returns a cluster without machines. If another cluster has the name now, the error is a
@@ -22,8 +23,9 @@ func (s *Store) ReadClusterObject(ctx context.Context, ref api.Ref) (*api.Cluste
 }
 
 // ReadClusterPart returns a cluster with the machines of its control plane and those that have the given indexes, all
-// of one revision. What it reads does not grow with the number of machines, except the first time. An index without a
-// record is left out. If another cluster has the name now, the error is a *NotFoundError.
+// of one revision, and without drift and repairs, which can have an entry for each machine. What it reads does not grow
+// with the number of machines, except the first time. An index without a record is left out. If another cluster has the
+// name now, the error is a *NotFoundError.
 func (s *Store) ReadClusterPart(ctx context.Context, ref api.Ref, indexes ...int) (*api.Cluster, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ func (s *Store) ReadClusterPart(ctx context.Context, ref api.Ref, indexes ...int
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.decodeClusterByRef(ref, etcd.FirstKV(resp, 0))
+	c, err := s.decodeClusterByRef(ref, trimCluster(etcd.FirstKV(resp, 0)))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +82,47 @@ func (s *Store) readWholeForPart(ctx context.Context, ref api.Ref, indexes []int
 	}
 	s.servers.add(ref.UID, c.Status.Machines)
 	c.Status.Machines = selectMachines(c.Status.Machines, indexes)
+	c.Status.Drift, c.Status.Repairs = nil, nil
 	return c, nil
+}
+
+// trimCluster leaves out drift and repairs of a stored cluster, because decoding them for each step of each machine
+// would cost the square of the number of machines. An object that it cannot read stays as it is.
+func trimCluster(kv *mvccpb.KeyValue) *mvccpb.KeyValue {
+	if kv == nil {
+		return nil
+	}
+	trimmed := *kv
+	trimmed.Value = []byte{'{'}
+	err := jsonscan.EachMember(kv.Value, func(name, value []byte) error {
+		if string(name) != "status" {
+			trimmed.Value = appendMember(trimmed.Value, name, value)
+			return nil
+		}
+		status := []byte{'{'}
+		err := jsonscan.EachMember(value, func(name, value []byte) error {
+			if text := string(name); text != "drift" && text != "repairs" {
+				status = appendMember(status, name, value)
+			}
+			return nil
+		})
+		trimmed.Value = appendMember(trimmed.Value, name, append(status, '}'))
+		return err
+	})
+	if err != nil {
+		return kv
+	}
+	trimmed.Value = append(trimmed.Value, '}')
+	return &trimmed
+}
+
+// appendMember appends a member to an object that is not closed yet.
+func appendMember(object, name, value []byte) []byte {
+	if len(object) > 1 {
+		object = append(object, ',')
+	}
+	object = append(append(append(object, '"'), name...), '"', ':')
+	return append(object, value...)
 }
 
 // selectMachines returns the servers and the machines with the indexes, by index.

@@ -76,3 +76,28 @@ func TestPartOfClusterFollowsItsControlPlane(t *testing.T) {
 	_, err = w.ReadClusterPart(t.Context(), ref, 1)
 	wantErr[*store.NotFoundError](t, err)
 }
+
+func TestPartOfClusterHasNoDriftAndRepairs(t *testing.T) {
+	w := newWorld(t)
+	ref := w.created(t, "a", "u1")
+	must(t, w.PutMachines(t.Context(), ref, machines("a", 2, "aaaaa")))
+	_, err := w.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
+		c.Status.Drift = []api.Drift{{Reason: api.DriftMachineMissing, Message: `of pool "a}"`}}
+		c.Status.Repairs = []api.Repair{{ID: "1"}}
+		c.Status.Endpoint = "https://192.0.2.1:6443"
+		return nil
+	})
+	must(t, err)
+	for range 2 { // the first time, it reads the whole cluster
+		c, err := w.ReadClusterPart(t.Context(), ref, 1)
+		must(t, err)
+		if len(c.Status.Drift)+len(c.Status.Repairs) > 0 || c.Status.Endpoint != "https://192.0.2.1:6443" ||
+			len(c.Status.Machines) != 2 || c.Metadata.Revision == 0 {
+			t.Errorf("read %+v", c)
+		}
+	}
+	_, err = w.etcd.Put(t.Context(), w.prefix+"/clusters/a", `{"status": {"drift": [}`)
+	must(t, err)
+	_, err = w.ReadClusterPart(t.Context(), ref, 1)
+	wantErr[*store.CorruptError](t, err)
+}

@@ -237,17 +237,26 @@ func TestWatchSendsACopy(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 1, "aaaaa")))
+	_, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
+		c.Status.Drift, c.Status.Repairs = []api.Drift{{Machine: "sky-a-0"}}, []api.Repair{{ID: "1"}}
+		return nil
+	})
+	must(t, err)
 	events, err := w.WatchClusters(t.Context(), "a")
 	must(t, err)
 	first := <-events
 	first.Cluster.Metadata.Labels["team"] = "spoilt"
+	first.Cluster.Status.Drift[0].Machine = "spoilt"
+	first.Cluster.Status.Repairs[0].ID = "spoilt"
 	first.Cluster.Status.Machines[0].Name = "spoilt"
 	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { m.Step = "x"; return nil })
 	must(t, err)
 	e := until(t, events, "a change", func(e store.ClusterChange) bool {
 		return e.Cluster.Status.Machines[0].Step == "x"
 	})
-	if e.Cluster.Metadata.Labels["team"] != "ml" || e.Cluster.Status.Machines[0].Name != "sky-a-0" {
+	status := e.Cluster.Status
+	if e.Cluster.Metadata.Labels["team"] != "ml" || status.Machines[0].Name != "sky-a-0" ||
+		status.Drift[0].Machine != "sky-a-0" || status.Repairs[0].ID != "1" {
 		t.Errorf("a change by the reader shows up in the next event: %+v", e.Cluster)
 	}
 }

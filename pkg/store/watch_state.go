@@ -28,9 +28,13 @@ type watchState struct {
 	built      *ClusterChange // the head of queue, ready to send
 }
 
+// knownCluster is a cluster, encoded without drift and repairs. These are decoded once, because they can have an entry
+// for each machine, and a change of each machine sends the cluster.
 type knownCluster struct {
-	uid string
-	kv  *mvccpb.KeyValue
+	uid     string
+	kv      *mvccpb.KeyValue
+	drift   []api.Drift
+	repairs []api.Repair
 }
 
 // pendingChange is a change to send. A ClusterUpdated is built from the state when it is sent, so one is enough for
@@ -113,7 +117,7 @@ func (v *watchState) updateCluster(kv *mvccpb.KeyValue) {
 	if old, ok := v.clusters[name]; ok && old.uid != uid {
 		v.removeCluster(name)
 	}
-	v.clusters[name] = knownCluster{uid: uid, kv: kv}
+	v.clusters[name] = knownCluster{uid: uid, kv: trimCluster(kv), drift: c.Status.Drift, repairs: c.Status.Repairs}
 	v.names[uid] = name
 	v.queueUpdate(name, uid)
 }
@@ -177,6 +181,7 @@ func (v *watchState) buildCluster(k knownCluster) *api.Cluster {
 	if corrupt != nil { // it was decoded before
 		return &api.Cluster{Metadata: api.Metadata{Name: v.clusterName(k.kv.Key), UID: k.uid}}
 	}
+	c.Status.Drift, c.Status.Repairs = slices.Clone(k.drift), slices.Clone(k.repairs)
 	for _, key := range slices.Sorted(maps.Keys(v.machines)) {
 		c.Status.Machines = append(c.Status.Machines, v.machines[key])
 	}

@@ -98,7 +98,7 @@ var mayImport = map[string]string{
 		"activities/nodes activities/observe activities/record",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
 		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu/chart pkg/cloud pkg/cloud/docker " +
-		"pkg/cloud/skypilot pkg/redact workflows activities activities/gpustack activities/homewatch " +
+		"pkg/cloud/skypilot pkg/redact pkg/version workflows activities activities/gpustack activities/homewatch " +
 		"activities/machines activities/nodes activities/observe activities/record",
 
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.

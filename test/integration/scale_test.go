@@ -65,7 +65,7 @@ func TestScalingAddsAndRemovesMachines(t *testing.T) {
 	w.healthy(ref, 4)
 	w.awaitClosed(ref)
 	w.keep("converge-scale-up", w.runsOf(ref.Name)[0])
-	w.keep("bring-up-each", w.runOf(operation.WorkflowID(ref.Name)+"/default/2", ""))
+	w.keep("bring-up-gathered", w.runOf(operation.WorkflowID(ref.Name)+"/default/2", ""))
 
 	c = w.awaitReached(w.scale(ref, 2))
 	if got := indexesOf(c, "default"); !slices.Equal(got, []int{1}) {

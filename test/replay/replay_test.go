@@ -28,7 +28,7 @@ var paths = []string{
 	"purge",
 	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "repair-keys", "sweep-orphans",
 	"provision-under-way", "repair-under-way", "delete-under-way",
-	"provision-groups", "bring-up-together", "bring-up-each",
+	"provision-groups", "bring-up-together", "bring-up-each", "bring-up-gathered",
 	"converge-scale-up", "converge-scale-down", "converge-deleted-launching", "converge-replace", "converge-head-lost",
 	"converge-refused", "converge-deleted", "converge-keys",
 }

@@ -5,6 +5,7 @@ package venv
 import (
 	"cmp"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -58,12 +59,15 @@ func (e Environment) CreateDirs() error {
 // CheckInstalled returns an error if SkyPilot or a program that it needs is missing.
 func (e Environment) CheckInstalled() error {
 	if _, err := os.Stat(e.Python); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // it says nothing more than the message
+		}
 		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
 			"SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot %s into %s",
 			client.Version, filepath.Join(e.Dir, "venv"))}
 	}
 	if _, err := exec.LookPath("rsync"); err != nil {
-		return &cloud.Error{Kind: cloud.Access, Cause: err,
+		return &cloud.Error{Kind: cloud.Access,
 			Message: "SkyPilot needs rsync on this machine: install it (apt-get install rsync openssh-client)"}
 	}
 	return nil
