@@ -21,7 +21,7 @@ func startBringUp(ctx workflow.Context, in BringUpInput) workflow.ChildWorkflowF
 			in.Machines[0].Index),
 		WaitForCancellation: true,
 		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		StaticSummary: fmt.Sprintf("Bring up %d machines of pool %s of %s", len(in.Machines), in.Pool,
+		StaticSummary: fmt.Sprintf("Bring up %s of pool %s of %s", api.FormatMachines(len(in.Machines)), in.Pool,
 			in.Cluster.Name),
 	})
 	return workflow.ExecuteChildWorkflow(ctx, BringUp, in)

@@ -32,8 +32,11 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		placements, err = a.rankNewCluster(ctx, in.Spec)
 		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	}
-	if len(invalid) > 0 {
+	switch {
+	case len(invalid) > 0:
 		return operation.PlanResult{Invalid: invalid}, nil
+	case errors.Is(err, errNoPlacement): // as for a new cluster
+		return operation.PlanResult{Worker: a.newWorkerInfo()}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
 		// a person waits for the answer and has to fix it

@@ -96,10 +96,13 @@ func rankWithFallback(ctx context.Context, onCloud cloud.Cloud, group api.GroupS
 		err = errors.Join(err, fullErr)
 	}
 	if err == nil && len(ranked) == 0 {
-		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
+		err = errNoPlacement
 	}
 	return ranked, err
 }
+
+// errNoPlacement says that the region of a cluster does not offer the machines of a pool.
+var errNoPlacement = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
 
 // mayPass reports whether an error says nothing about the placements: the cloud has to be asked again.
 func mayPass(err error) bool {

@@ -169,6 +169,16 @@ func TestCheckSpecOfAPoolAsksInTheClustersRegion(t *testing.T) {
 	}
 }
 
+func TestCheckSpecOfAPoolWithoutPlacementIsNoError(t *testing.T) {
+	pool := api.Pool{Name: "big", Replicas: 1}
+	a, ref := newPoolWorld(t, &rankedCloud{}, pool)
+	result, err := a.CheckSpec(t.Context(), operation.PlanInput{Pool: &operation.PoolQuestion{Cluster: ref,
+		Pool: pool}})
+	if err != nil || len(result.Placements) > 0 || result.Worker == nil {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 func TestRepositionMachineMovesWhatWasNeverUpOnce(t *testing.T) {
 	a, ref := newPoolWorld(t, &rankedCloud{}, api.Pool{Name: "gpu", Replicas: 1})
 	old := api.NewMachine("a", 1, "gpu", "bcdfg", zone("a"), time.Now())

@@ -130,9 +130,10 @@ type indexesUsedUpError struct {
 }
 
 func (e *indexesUsedUpError) Error() string {
-	return fmt.Sprintf("pool %s of cluster %s lacks %d machines, and only %d indexes are left (the last is %d, and "+
-		"none "+
-		"is used again): move the workload to a new cluster", e.pool, e.cluster, e.lacking, max(0, e.last-e.next+1),
+	return fmt.Sprintf("pool %s of cluster %s lacks %s, but its indexes are used up: %d left, of which the last is "+
+		"%d, "+
+		"and none is used again; move the workload to a new cluster", e.pool, e.cluster,
+		api.FormatMachines(e.lacking), max(0, e.last-e.next+1),
 		e.last)
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -61,10 +60,7 @@ func (s GroupSpec) Summarize() string {
 			parts = append(parts, f.Name+" "+text)
 		}
 	}
-	summary := fmt.Sprintf("%d machines", s.NumNodes)
-	if s.NumNodes == 1 {
-		summary = "1 machine"
-	}
+	summary := FormatMachines(s.NumNodes)
 	if len(parts) > 0 {
 		summary += ": " + strings.Join(parts, ", ")
 	}

@@ -45,16 +45,16 @@ var (
 )
 
 // Validate checks everything that can be checked without a cloud. Its error is nil, or *FieldErrors, joined;
-// FieldErrorsOf takes them apart.
+// FieldErrorsOf takes them apart. The name may be one of an older version: ValidateName checks a new one.
 func (c *Cluster) Validate() error {
 	var errs fieldErrors
-	errs.addError(ValidateName(c.Metadata.Name))
+	errs.addError(ValidateStoredName(c.Metadata.Name))
 	validateLabels(c.Metadata.Labels, &errs)
 	errs.addError(c.Spec.Validate())
 	return errs.joinErrors()
 }
 
-// ValidateName checks the name of a cluster. Its error is a *FieldError.
+// ValidateName checks the name of a new cluster. Its error is a *FieldError.
 func ValidateName(name string) error { return validateName(name, MaxNameLength) }
 
 // ValidateStoredName checks the name of a cluster that exists, which an older version may have created.
@@ -65,7 +65,7 @@ func validateName(name string, longest int) error {
 	case len(name) > longest:
 		return &FieldError{Field: "name", Value: name,
 			Want: fmt.Sprintf("at most %d characters, so that the names of machines fit into a DNS label; it has %d",
-				longest, len(name))}
+				MaxNameLength, len(name))}
 	case len(validation.IsDNS1035Label(name)) > 0:
 		return &FieldError{Field: "name", Value: name, Want: "lower-case letters, digits and '-', beginning with a " +
 			"letter and ending with a letter or digit, such as my-cluster"}

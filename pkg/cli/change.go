@@ -44,6 +44,8 @@ type changeRequest struct {
 	question func(before *api.Cluster) string
 	// recorded and same are printed once the change is recorded, or if there is nothing to change.
 	recorded, same func(after *api.Cluster) string
+	// note returns what a person has to know of the recorded change; empty, or a nil function, for nothing.
+	note func(after *api.Cluster) string
 	// goal is what --wait waits for, and reached is printed then.
 	goal    func(after *api.Cluster) client.Goal
 	reached func(now *api.Cluster) string
@@ -81,6 +83,11 @@ func (a *app) recordChange(ctx context.Context, ops *client.Client, r changeRequ
 		}
 		s.KeepLine()
 		a.noteWhatDelays(result)
+		if r.note != nil {
+			if text := r.note(result.Cluster); text != "" {
+				a.printNote(text)
+			}
+		}
 		text := r.recorded
 		if !result.Changed {
 			text = r.same

@@ -106,7 +106,11 @@ func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, 
 	o.request.SetDefaults()
 	labels, labelsErr := api.ParseLabels(o.labels.values)
 	c := api.NewCluster(name, "", o.request, labels, now)
-	return c, errors.Join(specErr, c.Validate(), labelsErr)
+	err := errors.Join(specErr, c.Validate(), labelsErr)
+	if o.dryRun && err == nil {
+		err = api.ValidateName(name) // a create checks it if the cluster does not exist
+	}
+	return c, err
 }
 
 func (a *app) runCreate(ctx context.Context, name string, o *createOptions) error {

@@ -71,6 +71,7 @@ func exitCode(err error) int {
 		coded       *codedError
 		usage       *usageError
 		field       *api.FieldError
+		nowhere     *client.NoPlacementError
 		conflict    *client.ConflictError
 		replaced    *client.ClusterReplacedError
 		exists      *store.ExistsError
@@ -96,7 +97,7 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return ExitInterrupted
-	case errors.As(err, &usage), errors.As(err, &field):
+	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &nowhere):
 		return ExitUsage
 	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
 		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed):

@@ -25,6 +25,7 @@ func TestEachKindOfErrorHasItsCode(t *testing.T) {
 		{&client.DriftError{}, ExitFailed},
 		{usageErrorf("no"), ExitUsage},
 		{errors.Join(&api.FieldError{}, &api.FieldError{}), ExitUsage},
+		{&client.NoPlacementError{}, ExitUsage},
 		{&client.ConflictError{}, ExitConflict},
 		{&client.ClusterReplacedError{}, ExitConflict},
 		{&store.ExistsError{}, ExitConflict},

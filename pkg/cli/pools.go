@@ -88,8 +88,13 @@ func (o *createPoolOptions) newRequest(cmd *cobra.Command, name string, a *app) 
 			if c.Spec.HasPool(p) {
 				return nil // the same create again
 			}
-			return c.CreatePool(p, a.env.Now())
+			first := !c.Spec.HasAccelerators()
+			if err := c.CreatePool(p, a.env.Now()); err != nil || !first {
+				return err
+			}
+			return a.applyGPUSettings(c, p)
 		},
+		note: func(c *api.Cluster) string { return formatNoStackNote(c, p) },
 		recorded: func(*api.Cluster) string {
 			return fmt.Sprintf("Created pool %s of cluster %s with %s.", name, o.cluster, size)
 		},
@@ -101,6 +106,31 @@ func (o *createPoolOptions) newRequest(cmd *cobra.Command, name string, a *app) 
 			return fmt.Sprintf("Pool %s of cluster %s has %s", name, o.cluster, size)
 		},
 	}, o.dryRun.checkCombination(cmd)
+}
+
+// applyGPUSettings copies this command's settings of the GPU stack into the spec of a cluster that gets its first
+// accelerators, as create cluster does.
+func (a *app) applyGPUSettings(c *api.Cluster, p api.Pool) error {
+	if p.Machine.Accelerators == "" {
+		return nil
+	}
+	group := c.Spec.PoolGroup(p)
+	a.cfg.ApplyToSpec(&group)
+	c.Spec.GPU = group.GPU
+	return c.Spec.Validate()
+}
+
+// formatNoStackNote says that nothing makes the accelerators of a pool available to pods; empty if something does.
+func formatNoStackNote(c *api.Cluster, p api.Pool) string {
+	accelerators, err := api.ParseAccelerators(p.Machine.Accelerators)
+	if err != nil || p.Machine.Accelerators == "" || c.Spec.GPUStack != api.GPUStackNone ||
+		!api.IsNVIDIA(accelerators.Name) {
+		return ""
+	}
+	return fmt.Sprintf("the gpu_stack of cluster %s is none, so skyctl installs nothing for the accelerators of "+
+		"pool %s: "+
+		"install NVIDIA's GPU Operator or device plugin, or create a cluster of its own for them",
+		c.Metadata.Name, p.Name)
 }
 
 func (a *app) newDeletePoolCommand() *cobra.Command {

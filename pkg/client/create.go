@@ -53,6 +53,9 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	case !errors.As(err, &missing):
 		return CreateResult{}, err
 	}
+	if err := api.ValidateName(want.Metadata.Name); err != nil {
+		return CreateResult{}, err
+	}
 	if !o.Planned {
 		if _, err := c.PlanCluster(ctx, want.Spec, o.Accept); err != nil {
 			return CreateResult{}, err
@@ -213,13 +216,10 @@ func (c *Client) newDeferredCreate(recorded CreateResult, err error) (CreateResu
 const startPatience = 30 * time.Second
 
 func provisionSummary(c *api.Cluster) string {
-	machines := "1 machine"
-	if n := c.Spec.MachineCount(); n != 1 {
-		machines = fmt.Sprintf("%d machines", n)
-	}
 	where := c.Spec.Cloud
 	if where == "" {
 		where = "the cheapest cloud"
 	}
-	return fmt.Sprintf("Provision %s: %s on %s", c.Metadata.Name, machines, where)
+	return fmt.Sprintf("Provision %s: %s on %s", c.Metadata.Name,
+		api.FormatMachines(c.Spec.MachineCount()), where)
 }

@@ -133,6 +133,13 @@ func (e *DriftError) Error() string {
 	return msg
 }
 
+// NoPlacementError says that no cloud that was asked has machines as a request describes them.
+type NoPlacementError struct{ Request string }
+
+func (e *NoPlacementError) Error() string {
+	return fmt.Sprintf("no placement satisfies the request (%s); request less, or another cloud or region", e.Request)
+}
+
 // ClusterDeletedError says that a cluster was deleted during a wait.
 type ClusterDeletedError struct{ Name string }
 

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,7 +16,7 @@ import (
 const planTimeout = 5 * time.Minute
 
 // PlanPlacements returns the placements for all machines of a spec, the best first. If the clouds reject fields of the
-// spec, the error joins *api.FieldErrors.
+// spec, the error joins *api.FieldErrors. If no cloud has such machines, it is a *NoPlacementError.
 func (c *Client) PlanPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
 	return c.PlanPlacementsWith(ctx, spec, nil)
 }
@@ -109,9 +108,7 @@ func (c *Client) runPlan(ctx context.Context, in operation.PlanInput,
 		return operation.PlanResult{}, nil
 	}
 	if len(result.Placements) == 0 {
-		return operation.PlanResult{}, fmt.Errorf(
-			"no placement satisfies the request (%s); request less, or another cloud or region",
-			spec.Summarize())
+		return operation.PlanResult{}, &NoPlacementError{Request: spec.Summarize()}
 	}
 	return result, nil
 }

@@ -31,8 +31,8 @@ func (p *planner) chooseLeavingMachines() map[*api.Machine]string {
 	for _, pool := range p.cluster.Spec.Pools {
 		count := len(members[pool.Name])
 		for _, m := range p.chooseVictims(members[pool.Name], count-pool.Replicas) {
-			leaving[m] = fmt.Sprintf("pool %s has %d machines and should have %d; %s", pool.Name, count, pool.Replicas,
-				p.describeVictim(m))
+			leaving[m] = fmt.Sprintf("pool %s has %s and should have %d; %s", pool.Name, api.FormatMachines(count),
+				pool.Replicas, p.describeVictim(m))
 		}
 	}
 	return leaving
@@ -130,7 +130,8 @@ func (p *planner) planMissingMachines() {
 		if lacking := p.countMissing(pool); lacking > 0 {
 			p.requestAction(api.Action{
 				Kind: api.ActionAddMachines, Index: -1, Pool: pool.Name, Reason: api.DriftMachineMissing,
-				Message: fmt.Sprintf("pool %s has %d of %d machines", pool.Name, pool.Replicas-lacking, pool.Replicas),
+				Message: fmt.Sprintf("pool %s has %d of %s", pool.Name, pool.Replicas-lacking,
+					api.FormatMachines(pool.Replicas)),
 			}, "machines are added")
 		}
 	}

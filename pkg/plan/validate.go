@@ -17,7 +17,7 @@ func ValidateCluster(c *api.Cluster) error {
 	case !c.Status.Phase.IsKnown():
 		return fmt.Errorf("status.phase is %q, which is not a phase", c.Status.Phase)
 	case c.Spec.MachineCount() < 1 || c.Spec.MachineCount() > c.Spec.MaxNodes():
-		return fmt.Errorf("the spec has %d machines; it should have from 1 to %d", c.Spec.MachineCount(),
+		return fmt.Errorf("the spec has %s; it should have from 1 to %d", api.FormatMachines(c.Spec.MachineCount()),
 			c.Spec.MaxNodes())
 	case c.Metadata.UID == "":
 		return errors.New("metadata.uid is empty")
