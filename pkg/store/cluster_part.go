@@ -92,8 +92,8 @@ func trimCluster(kv *mvccpb.KeyValue) *mvccpb.KeyValue {
 	if kv == nil {
 		return nil
 	}
-	trimmed := *kv
-	trimmed.Value = []byte{'{'}
+	trimmed := &mvccpb.KeyValue{Key: kv.Key, CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision,
+		Version: kv.Version, Lease: kv.Lease, Value: []byte{'{'}}
 	err := jsonscan.EachMember(kv.Value, func(name, value []byte) error {
 		if string(name) != "status" {
 			trimmed.Value = appendMember(trimmed.Value, name, value)
@@ -113,7 +113,7 @@ func trimCluster(kv *mvccpb.KeyValue) *mvccpb.KeyValue {
 		return kv
 	}
 	trimmed.Value = append(trimmed.Value, '}')
-	return &trimmed
+	return trimmed
 }
 
 // appendMember appends a member to an object that is not closed yet.
