@@ -19,6 +19,8 @@ const (
 	ReasonGone = store.ReasonClusterGone
 	// ReasonDeleting: a delete of the cluster has started.
 	ReasonDeleting = "Deleting"
+	// ReasonStillWanted: a machine that was to be removed is not any more.
+	ReasonStillWanted = "StillWanted"
 	// ReasonLeft: a machine exists that should have been terminated.
 	ReasonLeft = "MachinesLeft"
 	// ReasonLost: the machine on which the step ran is gone, according to its cloud.

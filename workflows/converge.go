@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -79,6 +80,12 @@ func (r *convergeRun) convergeUntilDone(ctx workflow.Context) error {
 		for r.changes.ReceiveAsync(nil) { // the observation is newer
 		}
 		assessed, err := r.assessCluster(ctx)
+		if r.mayAssessAgain(ctx, err) {
+			if err := r.awaitNext(ctx, time.Time{}); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -113,6 +120,15 @@ func (r *convergeRun) assessCluster(ctx workflow.Context) (observe.Assessment, e
 	var assessed observe.Assessment
 	err := slowRead.runForResult(ctx, r.cluster.Name+": observe the cluster", &assessed, sweepActivities.Assess, in)
 	return assessed, err
+}
+
+// mayAssessAgain says whether the run goes on although an observation failed: it has to wait for its actions anyway,
+// and some may take hours.
+func (r *convergeRun) mayAssessAgain(ctx workflow.Context, err error) bool {
+	if err == nil || r.haveAllEnded() || temporal.IsCanceledError(err) || errorReason(err) == activities.ReasonGone {
+		return false
+	}
+	return workflow.GetVersion(ctx, "assess-again", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // endOrContinue reports whether the run is done. Its error may continue it as new.

@@ -43,7 +43,8 @@ func (r *convergeRun) addMachines(ctx workflow.Context, pool string) error {
 		machines.PlanPoolInput{Cluster: r.cluster, Pool: pool}); err != nil {
 		return err
 	}
-	in := record.AddMachinesInput{Cluster: r.cluster, Pool: pool, Placement: planned.Placements[0]}
+	in := record.AddMachinesInput{Cluster: r.cluster, Pool: pool, Placement: planned.Placements[0],
+		Asked: planned.Asked}
 	return etcdWrite.runActivity(ctx, name+": reserve machines", clusterActivities.AddMachines, in)
 }
 
@@ -55,6 +56,9 @@ func (r *convergeRun) removeMachine(ctx workflow.Context, action observe.RepairA
 	}
 	if err := etcdWrite.runActivity(ctx, m.Name+": mark it as leaving", clusterActivities.MarkLeaving,
 		record.MarkLeavingInput{Machine: m, Reason: action.Leaving}); err != nil {
+		if errorReason(err) == activities.ReasonStillWanted {
+			return temporal.NewCanceledError() // no failure: nothing was to be done
+		}
 		return err
 	}
 	if action.HasNode {

@@ -175,3 +175,35 @@ func TestCancelledConvergeWaitsForItsActionsAndContinuesAsDelete(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestFailedObservationDoesNotEndARunWithActions(t *testing.T) {
+	w := newConvergeWorld(t, nil, restart(1), restart(2), reached)
+	w.OnActivity(nodeActivities.Restart, mock.Anything, restart(1).Actions[0].On).After(25 * time.Minute).Return(nil)
+	w.OnActivity(nodeActivities.Restart, mock.Anything, restart(2).Actions[0].On).Return(nil)
+	failed := false
+	w.OnActivity(sweepActivities.Assess, mock.Anything, mock.MatchedBy(func(in observe.AssessInput) bool {
+		again := !failed && len(in.InFlight) == 1
+		failed = failed || again
+		return again
+	})).Return(observe.Assessment{}, temporal.NewNonRetryableApplicationError("etcd is silent", "EtcdUnavailable", nil))
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if !failed || len(w.ended) != 2 || w.ended[0].Action.Index != 2 {
+		t.Errorf("failed %v; ended %+v", failed, w.ended)
+	}
+}
+
+func TestMachineThatIsStillWantedIsNotRemoved(t *testing.T) {
+	remove := restart(1)
+	remove.Actions[0].Kind, remove.Actions[0].HasNode = api.ActionRemove, true
+	w := newConvergeWorld(t, nil, remove, reached)
+	w.OnActivity(clusterActivities.MarkLeaving, mock.Anything, mock.Anything).Return(
+		temporal.NewNonRetryableApplicationError("it stays", activities.ReasonStillWanted, nil))
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.ended) != 1 || !w.ended[0].Stopped {
+		t.Errorf("%+v", w.ended)
+	}
+}

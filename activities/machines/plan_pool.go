@@ -22,6 +22,8 @@ type PoolPlan struct {
 	// Placements are ranked: the cheapest first, then those that failed lately. They are never empty. PriceTotal is
 	// that of all machines of the pool.
 	Placements []api.Placement `json:"placements"`
+	// Asked are the machines that the placements are for. Older results lack it.
+	Asked *api.PoolMachines `json:"asked,omitempty"`
 }
 
 // PlanPool ranks the placements for the machines that a pool lacks, in the region of its cluster. If the pool asks for
@@ -39,14 +41,15 @@ func (a *Activities) PlanPool(ctx context.Context, in PlanPoolInput) (PoolPlan, 
 			Message: "the cluster no longer has the pool " + in.Pool})
 	}
 	// If a cloud has no room for many machines of a pool, each of them asks.
-	shared, err, _ := a.poolRankings.Do(in.Cluster.UID+"/"+in.Pool, func() (any, error) {
+	asked := pool.Machines()
+	shared, err, _ := a.poolRankings.Do(fmt.Sprintf("%s/%s/%v", in.Cluster.UID, in.Pool, asked), func() (any, error) {
 		return a.rankPoolOf(ctx, in.Cluster, *pool)
 	})
 	if err != nil {
 		return PoolPlan{}, activities.StepError(ctx, step, "", fmt.Errorf("pool %s: %w", in.Pool, err))
 	}
 	ranked := cloud.PostponeFailed(shared.([]api.Placement), c.Status.RecentPoolAttempts(in.Pool, a.Now()))
-	return PoolPlan{Placements: ranked}, nil
+	return PoolPlan{Placements: ranked, Asked: &asked}, nil
 }
 
 // rankPoolOf ranks the placements for a pool of a cluster that is recorded. The pool need not be.

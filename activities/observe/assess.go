@@ -198,7 +198,11 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 		if observed.gpus != nil {
 			observed.gpus.UpdateClusterStatus(&c.Status, now)
 		}
-		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
+		drift := slices.Clone(d.Drift)
+		if operation == "" && c.Status.Operation != nil && c.Status.PausedAt.IsZero() {
+			keepNextSteps(drift, c.Status.Drift)
+		}
+		c.Status.SetDrift(drift, now)
 		recordProgress(c, before, d, operation, now)
 		for _, condition := range d.Conditions {
 			c.Status.SetCondition(condition, now)
@@ -218,6 +222,18 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 		}
 	}
 	return nil
+}
+
+// keepNextSteps keeps what the operation that is under way says it does about each drift, because a sweep does not see
+// which actions run.
+func keepNextSteps(drift, recorded []api.Drift) {
+	for i := range drift {
+		for _, old := range recorded {
+			if d := &drift[i]; old.IsSame(*d) && d.Next != api.HomeHeld {
+				d.Next = old.Next
+			}
+		}
+	}
 }
 
 // recordProgress records what is under way, and that the spec is reached unless it has changed since before was read.

@@ -15,11 +15,14 @@ type AddMachinesInput struct {
 	Pool    string  `json:"pool"`
 	// Placement is where the new machines are launched first.
 	Placement api.Placement `json:"placement"`
+	// Asked are the machines that the placement is for. Older inputs lack it.
+	Asked *api.PoolMachines `json:"asked,omitempty"`
 }
 
 // AddMachines records the machines that a pool lacks, before anything is launched, and creates their keys. It returns
 // those that it recorded. It counts under compare-and-swap, so a call that is repeated or overlaps with another one
-// records no machine twice. A pool that is gone or has enough machines gets none. The last error of a cluster without
+// records no machine twice. A pool that is gone or has enough machines gets none, nor does one whose machine spec has
+// changed since the placement was chosen: the next round plans again. The last error of a cluster without
 // free indexes has the reason IndexesUsedUp.
 func (a *Activities) AddMachines(ctx context.Context, in AddMachinesInput) ([]activities.MachineRef, error) {
 	const step = "add machines to the pool"
@@ -72,7 +75,7 @@ func listUnlaunched(machines []api.Machine, pool string) []api.Machine {
 // newPoolMachines returns the machines that a pool lacks, with indexes that were never used.
 func (a *Activities) newPoolMachines(c *api.Cluster, in AddMachinesInput) ([]api.Machine, error) {
 	pool := c.Spec.FindPool(in.Pool)
-	if pool == nil {
+	if pool == nil || in.Asked != nil && pool.Machines() != *in.Asked {
 		return nil, nil
 	}
 	lacking := pool.Replicas

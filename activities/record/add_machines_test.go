@@ -187,6 +187,55 @@ func TestAddMachinesAddsNothingToAPoolThatIsGone(t *testing.T) {
 	}
 }
 
+func TestAddMachinesAddsNothingInAPlacementForOtherMachines(t *testing.T) {
+	a, ref := newReadyCluster(t, "a", 2)
+	in := AddMachinesInput{Cluster: ref, Pool: "gpu", Placement: here,
+		Asked: &api.PoolMachines{Machine: api.MachineSpec{CPUs: "8+"}}}
+	added, err := a.AddMachines(t.Context(), in)
+	if err != nil || len(added) != 0 {
+		t.Errorf("added %v: %v", indexesOf(added), err)
+	}
+	in.Asked = &api.PoolMachines{}
+	if added, err = a.AddMachines(t.Context(), in); err != nil || len(added) != 2 {
+		t.Errorf("added %v: %v", indexesOf(added), err)
+	}
+}
+
+func TestMachineOfAPoolThatGrewAgainIsNotMarkedAsLeaving(t *testing.T) {
+	a, ref := newReadyCluster(t, "a", 3)
+	added, err := addMachines(t, a, ref, "gpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scaleTo := func(replicas int) {
+		t.Helper()
+		if _, err := a.Store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
+			c.Spec.FindPool("gpu").Replicas = replicas
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave := func(i int) error {
+		return a.MarkLeaving(t.Context(), MarkLeavingInput{Machine: added[i], Reason: api.LeaveScaledDown})
+	}
+	scaleTo(2)
+	for range 2 { // also if it runs again
+		if err := leave(2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var applied *temporal.ApplicationError
+	if err := leave(1); !errors.As(err, &applied) || applied.Type() != activities.ReasonStillWanted ||
+		!applied.NonRetryable() {
+		t.Errorf("got %v", err)
+	}
+	c, err := a.Store.ReadCluster(t.Context(), ref.Name)
+	if err != nil || c.Status.Machines[2].Leaving != "" || c.Status.Machines[3].Leaving != api.LeaveScaledDown {
+		t.Errorf("%v: %+v", err, c.Status.Machines)
+	}
+}
+
 func TestNoServerIsMarkedAsLeaving(t *testing.T) {
 	a, ref := newReadyCluster(t, "a", 2)
 	head := activities.MachineRef{Cluster: ref, Index: 0, Name: "sky-a-0", Incarnation: "hhhhh"}

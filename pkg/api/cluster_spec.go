@@ -64,6 +64,17 @@ type Pool struct {
 	DrainForce bool `json:"drain_force,omitempty"`
 }
 
+// PoolMachines is what decides where machines of a pool can be launched.
+type PoolMachines struct {
+	Machine      MachineSpec `json:"machine,omitzero"`
+	SpotFallback string      `json:"spot_fallback,omitempty"`
+}
+
+// Machines returns what decides where machines of the pool can be launched.
+func (p Pool) Machines() PoolMachines {
+	return PoolMachines{Machine: p.Machine, SpotFallback: p.SpotFallback}
+}
+
 // What a pool of spot machines does if the cloud has none.
 const (
 	SpotFallbackWait     = ""          // it tries again, with growing pauses
