@@ -93,7 +93,7 @@ func TestWatchFollowsTheSelectedClusters(t *testing.T) {
 	p.run("label", "cluster", "web-a", "team=vision", "--overwrite")
 	eventually.Holds(t, "a row of web-a", func() bool { return strings.Contains(out.String(), "web-a") })
 	interrupt()
-	if code := <-done; code != 0 {
+	if code := <-done; code != ExitInterrupted {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	if n := len(regexp.MustCompile(`(?m)^vision-b `).FindAllString(out.String(), -1)); n != 2 ||
