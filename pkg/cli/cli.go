@@ -87,7 +87,8 @@ one in the background; see skyctl help server.`,
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newScaleCommand(),
+	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDiffCommand(),
+		a.newApplyCommand(), a.newEditCommand(), a.newScaleCommand(),
 		a.newLabelCommand(), a.newReplaceCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(),
 		a.newResumeCommand(),
 		a.newCheckCommand(), a.newTunnelCommand(),

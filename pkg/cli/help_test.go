@@ -148,7 +148,8 @@ func TestEveryOutputFlagAcceptsEveryFormat(t *testing.T) {
 func TestHelpMatchesItsGoldenFile(t *testing.T) {
 	for _, args := range []string{
 		"", "create", "create cluster", "create pool", "scale", "scale cluster", "replace", "replace machine",
-		"delete pool", "delete machine", "label", "label cluster", "get pools", "get machines",
+		"delete pool", "delete machine", "label", "label cluster", "diff", "apply", "edit", "edit cluster", "get pools",
+		"get machines",
 		"get", "get clusters", "get kubeconfig",
 		"describe", "describe cluster",
 		"delete", "delete cluster", "check",

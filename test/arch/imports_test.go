@@ -104,13 +104,16 @@ var mayImport = map[string]string{
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.
 	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
 	"pkg/client/start":   "pkg/operation",
-	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
-	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/cli/inputfile":  "pkg/regularfile",
-	"pkg/cli/render":     "pkg/api pkg/operation pkg/plan pkg/printable",
-	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
-	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon " +
-		"pkg/diskspace pkg/kube/kubefile pkg/client pkg/plan pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
+	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
+		"pkg/plan pkg/store",
+	"pkg/server/daemon": "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/cli/inputfile": "pkg/regularfile",
+	"pkg/cli/render":    "pkg/api pkg/operation pkg/plan pkg/printable",
+	"pkg/cli/terminal":  "pkg/api pkg/cli/render pkg/printable",
+	"pkg/cli": "pkg/api pkg/cli/inputfile pkg/cli/render pkg/cli/terminal pkg/manifest pkg/operation pkg/config " +
+		"pkg/server/daemon " +
+		"pkg/diskspace pkg/kube/kubefile pkg/client pkg/plan pkg/regularfile pkg/remote pkg/store pkg/tunnel " +
+		"pkg/version pkg/printable",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki " +
 		"pkg/atomicfile",
 	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
+
+// applyOptions is one run of apply.
+type applyOptions struct {
+	changeFlags
+	files  fileFlags
+	dryRun dryRunFlags
+}
+
+func (a *app) newApplyCommand() *cobra.Command {
+	o := &applyOptions{}
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE",
+		Short: "Create and change clusters as files say",
+		Long: `Creates the clusters of the files that do not exist, and changes the others to what the files say.
+All files are checked before anything is changed; skyctl diff shows the same plan without changing
+anything.
+
+A field that a file sets wins. A field that the last apply set and that the file no longer has goes
+back to its default. Fields that no file has set stay as other commands have left them.
+
+apply asks before it ends or replaces machines. Without a terminal it then needs --yes, and
+otherwise changes nothing. If somebody else changes a cluster at the same time, apply says which
+fields, and leaves that cluster alone (exit code 3).
+
+The command returns once the changes are recorded; they are carried out even if you close this
+terminal. After an interruption, run the same apply again.`,
+		Example: `  # create or change the clusters of a file
+  skyctl apply -f dev.yaml
+
+  # all files of a directory; wait until the clusters are as the files say
+  skyctl apply -f clusters/ --yes --wait
+
+  # from a program, or from the web
+  generate-clusters | skyctl apply -f -
+  skyctl apply -f https://example.com/clusters/dev.yaml
+
+  # only show the steps and prices
+  skyctl apply -f dev.yaml --dry-run`,
+		Args: refuseArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.dryRun.checkCombination(cmd); err != nil {
+				return err
+			}
+			return a.runApply(cmd.Context(), o)
+		},
+	}
+	o.files.bindFlags(cmd)
+	o.bindFlags(cmd, "the clusters are as the files say")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
+	o.dryRun.bindFlags(cmd)
+	return cmd
+}
+
+func (a *app) runApply(ctx context.Context, o *applyOptions) error {
+	if !o.wait && o.timeout.value > 0 {
+		return usageErrorf("--timeout needs --wait")
+	}
+	docs, err := a.readDocuments(ctx, &o.files)
+	if err != nil {
+		return err
+	}
+	ops, err := a.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	var results []client.ApplyResult
+	title, quiet := "Applying "+o.files.describe(), o.dryRun.on && o.dryRun.output.isStructured()
+	if o.dryRun.on {
+		title = "Planning " + o.files.describe()
+	}
+	err = a.runWithSpinner(title, quiet, func(s *terminal.Spinner) error {
+		plans, err := a.planDocuments(ctx, ops, s, docs, "")
+		if err != nil {
+			return err
+		}
+		s.KeepLine()
+		if o.dryRun.on {
+			return a.writePlans(plans, o.dryRun.output)
+		}
+		results, err = a.applyPlans(ctx, ops, plans, o.changeFlags)
+		return err
+	})
+	if !o.wait {
+		return err
+	}
+	return errors.Join(err, a.awaitApplied(ctx, ops, results, o.changeFlags))
+}
+
+// applyPlans shows the plans, asks where machines end, and carries them out. A cluster that fails does not hold up the
+// others.
+func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client.ApplyPlan,
+	flags changeFlags) ([]client.ApplyResult, error) {
+	changing := slices.DeleteFunc(slices.Clone(plans), func(p client.ApplyPlan) bool {
+		return p.Kind == client.ApplySame
+	})
+	if len(changing) > 0 {
+		if _, err := io.WriteString(a.env.Err, toPlanPage(changing).String()); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.confirmPlans(ctx, plans, flags); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(plans, func(p client.ApplyPlan) bool { return p.Kind == client.ApplyCreate }) {
+		if err := requireDiskToCreate(a.cfg); err != nil {
+			return nil, err
+		}
+	}
+	var results []client.ApplyResult
+	var errs []error
+	for _, p := range plans {
+		result, err := ops.Apply(ctx, p)
+		if err != nil {
+			errs = append(errs, err)
+			if ctx.Err() != nil {
+				break // the rest is for the next apply
+			}
+			continue
+		}
+		if result.Kind == client.ApplyChange || result.Unstarted != nil {
+			a.noteWhatDelays(result.ChangeResult)
+		}
+		results = append(results, result)
+		if _, err := fmt.Fprintf(a.env.Out, "cluster/%s %s\n", p.Name, describeApplied(result)); err != nil {
+			return results, err
+		}
+	}
+	return results, errors.Join(errs...)
+}
+
+// describeApplied is the word for what an apply did.
+func describeApplied(r client.ApplyResult) string {
+	switch r.Kind {
+	case client.ApplyCreate:
+		return "created"
+	case client.ApplyResume:
+		return "resumed"
+	case client.ApplyChange:
+		return "configured"
+	}
+	return "unchanged"
+}
+
+// confirmPlans asks once before machines end or are replaced.
+func (a *app) confirmPlans(ctx context.Context, plans []client.ApplyPlan, flags changeFlags) error {
+	var parts []string
+	for _, p := range plans {
+		if p.EndsMachines() {
+			parts = append(parts, describeEnds(p))
+		}
+	}
+	if len(parts) == 0 || flags.yes {
+		return nil
+	}
+	question := strings.Join(parts, "; ") + "?"
+	question = strings.ToUpper(question[:1]) + question[1:]
+	if !terminal.IsTerminal(a.env.In) {
+		return usageErrorf("there is no terminal to confirm it, so use --yes; nothing was changed: %s", question)
+	}
+	return a.requireConfirmation(ctx, question, "changed")
+}
+
+// describeEnds says how many machines of a cluster end.
+func describeEnds(p client.ApplyPlan) string {
+	count := map[api.ActionKind]int{}
+	for _, s := range p.Steps {
+		count[s.Kind] += s.Count
+	}
+	var parts []string
+	if n := count[api.ActionRemove]; n > 0 {
+		parts = append(parts, "end "+render.FormatCount(n, "machine"))
+	}
+	if n := count[api.ActionReplace]; n > 0 {
+		parts = append(parts, "replace "+render.FormatCount(n, "machine"))
+	}
+	return strings.Join(parts, " and ") + " of cluster " + p.Name
+}
+
+// awaitApplied waits for the clusters one after the other; their operations run at the same time.
+func (a *app) awaitApplied(ctx context.Context, ops *client.Client, results []client.ApplyResult,
+	flags changeFlags) error {
+	var errs []error
+	for _, r := range results {
+		c := r.Cluster
+		switch reached := c.Status.ObservedGeneration >= c.Metadata.Generation; {
+		case ctx.Err() != nil:
+		case r.Kind == client.ApplyCreate, r.Kind == client.ApplyResume:
+			errs = append(errs, a.awaitClusterReady(ctx, ops, c, flags.timeout.value))
+		case !reached || r.Changed:
+			errs = append(errs, a.awaitChange(ctx, ops, changeRequest{changeFlags: flags, cluster: c.Metadata.Name,
+				goal: func(*api.Cluster) client.Goal { return client.Goal{Name: "as its file says"} },
+				reached: func(*api.Cluster) string {
+					return fmt.Sprintf("Cluster %s is as its file says", c.Metadata.Name)
+				}}, c))
+		}
+	}
+	return errors.Join(errs...)
+}

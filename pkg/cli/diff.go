@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
+
+func (a *app) newDiffCommand() *cobra.Command {
+	files := &fileFlags{}
+	cmd := &cobra.Command{
+		Use:   "diff -f FILE",
+		Short: "Show what skyctl apply would change",
+		Long: `Compares cluster files with the clusters that exist, and shows what skyctl apply does: the fields that
+change, then the steps machine by machine, then the price per hour. Nothing is changed.
+
+A field that another command has changed since the last apply is marked with the value of that
+apply. A field that cannot change is shown with the reason, and is an error.
+
+The exit code is 0 if there is no difference, 1 if there is one, and 2 or more after an error.`,
+		Example: `  # what would apply do?
+  skyctl diff -f dev.yaml
+
+  # all clusters of a directory, for a program
+  skyctl diff -f clusters/ -o json`,
+		Args: refuseArgs,
+	}
+	files.bindFlags(cmd)
+	output := addOutputFlag(cmd, render.AsTable, render.AsJSON, render.AsYAML)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		different, err := a.runDiff(cmd.Context(), files, output)
+		switch {
+		case err != nil && exitCode(err) == ExitFailed:
+			return &codedError{err: err, code: ExitUsage} // 1 is a difference
+		case err == nil && different:
+			return &reportedError{errDifferent}
+		}
+		return err
+	}
+	return cmd
+}
+
+// errDifferent sets the exit code of a diff; it is not printed.
+var errDifferent = errors.New("the clusters differ from their files")
+
+// runDiff prints the differences, and reports whether there are any.
+func (a *app) runDiff(ctx context.Context, files *fileFlags, output *enumValue) (bool, error) {
+	docs, err := a.readDocuments(ctx, files)
+	if err != nil {
+		return false, err
+	}
+	ops, err := a.connectClient(ctx)
+	if err != nil {
+		return false, err
+	}
+	var plans []client.ApplyPlan
+	err = a.runWithSpinner("Comparing "+files.describe(), output.isStructured(), func(s *terminal.Spinner) error {
+		plans, err = a.planDocuments(ctx, ops, s, docs, "")
+		if err != nil && !output.isStructured() {
+			plans = slices.DeleteFunc(plans, func(p client.ApplyPlan) bool { return !isRefused(p) })
+			if len(plans) > 0 {
+				s.KeepLine()
+				err = errors.Join(a.writePlans(plans, output), err)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		s.KeepLine()
+		return a.writePlans(plans, output)
+	})
+	return slices.ContainsFunc(plans, func(p client.ApplyPlan) bool { return p.Kind != client.ApplySame }), err
+}
+
+func (a *app) writePlans(plans []client.ApplyPlan, output *enumValue) error {
+	page := toPlanPage(plans)
+	if output.isStructured() {
+		return render.WriteStructured(a.env.Out, output.form(), page)
+	}
+	_, err := io.WriteString(a.env.Out, page.String())
+	return err
+}
