@@ -56,7 +56,7 @@ func (i *installation) etcd() *store.Store {
 
 // credentialsEndSoon stores a kubeconfig whose certificate is valid for one week.
 func credentialsEndSoon(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	s, ref := i.etcd(), before.Ref()
 	old, err := s.ReadSecret(t.Context(), ref, store.SecretKubeconfig)
 	if err != nil {
@@ -108,6 +108,7 @@ func (i *installation) weekLong(kubeconfig []byte) []byte {
 }
 
 func TestSweepStartsAbandonedOperations(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	i.run("server", "start")
 	s := i.etcd()
@@ -134,6 +135,7 @@ func TestSweepStartsAbandonedOperations(t *testing.T) {
 }
 
 func TestOrphansAreListedAndTerminated(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	if r := i.create("other", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)

@@ -19,6 +19,7 @@ import (
 )
 
 func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	r := i.create("cloud-cluster", "--num_nodes", "3", "--max_nodes", "500")
 	if r.code != 0 || !strings.Contains(r.stdout, "Created cluster cloud-cluster.") {
@@ -160,6 +161,7 @@ func (i *installation) onHost(name string, args ...string) (string, error) {
 }
 
 func TestTeamServersCreateTheSameClusters(t *testing.T) {
+	t.Parallel()
 	i := newTeam(t)
 	if r := i.create("shared", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -185,6 +187,7 @@ func TestTeamServersCreateTheSameClusters(t *testing.T) {
 }
 
 func TestTwoClustersProvisionAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	for _, name := range []string{"one", "two"} {
 		if r := i.create(name, "--num_nodes", "2"); r.code != 0 {
@@ -199,6 +202,7 @@ func TestTwoClustersProvisionAtTheSameTime(t *testing.T) {
 }
 
 func TestRepeatedCreateIsRefusedWithTheStatus(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	if r := i.create("again"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -213,6 +217,7 @@ func TestRepeatedCreateIsRefusedWithTheStatus(t *testing.T) {
 }
 
 func TestMachinesOfOthersAreNotChanged(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	// The foreign container uses the host image, which the first cluster builds.
 	if r := i.create("first"); r.code != 0 {

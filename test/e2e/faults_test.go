@@ -24,6 +24,7 @@ func machinesAt(n int, states ...api.MachineState) func(api.Cluster) bool {
 }
 
 func TestKilledSkydResumesACreate(t *testing.T) {
+	t.Parallel()
 	points := []struct {
 		name  string
 		state func(api.Cluster) bool
@@ -68,6 +69,7 @@ func (i *installation) breakWorker(cluster string) {
 }
 
 func TestFailedWorkerEndsACreateInErrorWithoutMachines(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	if r := i.create("broken", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -94,24 +96,25 @@ func TestFailedWorkerEndsACreateInErrorWithoutMachines(t *testing.T) {
 }
 
 func TestCreateReusesKeptMachines(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
-	if r := i.create("kept", "--num_nodes", "2", "--keep-on-failure"); r.code != 0 {
+	if r := i.create("reused", "--num_nodes", "2", "--keep-on-failure"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
-	i.breakWorker("kept")
-	i.await("kept", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
-	before := ids(i, "kept")
+	i.breakWorker("reused")
+	i.await("reused", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
+	before := ids(i, "reused")
 	if len(before) != 2 {
 		t.Fatalf("%d machines kept, want 2", len(before))
 	}
-	if out, err := i.onHost("sky-kept-1", "sh", "-c",
+	if out, err := i.onHost("sky-reused-1", "sh", "-c",
 		"rm /etc/systemd/system/rke2-agent.service && systemctl daemon-reload"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if r := i.create("kept", "--num_nodes", "2", "--wait"); r.code != 0 {
+	if r := i.create("reused", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Fatalf("the same create again: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	if after := ids(i, "kept"); !slices.Equal(before, after) {
+	if after := ids(i, "reused"); !slices.Equal(before, after) {
 		t.Errorf("machines before %v, after %v: want the same", before, after)
 	}
 }
@@ -126,6 +129,7 @@ func ids(i *installation, cluster string) []string {
 }
 
 func TestDeleteDuringACreateLeavesNothing(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	for _, p := range []struct {
 		name  string
@@ -151,6 +155,7 @@ func TestDeleteDuringACreateLeavesNothing(t *testing.T) {
 }
 
 func TestKilledSkydFinishesADelete(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	if r := i.create("doomed", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)

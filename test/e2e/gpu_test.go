@@ -141,6 +141,7 @@ func (w *gpuWorld) shows(what string, holds func(out string) bool, args ...strin
 func is(want string) func(string) bool { return func(out string) bool { return out == want } }
 
 func TestAcceleratorsAreOfferedToPods(t *testing.T) {
+	t.Parallel()
 	w := newGPUs(t)
 	// A part of the operator that takes longer than the deadline, which is short here.
 	w.set(`{toolkit: {env: [{name: SKYCTL_TEST_SLOW_SECONDS, value: "3600"}]}}`, "SKYCTL_GPU_TIMEOUT=40s")

@@ -43,6 +43,7 @@ func (i *installation) store() *store.Store {
 // TestPodsReplaceALostSSHKey needs what simulated machines lack: a kubelet and a container runtime that run a pod with
 // the machine's shell.
 func TestPodsReplaceALostSSHKey(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	if r := i.create("keyless", "--num_nodes", "2", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)

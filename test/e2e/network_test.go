@@ -21,6 +21,7 @@ func (i *installation) rule(host string, args ...string) {
 }
 
 func TestRejectedWorkerPortEndsTheCreateEarly(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	if r := i.create("closed", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -73,23 +74,24 @@ func deadProxy(t *testing.T) (address string, asked func() string) {
 }
 
 func TestProxyIsNotUsedForTheClustersMachines(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	proxy, asked := deadProxy(t)
 	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy,
 		"NO_PROXY=", "no_proxy=")
-	if r := i.create("kept", "--num_nodes", "3"); r.code != 0 {
+	if r := i.create("proxied", "--num_nodes", "3"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	for n := range 3 {
-		host := fmt.Sprintf("sky-kept-%d", n)
+		host := fmt.Sprintf("sky-proxied-%d", n)
 		eventually.Holds(t, host+" has its proxy", func() bool {
 			_, err := i.onHost(host, "sh", "-c", "echo https_proxy=http://127.0.0.1:1 >>/etc/environment")
 			return err == nil
 		})
 	}
-	i.awaitReady("kept")
-	i.inSync()
-	if _, err := i.onHost("sky-kept-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16",
+	i.awaitReady("proxied")
+	i.inSync("proxied")
+	if _, err := i.onHost("sky-proxied-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16",
 		"/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
 		t.Errorf("RKE2 on a worker has no list of addresses without the proxy: %v", err)
 	}
@@ -103,20 +105,20 @@ func TestProxyIsNotUsedForTheClustersMachines(t *testing.T) {
 func (i *installation) apiOutOfReach() {
 	i.t.Helper()
 	run := func() string {
-		out, err := i.onHost("sky-kept-0", "systemctl", "show", "-p", "InvocationID", "--value", "rke2-server")
+		out, err := i.onHost("sky-proxied-0", "systemctl", "show", "-p", "InvocationID", "--value", "rke2-server")
 		if err != nil {
 			i.t.Fatalf("%v: %s", err, out)
 		}
 		return out
 	}
 	before := run()
-	gateway, err := i.onHost("sky-kept-0", "sh", "-c", "ip route | awk '/^default/ {print $3}'")
+	gateway, err := i.onHost("sky-proxied-0", "sh", "-c", "ip route | awk '/^default/ {print $3}'")
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	closed := []string{"-s", strings.TrimSpace(gateway), "-p", "tcp", "--dport", "6443", "-j", "REJECT"}
-	i.rule("sky-kept-0", closed...)
-	i.await("kept", "unreachable for longer than an unhealthy head is tolerated", func(c api.Cluster) bool {
+	i.rule("sky-proxied-0", closed...)
+	i.await("proxied", "unreachable for longer than an unhealthy head is tolerated", func(c api.Cluster) bool {
 		for _, d := range c.Status.Drift {
 			if d.Reason == api.DriftAPIUnreachable && time.Since(d.Since) > 30*time.Second {
 				return true
@@ -124,10 +126,10 @@ func (i *installation) apiOutOfReach() {
 		}
 		return false
 	})
-	if _, err := i.onHost("sky-kept-0", append([]string{"iptables", "-D", "INPUT"}, closed...)...); err != nil {
+	if _, err := i.onHost("sky-proxied-0", append([]string{"iptables", "-D", "INPUT"}, closed...)...); err != nil {
 		i.t.Fatal(err)
 	}
-	c := i.inSync()
+	c := i.inSync("proxied")
 	if len(c.Status.Repairs) > 0 {
 		i.t.Errorf("a healthy cluster was repaired: %+v", c.Status.Repairs)
 	}

@@ -70,6 +70,7 @@ spec:
 `
 
 func TestClusterChangesWhileItServes(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	i.runAndLog("create", "cluster", "dev", "--provision", "--cloud", "docker", "--cpus", "1+", "--memory", "2",
 		"--num_nodes", "2", "--wait")

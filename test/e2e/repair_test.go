@@ -27,6 +27,7 @@ func newWatched(t *testing.T) *installation {
 }
 
 func TestDriftIsRepaired(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	if r := i.create("kept", "--num_nodes", "3", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -56,19 +57,19 @@ func TestDriftIsRepaired(t *testing.T) {
 	t.Logf("events:\n%s", i.run("get", "events", "kept").stdout)
 }
 
-// inSync waits until the cluster is in sync, and checks that with the Docker engine and the API.
-func (i *installation) inSync() api.Cluster {
+// inSync waits until a cluster of three machines is in sync, and checks that with the Docker engine and the API.
+func (i *installation) inSync(name string) api.Cluster {
 	i.t.Helper()
-	c := i.await("kept", "in sync", func(c api.Cluster) bool {
+	c := i.await(name, "in sync", func(c api.Cluster) bool {
 		in := c.Status.FindCondition(api.InSync)
 		open := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
 		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil &&
 			in.Status == api.ConditionTrue && !open
 	})
-	if n := len(i.hosts("kept")); n != 3 {
+	if n := len(i.hosts(name)); n != 3 {
 		i.t.Errorf("%d hosts, want 3", n)
 	}
-	nodes := strings.Fields(i.kubectl("kept", "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
+	nodes := strings.Fields(i.kubectl(name, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
 	var want []string
 	for _, m := range c.Status.Machines {
 		want = append(want, m.NodeName)
@@ -78,7 +79,7 @@ func (i *installation) inSync() api.Cluster {
 	if !slices.Equal(nodes, want) {
 		i.t.Errorf("nodes %v, want %v", nodes, want)
 	}
-	if n := strings.Count(i.kubectl("kept", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
+	if n := strings.Count(i.kubectl(name, "get", "nodes", "--no-headers"), " Ready "); n != 3 {
 		i.t.Errorf("%d nodes Ready, want 3", n)
 	}
 	return c
@@ -97,7 +98,7 @@ func (i *installation) repaired(before api.Cluster, kind api.ActionKind, index i
 				r.Error == ""
 		})
 	})
-	return i.inSync()
+	return i.inSync("kept")
 }
 
 // hurry requests a repair now, without back-off.
@@ -125,17 +126,17 @@ func kubeconfigRemoved(t *testing.T, i *installation) {
 		now, err := os.ReadFile(path)
 		return err == nil && bytes.Equal(now, before)
 	})
-	i.inSync()
+	i.inSync("kept")
 }
 
 func unitStopped(_ *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	i.sh("sky-kept-2", "systemctl stop rke2-agent")
 	i.repaired(before, api.ActionRestart, 2)
 }
 
 func workerLost(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-2",
 		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
@@ -151,7 +152,7 @@ func workerLost(t *testing.T, i *installation) {
 }
 
 func nodeDeleted(_ *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	i.kubectl("kept", "delete", "node", before.Status.Machines[1].NodeName)
 	i.await("kept", "reported to lack a Node", func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftNodeMissing })
@@ -161,7 +162,7 @@ func nodeDeleted(_ *testing.T, i *installation) {
 }
 
 func machineStopped(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	if err := i.docker.ContainerStop(context.Background(), "sky-kept-2", container.StopOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func machineStopped(t *testing.T, i *installation) {
 }
 
 func machineTooMany(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	host, err := i.docker.ContainerInspect(context.Background(), "sky-kept-1")
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +186,7 @@ func machineTooMany(t *testing.T, i *installation) {
 
 // TestCopyOfTheHeadIsNotChanged uses docker commit and docker run, which also copy a machine's labels.
 func TestCopyOfTheHeadIsNotChanged(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	if r := i.create("pc", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -258,7 +260,7 @@ func (i *installation) plant(name, image string, labels, but map[string]string) 
 }
 
 func workerCutOff(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	i.sh("sky-kept-1", "for p in 6443 9345; do iptables -I OUTPUT -p tcp --dport $p -j DROP; iptables -I FORWARD -p "+
 		"tcp --dport $p -j DROP; done")
 	after := i.repaired(before, api.ActionReplace, 1)
@@ -268,13 +270,13 @@ func workerCutOff(t *testing.T, i *installation) {
 }
 
 func headStopped(_ *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	i.sh("sky-kept-0", "systemctl stop rke2-server")
 	i.repaired(before, api.ActionRestart, 0)
 }
 
 func paused(t *testing.T, i *installation) {
-	before := i.inSync()
+	before := i.inSync("kept")
 	i.run("pause", "reconcile", "kept")
 	i.sh("sky-kept-2", "systemctl stop rke2-agent")
 	i.await("kept", "in drift", func(c api.Cluster) bool { return len(c.Status.Drift) > 0 })
@@ -290,7 +292,7 @@ func paused(t *testing.T, i *installation) {
 }
 
 func headLost(t *testing.T, i *installation) {
-	i.inSync()
+	i.inSync("kept")
 	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-0",
 		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ func (i *installation) bashrc(host, text string) error {
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func TestLoginShellThatPrintsDoesNoHarm(t *testing.T) {
+	t.Parallel()
 	i := newWatched(t)
 	if r := i.create("noisy", "--num_nodes", "2"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)

@@ -116,6 +116,7 @@ func (w *skyWorld) holdEmpty(t *testing.T) {
 }
 
 func TestClustersOnAWSThroughSkyPilot(t *testing.T) {
+	t.Parallel()
 	w := newSky(t)
 	w.part(t, "what nobody offers is refused before anything is launched", w.refusals)
 	w.part(t, "where a region has no machines, three nodes come up in the next, and leave nothing behind", w.failover)

@@ -14,6 +14,7 @@ func (i *installation) timer(host, unit string) bool {
 }
 
 func TestPowerOffTimerRunsUntilTheClusterIsReady(t *testing.T) {
+	t.Parallel()
 	i := newSky(t)
 	r := i.try("create", "cluster", "timed", "--provision", "--cloud", "aws", "--cpus", "2+")
 	if r.code != 0 {

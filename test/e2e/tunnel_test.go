@@ -54,6 +54,7 @@ func (i *installation) ready(cluster string, n int) bool {
 }
 
 func TestTunnelToAClosedAPIOutlivesSkyd(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	if r := i.create("behind", "--num_nodes", "2", "--api_access", "tunnel"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
@@ -91,17 +92,18 @@ func TestTunnelToAClosedAPIOutlivesSkyd(t *testing.T) {
 }
 
 func TestTeamMembersReachAClosedAPIThroughTheirOwnTunnels(t *testing.T) {
+	t.Parallel()
 	i := newTeam(t)
-	if r := i.create("behind", "--api_access", "tunnel"); r.code != 0 {
+	if r := i.create("shut", "--api_access", "tunnel"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
-	i.closeAPI("behind")
-	c := i.awaitReady("behind") // the worker needs no local port
+	i.closeAPI("shut")
+	c := i.awaitReady("shut") // the worker needs no local port
 	i.checkClosed(c)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), "tunnel", "behind")
+	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), "tunnel", "shut")
 	cmd.Env = i.env
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var said bytes.Buffer
@@ -109,14 +111,14 @@ func TestTeamMembersReachAClosedAPIThroughTheirOwnTunnels(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Holds(t, "kubectl works", func() bool { return i.ready("behind", 1) })
+	eventually.Holds(t, "kubectl works", func() bool { return i.ready("shut", 1) })
 	cancel()
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 ||
-		!strings.Contains(said.String(), "The tunnel to cluster behind is closed.") {
+		!strings.Contains(said.String(), "The tunnel to cluster shut is closed.") {
 		t.Errorf("exit %d:\n%s", code, &said)
 	}
-	if i.ready("behind", 1) {
+	if i.ready("shut", 1) {
 		t.Error("kubectl reaches the API although the tunnel is closed")
 	}
 }
