@@ -21,6 +21,8 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcd"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcdmember"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/helmchart"
 
 	// As the upstream binaries do: log formats and metrics register themselves.
@@ -38,7 +40,8 @@ var components = map[string]func() *cobra.Command{
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kubectl":                 kubectlcmd.NewDefaultKubectlCommand,
-	"etcd":                    newEtcdCommand,
+	"etcd":                    etcdmember.NewServerCommand,
+	etcd.RestoreCommand:       etcdmember.NewRestoreCommand,
 	"helm-controller":         newHelmControllerCommand,
 	helmchart.JobCommand:      newHelmJobCommand,
 }

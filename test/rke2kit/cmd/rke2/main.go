@@ -32,7 +32,7 @@ COMMANDS:
    server           Run management server
    agent            Run node agent
    token            Manage tokens (create)
-   etcd-snapshot    Not implemented by the kit
+   etcd-snapshot    Manage etcd snapshots (save, ls, delete, prune)
    certificate      Not implemented by the kit
    secrets-encrypt  Not implemented by the kit
    completion       Not implemented by the kit
@@ -66,7 +66,9 @@ func runCommand(ctx context.Context, command string, args []string) error {
 		return runNode(ctx, config.Agent, args)
 	case "token":
 		return runToken(ctx, args)
-	case "etcd-snapshot", "certificate", "secrets-encrypt", "completion":
+	case "etcd-snapshot":
+		return runSnapshot(ctx, args)
+	case "certificate", "secrets-encrypt", "completion":
 		return fmt.Errorf("the kit does not implement `rke2 %s`: use a release of RKE2 itself", command)
 	case reapCommand:
 		return proc.KillLeftovers(pidDir)

@@ -54,6 +54,9 @@ func runNode(ctx context.Context, role config.Role, args []string) error {
 	if err := linkBinaries(settings.node.DataDir, settings.node.KubeBinary); err != nil {
 		return err
 	}
+	if settings.reset {
+		return head.Reset(ctx, settings.head, settings.restorePath, group)
+	}
 	n, err := node.New(settings.node, group)
 	if err != nil {
 		return err
@@ -134,6 +137,9 @@ type settings struct {
 	node node.Options
 	head head.Options
 	join node.JoinTarget
+	// reset makes the server's etcd a cluster of its own, from the snapshot at restorePath if there is one, and ends.
+	reset       bool
+	restorePath string
 }
 
 func readSettings(v config.Values, role config.Role) (settings, error) {
@@ -147,6 +153,8 @@ func readSettings(v config.Values, role config.Role) (settings, error) {
 		if s.join, err = newAgentJoin(server, tok); err != nil {
 			return s, err
 		}
+	} else if err = s.readReset(v, server); err != nil {
+		return s, err
 	} else if server != "" {
 		return s, errors.New("the kit has one server only: --server can be given to an agent, not to a further server")
 	}
@@ -157,6 +165,23 @@ func readSettings(v config.Values, role config.Role) (settings, error) {
 		s.head, err = newHeadOptions(v, s.node, tok)
 	}
 	return s, err
+}
+
+// readReset reads what is asked for beside running a server.
+func (s *settings) readReset(v config.Values, server string) error {
+	var err error
+	if s.reset, err = v.Switch("cluster-reset"); err != nil {
+		return err
+	}
+	s.restorePath = v.LastValue("cluster-reset-restore-path", "")
+	if s.restorePath != "" && !s.reset {
+		return errors.New("invalid flag use; --cluster-reset required with --cluster-reset-restore-path")
+	}
+	if s.reset && server != "" {
+		return errors.New("cannot perform cluster-reset while server URL is set - remove server from configuration " +
+			"before resetting")
+	}
+	return nil
 }
 
 func newAgentJoin(server, tok string) (node.JoinTarget, error) {
@@ -224,8 +249,13 @@ func newHeadOptions(v config.Values, n node.Options, tok string) (head.Options, 
 	if err != nil {
 		return head.Options{}, err
 	}
+	snapshots, err := newSnapshotOptions(v)
+	if err != nil {
+		return head.Options{}, err
+	}
 	return head.Options{
-		NodeName: n.Name, NodeIP: n.IP, ExternalIP: external, AdvertiseIP: advertise,
+		Snapshots: snapshots,
+		NodeName:  n.Name, NodeIP: n.IP, ExternalIP: external, AdvertiseIP: advertise,
 		DataDir: n.DataDir, KubeBinary: n.KubeBinary, TLSSANs: v.AllValues("tls-san"), Token: tok,
 		AgentToken: agentToken,
 		Cluster: supervisor.ClusterConfig{

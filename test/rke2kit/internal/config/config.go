@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -148,6 +149,16 @@ func (v Values) LastValue(key, fallback string) string {
 		return list[len(list)-1]
 	}
 	return fallback
+}
+
+// Switch returns whether key is set to true. It returns an error for another value than true and false.
+func (v Values) Switch(key string) (bool, error) {
+	text := v.LastValue(key, "false")
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s %q: want true or false", key, text)
+	}
+	return on, nil
 }
 
 // AllValues returns all values of key, comma-separated ones split.

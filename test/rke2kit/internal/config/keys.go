@@ -17,7 +17,10 @@ var nodeKeys = newKeySet(
 
 // serverKeys are those it acts on in the server role only.
 var serverKeys = newKeySet(
-	"advertise-address", "agent-token", "agent-token-file", "cluster-cidr", "cluster-dns", "cluster-domain", "cni",
+	"advertise-address", "agent-token", "agent-token-file", "cluster-cidr", "cluster-dns", "cluster-domain",
+	"cluster-reset", "cluster-reset-restore-path", "cni", "etcd-disable-snapshots", "etcd-snapshot-compress",
+	"etcd-snapshot-dir", "etcd-snapshot-name", "etcd-snapshot-reconcile-interval", "etcd-snapshot-retention",
+	"etcd-snapshot-schedule-cron",
 	"kube-apiserver-arg", "kube-controller-manager-arg", "kube-scheduler-arg", "service-cidr",
 	"service-node-port-range", "tls-san", "write-kubeconfig", "write-kubeconfig-mode",
 )
@@ -34,13 +37,15 @@ var (
 		"system-default-registry", "with-node-id",
 	)
 	inertServerKeys = newKeySet(
-		"audit-policy-file", "bind-address", "cluster-reset", "control-plane-resource-limits",
+		"audit-policy-file", "bind-address", "control-plane-resource-limits",
 		"control-plane-resource-requests",
 		"datastore-endpoint", "disable", "disable-cloud-controller", "disable-kube-proxy", "disable-scheduler",
 		"egress-selector-mode",
-		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3",
-		"etcd-snapshot-compress",
-		"etcd-snapshot-dir", "etcd-snapshot-retention", "etcd-snapshot-schedule-cron", "ingress-controller",
+		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-expose-metrics", "etcd-s3", "etcd-s3-access-key",
+		"etcd-s3-bucket", "etcd-s3-bucket-lookup-type", "etcd-s3-config-secret", "etcd-s3-endpoint",
+		"etcd-s3-endpoint-ca", "etcd-s3-folder", "etcd-s3-insecure", "etcd-s3-proxy", "etcd-s3-region",
+		"etcd-s3-retention", "etcd-s3-secret-key", "etcd-s3-session-token", "etcd-s3-skip-ssl-verify",
+		"etcd-s3-timeout", "ingress-controller",
 		"kube-cloud-controller-manager-arg",
 		"secrets-encryption", "supervisor-metrics", "tls-san-security",
 	)

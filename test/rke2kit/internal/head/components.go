@@ -2,15 +2,10 @@ package head
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"strings"
 
-	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
 )
-
-const etcdClient = "127.0.0.1:2379"
 
 func (h *Head) startComponent(ctx context.Context, name string, args, extra []string) error {
 	all := append([]string{name}, args...)
@@ -19,49 +14,6 @@ func (h *Head) startComponent(ctx context.Context, name string, args, extra []st
 	}
 	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all,
 		Log: h.serverPath("logs", name+".log")})
-}
-
-// startEtcd returns when the client port accepts connections; the apiserver
-// waits for the rest itself, but is slow to retry a port that refused it.
-func (h *Head) startEtcd(ctx context.Context) error {
-	file := h.serverPath("db", "etcd.yaml")
-	if err := pki.WriteFile(file, []byte(h.renderEtcdConfig()), 0o600); err != nil {
-		return err
-	}
-	if err := h.startComponent(ctx, "etcd", []string{"--config-file=" + file}, nil); err != nil {
-		return err
-	}
-	return h.awaitCondition(ctx, "etcd", func() error {
-		conn, err := net.Dial("tcp", etcdClient)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
-}
-
-// renderEtcdConfig renders a single member's configuration. Writes are not forced to the disk: they
-// outlive every process, if not the machine, and many clusters share one disk
-// in tests.
-func (h *Head) renderEtcdConfig() string {
-	security := fmt.Sprintf("  cert-file: %q\n  key-file: %q\n  client-cert-auth: true\n  trusted-ca-file: %q\n",
-		h.tlsPath("etcd/server.crt"), h.tlsPath("etcd/server.key"), h.tlsPath("etcd/server-ca.crt"))
-	return fmt.Sprintf(`name: default
-data-dir: %q
-listen-client-urls: https://%s
-advertise-client-urls: https://%s
-listen-peer-urls: https://127.0.0.1:2380
-initial-advertise-peer-urls: https://127.0.0.1:2380
-initial-cluster: default=https://127.0.0.1:2380
-listen-metrics-urls: http://127.0.0.1:2381
-unsafe-no-fsync: true
-auto-compaction-mode: periodic
-auto-compaction-retention: 5m
-log-level: warn
-log-outputs: [stderr]
-client-transport-security:
-%speer-transport-security:
-%s`, h.serverPath("db", "etcd"), etcdClient, etcdClient, security, security)
 }
 
 func (h *Head) startAPIServer(ctx context.Context) error {
@@ -79,7 +31,7 @@ func (h *Head) startAPIServer(ctx context.Context) error {
 		"--etcd-cafile=" + h.tlsPath("etcd/server-ca.crt"),
 		"--etcd-certfile=" + h.tlsPath("etcd/client.crt"),
 		"--etcd-keyfile=" + h.tlsPath("etcd/client.key"),
-		"--etcd-servers=https://" + etcdClient,
+		"--etcd-servers=https://" + h.etcd.client,
 		"--kubelet-certificate-authority=" + h.tlsPath("server-ca.crt"),
 		"--kubelet-client-certificate=" + h.tlsPath("client-kube-apiserver.crt"),
 		"--kubelet-client-key=" + h.tlsPath("client-kube-apiserver.key"),

@@ -87,8 +87,7 @@ func (h *Head) servingHosts() []string {
 }
 
 // settleCredentials decides on the passwords: those configured, else those of
-// an earlier start, else new ones. It rejects data of another
-// server token, as RKE2 does.
+// an earlier start, else new ones. reconcileBootstrap has compared the server token with the datastore's before.
 func (h *Head) settleCredentials() (credentials, error) {
 	var creds credentials
 	var err error
@@ -110,8 +109,10 @@ func (h *Head) settleCredentials() (credentials, error) {
 	if creds.server == "" {
 		creds.server = earlier[token.ServerUser]
 	}
-	if before := earlier[token.ServerUser]; before != "" && before != creds.server {
-		return creds, errors.New("bootstrap data already found and encrypted with different token")
+	if creds.server == "" {
+		if creds.server, err = h.knownPassword(); err != nil {
+			return creds, err
+		}
 	}
 	if creds.server == "" {
 		creds.server = token.NewPassword()

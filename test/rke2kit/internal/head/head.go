@@ -14,11 +14,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/bootstrap"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeapi"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeconfig"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/snapshot"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 )
 
@@ -44,7 +46,8 @@ type Options struct {
 	APIServerArgs    []string
 	ControllerArgs   []string
 	SchedulerArgs    []string
-	serviceAddress   string // of the service `kubernetes`
+	Snapshots        snapshot.Options // the settings; Start adds what it knows
+	serviceAddress   string           // of the service `kubernetes`
 	serverCA, client *pki.CA
 }
 
@@ -55,21 +58,31 @@ type Head struct {
 	supervisor *supervisor.Supervisor
 	api        *kubeapi.Client
 	creds      credentials
+	snapshots  *snapshot.Manager
+
+	etcd            etcdAddresses
+	member          string // etcd's name
+	forceNewCluster bool
+}
+
+func newHead(opts Options, group *proc.Group) *Head {
+	return &Head{opts: opts, group: group,
+		etcd: etcdAddresses{client: "127.0.0.1:2379", peer: "127.0.0.1:2380", metrics: "127.0.0.1:2381"}}
 }
 
 // Start starts what the head's own node needs to join: port 9345, the token
 // files and the kubeconfig. The rest is Run's.
 func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) {
-	h := &Head{opts: opts, group: group}
+	h := newHead(opts, group)
 	var err error
 	if h.opts.serviceAddress, err = firstServiceAddress(opts.Cluster.ServiceCIDR); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred"), h.serverPath("db"),
-		h.serverPath("logs"), h.serverPath("manifests"), filepath.Dir(opts.Kubeconfig)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("create server directory: %w", err)
-		}
+	if err := h.reconcileBootstrap(); err != nil {
+		return nil, err
+	}
+	if err := h.makeDirectories(); err != nil {
+		return nil, err
 	}
 	if err := h.makeCertificates(); err != nil {
 		return nil, err
@@ -77,10 +90,14 @@ func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) 
 	if h.creds, err = h.settleCredentials(); err != nil {
 		return nil, err
 	}
+	if h.snapshots, err = h.newSnapshots(); err != nil {
+		return nil, err
+	}
 	h.supervisor, err = supervisor.Listen(ctx, supervisor.Options{
 		ServerCA: h.opts.serverCA, ClientCA: h.opts.client,
 		Hosts: h.servingHosts(), NodeName: opts.NodeName, APIServer: net.JoinHostPort(opts.AdvertiseIP, "6443"),
 		NodePassword: h.creds.node, ServerPassword: h.creds.server, Cluster: opts.Cluster,
+		Snapshots: h.snapshots,
 	})
 	if err != nil {
 		return nil, err
@@ -89,6 +106,28 @@ func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) 
 		return nil, err
 	}
 	return h, h.writeKubeconfigs()
+}
+
+func (h *Head) makeDirectories() error {
+	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred"), h.serverPath("db"),
+		h.serverPath("logs"), h.serverPath("manifests"), filepath.Dir(h.opts.Kubeconfig)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("create server directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// newSnapshots returns the manager of this server's snapshots.
+func (h *Head) newSnapshots() (*snapshot.Manager, error) {
+	client, err := h.newEtcdClient()
+	if err != nil {
+		return nil, err
+	}
+	o := h.opts.Snapshots
+	o.ServerDir, o.NodeName, o.Etcd = h.serverPath(), h.opts.NodeName, client
+	o.TokenHash = bootstrap.HashPassword(h.creds.server)
+	return snapshot.New(o), nil
 }
 
 // AgentToken is what the head's own node joins with.
@@ -102,13 +141,16 @@ func (h *Head) tlsPath(name string) string { return h.serverPath("tls", name) }
 
 // Run starts the control plane and returns when agents can join.
 func (h *Head) Run(ctx context.Context) error {
-	if err := h.startEtcd(ctx); err != nil {
+	wasReset, err := h.startDatastore(ctx)
+	if err != nil {
 		return err
 	}
 	if err := h.startAPIServer(ctx); err != nil {
 		return err
 	}
-	var err error
+	if err := h.keepBootstrap(ctx); err != nil {
+		return err
+	}
 	h.api, err = kubeapi.New(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath("client-admin.crt"),
 		h.tlsPath("client-admin.key"))
 	if err != nil {
@@ -126,12 +168,18 @@ func (h *Head) Run(ctx context.Context) error {
 		func() error { return h.ensureNamespace(ctx) }); err != nil {
 		return err
 	}
+	if wasReset {
+		// The snapshot may have another password of this node.
+		h.supervisor.ForgetPassword(ctx, h.api, h.opts.NodeName)
+	}
 	h.supervisor.MarkCoreReady(h.api)
 	logline.Infof("rke2 is up and running")
 	go h.watchNodes(ctx)
+	h.snapshots.Schedule(ctx)
 	if err := h.applyAddons(ctx); err != nil {
 		return err
 	}
+	go h.snapshots.ReconcileUntil(ctx, h.api)
 	return h.startHelmController(ctx)
 }
 
@@ -234,7 +282,7 @@ func (h *Head) Stop() {
 	// request that writes.
 	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler",
 		"helm-controller")
-	h.group.Stop(4*time.Second, "etcd")
+	h.group.Stop(etcdGrace, etcdComponent)
 }
 
 // ParseKubeconfigMode reads write-kubeconfig-mode; "" is 0600.

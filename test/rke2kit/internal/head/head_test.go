@@ -85,17 +85,6 @@ func TestDistinctAgentTokenIsForAgentsOnly(t *testing.T) {
 	}
 }
 
-func TestDataOfAnotherTokenIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := begin(t, dir, "first", ""); err != nil {
-		t.Fatal(err)
-	}
-	_, err := begin(t, dir, "second", "")
-	if err == nil || !strings.Contains(err.Error(), "bootstrap data already found and encrypted with different token") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestFullTokenNeedsTheCAItNames(t *testing.T) {
 	full := token.Token{CAHash: strings.Repeat("ab", 32), User: token.ServerUser, Password: "x"}.FormatFull()
 	if _, err := begin(t, t.TempDir(), full, ""); err == nil {

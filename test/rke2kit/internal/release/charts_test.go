@@ -134,7 +134,7 @@ func TestMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
 func TestChartsAcceptOnlyValuesOfTheRealOnes(t *testing.T) {
 	dir := publish(t)
 	for _, name := range []string{"gpu-operator-v26.3.2", "gpu-operator-v25.3.4", "nvidia-device-plugin-0.19.2"} {
-		known, err := os.ReadFile("../../../../pkg/gpu/testdata/keys/" + name + ".txt")
+		known, err := os.ReadFile("../../../../pkg/gpu/chart/testdata/keys/" + name + ".txt")
 		if err != nil {
 			t.Fatal(err)
 		}

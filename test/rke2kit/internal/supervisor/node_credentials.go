@@ -149,8 +149,11 @@ func hashPassword(salt, password string) string {
 }
 
 // ForgetNode removes a deleted node's password, so that the name is free again.
-func (s *Supervisor) ForgetNode(ctx context.Context, node string) {
-	err := s.api.CallJSON(ctx, http.MethodDelete, secretsPath+"/"+node+passwordSuffix, nil, nil)
+func (s *Supervisor) ForgetNode(ctx context.Context, node string) { s.ForgetPassword(ctx, s.api, node) }
+
+// ForgetPassword removes a node's password before the core is ready.
+func (s *Supervisor) ForgetPassword(ctx context.Context, api *kubeapi.Client, node string) {
+	err := api.CallJSON(ctx, http.MethodDelete, secretsPath+"/"+node+passwordSuffix, nil, nil)
 	if err != nil && !kubeapi.HasStatusCode(err, http.StatusNotFound) {
 		logline.Warnf("failed to remove password of node %s: %v", node, err)
 	}

@@ -29,6 +29,8 @@ const (
 	// HeaderWait is the kit's own: an agent that sends it is answered as soon as
 	// the core is up, instead of 503 at once.
 	HeaderWait = "rke2kit-Wait"
+	// SnapshotPath takes the requests of `rke2 etcd-snapshot`.
+	SnapshotPath = "/db/snapshot"
 )
 
 const longestWait = 5 * time.Second
@@ -51,6 +53,7 @@ type Options struct {
 	NodePassword       string // password of user node
 	ServerPassword     string // password of user server
 	Cluster            ClusterConfig
+	Snapshots          http.Handler // of `rke2 etcd-snapshot`
 }
 
 // Supervisor is the service. The zero value is of no use: see Listen.
@@ -134,6 +137,9 @@ func (s *Supervisor) newHandler() http.Handler {
 	mux.Handle(Prefix+"server-bootstrap", s.requireRole(roleServer, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the kit has one server only", http.StatusNotImplemented)
 	}))
+	if s.opts.Snapshots != nil {
+		mux.Handle(SnapshotPath, s.requireRole(roleServer, s.opts.Snapshots.ServeHTTP))
+	}
 	return mux
 }
 

@@ -1,0 +1,77 @@
+// Package etcdtest runs an etcd in the process of a test.
+package etcdtest
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcd"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
+)
+
+// Server is a running etcd with certificates of its own.
+type Server struct {
+	DataDir string
+	Client  *etcd.Client
+	Stop    func()
+}
+
+// Start runs an etcd until the test ends.
+func Start(t *testing.T) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := pki.LoadOrCreateCA(dir, "ca", "etcd-ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, leaf := range map[string]pki.Leaf{
+		"server": {CommonName: "etcd-server", Hosts: []string{"127.0.0.1"}, Server: true, Client: true},
+		"client": {CommonName: "etcd-client", Client: true},
+	} {
+		if err := ca.IssueTo(filepath.Join(dir, name), leaf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := embed.NewConfig()
+	cfg.Dir, cfg.LogLevel, cfg.UnsafeNoFsync = filepath.Join(dir, "etcd"), "error", true
+	cfg.ClientTLSInfo = transport.TLSInfo{CertFile: filepath.Join(dir, "server.crt"),
+		KeyFile: filepath.Join(dir, "server.key"), TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}
+	clientURL, peerURL := freeURL(t, "https"), freeURL(t, "http")
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{clientURL}, []url.URL{clientURL}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peerURL}, []url.URL{peerURL}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	server, err := embed.StartEtcd(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := sync.OnceFunc(server.Close)
+	t.Cleanup(stop)
+	select {
+	case <-server.Server.ReadyNotify():
+	case <-time.After(30 * time.Second):
+		t.Fatal("etcd is not ready after 30 s")
+	}
+	client, err := etcd.NewClient(clientURL.String(), filepath.Join(dir, "ca.crt"), filepath.Join(dir, "client.crt"),
+		filepath.Join(dir, "client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Server{DataDir: cfg.Dir, Client: client, Stop: stop}
+}
+
+func freeURL(t *testing.T, scheme string) url.URL {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return url.URL{Scheme: scheme, Host: listener.Addr().String()}
+}
