@@ -88,7 +88,7 @@ one in the background; see skyctl help server.`,
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
 	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDiffCommand(),
-		a.newApplyCommand(), a.newEditCommand(), a.newExplainCommand(), a.newScaleCommand(),
+		a.newApplyCommand(), a.newEditCommand(), a.newExplainCommand(), a.newSchemaCommand(), a.newScaleCommand(),
 		a.newLabelCommand(), a.newReplaceCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(),
 		a.newResumeCommand(),
 		a.newCheckCommand(), a.newTunnelCommand(),

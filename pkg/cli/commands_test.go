@@ -292,9 +292,9 @@ func TestStructuredOutputLeavesStderrEmpty(t *testing.T) {
 		!strings.Contains(w.out, "free") {
 		t.Errorf("%s", w.out)
 	}
-	plan := p.run(createArgs("other", "--dry-run", "-o", "json")...)
-	if !strings.Contains(plan.out, `"cloud": "docker"`) || plan.code != 0 || plan.err != "" {
-		t.Errorf("exit %d: %s%s", plan.code, plan.out, plan.err)
+	file := p.run(createArgs("other", "--dry-run", "-o", "json")...)
+	if !strings.Contains(file.out, `"cloud": "docker"`) || file.code != 0 || file.err != "" {
+		t.Errorf("exit %d: %s%s", file.code, file.out, file.err)
 	}
 	if got := p.run("get", "cluster", "other"); got.code != ExitNotFound {
 		t.Errorf("a dry run created the cluster: exit %d", got.code)

@@ -49,7 +49,8 @@ above 1, workers of the same size. The head runs pods too.
 
 All machines of a cluster share one placement (cloud, region, zone, instance type). Without
 --cloud, skyctl chooses the cheapest placement among the enabled clouds; skyctl check lists them
-and says what the others need. --dry-run lists the placements with their prices.
+and says what the others need. --dry-run lists the placements with their prices; --dry-run -o yaml
+prints the cluster as a file for skyctl apply instead, and asks no server.
 
 The command returns once the operation is running. The operation continues even if you close this
 terminal. --wait shows its progress, machine by machine, until the cluster is READY.
@@ -63,6 +64,9 @@ even if skyd or this computer is gone.`,
 
   # list placements and prices for four machines with eight A100s each
   skyctl create cluster train --provision --accelerators A100:8 --num_nodes 4 --dry-run
+
+  # turn flags into a file
+  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3 --dry-run -o yaml > dev.yaml
 
   # spot machines in one region, at most $0.50 per hour each, API open to one network only
   skyctl create cluster cheap --provision --cloud aws --region us-east-1 --cpus 4+ --memory 16+ \
@@ -90,7 +94,8 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 		"billed machines power themselves off in the end)")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
 	f.Var(&o.timeout, "timeout", "time limit of the whole create (default 1h)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "only list the possible placements and their prices")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only list the possible placements and their prices, or print the "+
+		"cluster as a file with -o yaml or json")
 	o.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	registerSpecCompletions(cmd)
 	for _, name := range []string{"labels", "timeout"} {
@@ -123,6 +128,9 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	}
 	if err := a.applySettingsToSpec(o, c); err != nil {
 		return err
+	}
+	if o.dryRun && o.output.isStructured() {
+		return writeClusterFiles(a.env.Out, o.output.form(), []api.Cluster{*c}, false)
 	}
 	if !o.dryRun {
 		cfg, err := a.loadSettingsWithNotes()
@@ -232,15 +240,12 @@ func (o *createOptions) checkFlagCombination() error {
 }
 
 func (a *app) runDryRun(ctx context.Context, ops *client.Client, o *createOptions) error {
-	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *terminal.Spinner) error {
+	return a.runWithSpinner("Planning cluster", false, func(s *terminal.Spinner) error {
 		placements, err := ops.PlanPlacementsWith(ctx, o.request, a.newWorkerCheck(s, o))
 		if err != nil {
 			return err
 		}
 		s.KeepLine()
-		if o.output.isStructured() {
-			return render.WriteStructured(a.env.Out, o.output.form(), operation.PlanResult{Placements: placements})
-		}
 		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, o.request.NumNodes))
 		return err
 	})

@@ -37,11 +37,15 @@ over the capacity of the machines. 1 GB there is 1 GiB (1024 MiB).
 
 STATUS adds what is under way, such as (adding 2, removing 1); else (drifted) if the last sweep found
 drift, which skyctl describe cluster shows. It adds (unknown) if the last sweep could not determine
-the state of the cluster, and (paused) if repairs are paused.`,
+the state of the cluster, and (paused) if repairs are paused.
+
+-o yaml prints whole clusters. --export prints what skyctl apply needs only: no status, and no field
+that has its default. Several clusters become several documents.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w
   skyctl get clusters -l team=vision,env!=prod
+  skyctl get cluster dev --export > dev.yaml
   skyctl get cluster dev -o json`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
@@ -50,11 +54,15 @@ the state of the cluster, and (paused) if repairs are paused.`,
 		render.AsYAML)}
 	g.selector = addSelectorFlag(cmd, "only clusters")
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "keep printing changes until Ctrl-C")
+	cmd.Flags().BoolVar(&g.export, "export", false, "print only what skyctl apply needs, as YAML or with -o json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := g.selector.refuseWithNames(args); err != nil {
 			return err
 		}
 		g.name = firstOrEmpty(args)
+		if err := g.checkExport(cmd.Flags().Changed("output")); err != nil {
+			return err
+		}
 		return g.run(cmd.Context())
 	}
 	return cmd
@@ -66,7 +74,23 @@ type getClustersOptions struct {
 	name     string
 	selector *selectorValue
 	watch    bool
+	export   bool
 	output   *enumValue
+}
+
+// checkExport makes YAML the format of an export, and refuses the tables.
+func (g *getClustersOptions) checkExport(formGiven bool) error {
+	switch {
+	case !g.export:
+		return nil
+	case g.watch:
+		return usageErrorf("--export cannot be used with --watch")
+	case !formGiven:
+		return g.output.Set(string(render.AsYAML))
+	case !g.output.isStructured():
+		return usageErrorf("--export needs -o yaml or -o json, not -o %s", g.output.form())
+	}
+	return nil
 }
 
 func (g *getClustersOptions) run(ctx context.Context) error {
@@ -129,6 +153,8 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 
 func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	switch {
+	case g.export:
+		return writeClusterFiles(g.env.Out, g.output.form(), clusters, g.name == "")
 	case g.output.isStructured() && g.name != "":
 		return render.WriteStructured(g.env.Out, g.output.form(), clusters[0])
 	case g.output.isStructured():

@@ -151,7 +151,7 @@ func TestHelpMatchesItsGoldenFile(t *testing.T) {
 		"delete pool", "delete machine", "label", "label cluster", "diff", "apply", "edit", "edit cluster", "get pools",
 		"get machines",
 		"get", "get clusters", "get kubeconfig",
-		"describe", "describe cluster",
+		"describe", "describe cluster", "explain", "schema",
 		"delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
 		"resume reconcile", "tunnel",

@@ -108,7 +108,7 @@ var mayImport = map[string]string{
 		"pkg/plan pkg/store",
 	"pkg/server/daemon": "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
 	"pkg/cli/inputfile": "pkg/regularfile",
-	"pkg/cli/render":    "pkg/api pkg/operation pkg/plan pkg/printable",
+	"pkg/cli/render":    "pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
 	"pkg/cli/terminal":  "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/api pkg/cli/inputfile pkg/cli/render pkg/cli/terminal pkg/manifest pkg/operation pkg/config " +
 		"pkg/server/daemon " +
