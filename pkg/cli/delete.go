@@ -32,6 +32,8 @@ type deleteOptions struct {
 	yes, wait, purge bool
 	timeout          durationValue
 	selector         *selectorValue
+	// unchanged: a cluster that was changed since it was read is not deleted.
+	unchanged bool
 }
 
 func (a *app) newDeleteClusterCommand() *cobra.Command {
@@ -190,7 +192,12 @@ func (d *deleteOptions) deleteCluster(ctx context.Context, ops *client.Client, s
 func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c *api.Cluster) error {
 	name := c.Metadata.Name
 	return d.runWithSpinner("Deleting cluster", false, func(s *terminal.Spinner) error {
-		err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote)
+		var err error
+		if d.unchanged {
+			err = ops.PruneCluster(ctx, c, s.PrintNote)
+		} else {
+			err = ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote)
+		}
 		if deferred := new(client.DeferredError); errors.As(err, &deferred) {
 			s.PrintNote("Note: " + deferred.Error())
 		} else if err != nil {

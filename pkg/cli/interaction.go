@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -71,7 +72,16 @@ func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinn
 
 // requireConfirmation asks for a yes on the terminal. Its error says that nothing was done.
 func (a *app) requireConfirmation(ctx context.Context, question, done string) error {
-	fmt.Fprint(a.env.Err, question+" [y/N] ")
+	return a.requireAnswer(ctx, question+" [y/N]", []string{"y", "yes"}, done)
+}
+
+// requireTyped asks for a text on the terminal. Its error says that nothing was done.
+func (a *app) requireTyped(ctx context.Context, question, text, done string) error {
+	return a.requireAnswer(ctx, question, []string{text}, done)
+}
+
+func (a *app) requireAnswer(ctx context.Context, question string, accepted []string, done string) error {
+	fmt.Fprint(a.env.Err, question+" ")
 	answer := make(chan string, 1)
 	go func() { // it can outlive this function, until a line is read or the process ends
 		text, _ := bufio.NewReader(a.env.In).ReadString('\n')
@@ -82,7 +92,7 @@ func (a *app) requireConfirmation(ctx context.Context, question, done string) er
 		fmt.Fprintln(a.env.Err)
 		return &interruptedError{hint: "Nothing was " + done + "."}
 	case text := <-answer:
-		if text == "y" || text == "yes" {
+		if slices.Contains(accepted, text) {
 			return nil
 		}
 		return errors.New("cancelled: nothing was " + done)

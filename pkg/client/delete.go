@@ -25,6 +25,12 @@ const terminateAfter = 15 * time.Second
 // *DeferredError. Purge removes the record even if the cloud cannot be reached. notice gets what the
 // call waits for.
 func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
+	return c.deleteIf(ctx, ref, purge, func(*api.Cluster) error { return nil }, notice)
+}
+
+// deleteIf is DeleteCluster, unless check returns an error for the cluster at the moment of the write.
+func (c *Client) deleteIf(ctx context.Context, ref api.Ref, purge bool, check func(*api.Cluster) error,
+	notice func(string)) error {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
 		return err
@@ -34,6 +40,9 @@ func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, not
 	}
 	err = c.retryStore(ctx, func() error {
 		_, err := s.UpdateCluster(ctx, ref, func(cl *api.Cluster) error {
+			if err := check(cl); err != nil {
+				return err
+			}
 			cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
 			return nil
 		})
