@@ -21,6 +21,7 @@ type applyOptions struct {
 	changeFlags
 	files  fileFlags
 	dryRun dryRunFlags
+	prune  pruneOptions
 }
 
 func (a *app) newApplyCommand() *cobra.Command {
@@ -39,6 +40,9 @@ apply asks before it ends or replaces machines. Without a terminal it then needs
 otherwise changes nothing. If somebody else changes a cluster at the same time, apply says which
 fields, and leaves that cluster alone (exit code 3).
 
+` + pruneHelp + `
+` + pruneConfirmHelp + `
+
 The command returns once the changes are recorded; they are carried out even if you close this
 terminal. After an interruption, run the same apply again.`,
 		Example: `  # create or change the clusters of a file
@@ -52,10 +56,17 @@ terminal. After an interruption, run the same apply again.`,
   skyctl apply -f https://example.com/clusters/dev.yaml
 
   # only show the steps and prices
-  skyctl apply -f dev.yaml --dry-run`,
+  skyctl apply -f dev.yaml --dry-run
+
+  # delete the clusters of the team that the files no longer have
+  skyctl apply -f clusters/ --prune --selector team=vision
+  skyctl apply -f clusters/ --prune --selector team=vision --yes --prune-count 2`,
 		Args: refuseArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.dryRun.checkCombination(cmd); err != nil {
+				return err
+			}
+			if err := o.prune.checkFlags(); err != nil {
 				return err
 			}
 			return a.runApply(cmd.Context(), o)
@@ -65,6 +76,8 @@ terminal. After an interruption, run the same apply again.`,
 	o.bindFlags(cmd, "the clusters are as the files say")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	o.dryRun.bindFlags(cmd)
+	o.prune.bindFlags(cmd)
+	o.prune.bindCountFlag(cmd)
 	return cmd
 }
 
@@ -81,6 +94,7 @@ func (a *app) runApply(ctx context.Context, o *applyOptions) error {
 		return err
 	}
 	var results []client.ApplyResult
+	var pruned []api.Cluster
 	title, quiet := "Applying "+o.files.describe(), o.dryRun.on && o.dryRun.output.isStructured()
 	if o.dryRun.on {
 		title = "Planning " + o.files.describe()
@@ -90,23 +104,31 @@ func (a *app) runApply(ctx context.Context, o *applyOptions) error {
 		if err != nil {
 			return err
 		}
+		if pruned, err = a.findPruned(ctx, ops, &o.prune, plans); err != nil {
+			return err
+		}
 		s.KeepLine()
 		if o.dryRun.on {
-			return a.writePlans(plans, o.dryRun.output)
+			return a.writePlans(plans, &o.prune, pruned, o.dryRun.output)
 		}
-		results, err = a.applyPlans(ctx, ops, plans, o.changeFlags)
+		results, err = a.applyPlans(ctx, ops, plans, o.changeFlags, func() error {
+			return a.confirmPrune(ctx, &o.prune, o.yes, pruned)
+		})
 		return err
 	})
+	if err == nil && !o.dryRun.on { // a prune follows a complete apply only
+		err = a.carryOutPrune(ctx, ops, pruned, o.changeFlags)
+	}
 	if !o.wait {
 		return err
 	}
 	return errors.Join(err, a.awaitApplied(ctx, ops, results, o.changeFlags))
 }
 
-// applyPlans shows the plans, asks where machines end, and carries them out. A cluster that fails does not hold up the
-// others.
-func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client.ApplyPlan,
-	flags changeFlags) ([]client.ApplyResult, error) {
+// applyPlans shows the plans, asks where machines end, calls confirmMore, and carries them out. A cluster
+// that fails does not hold up the others.
+func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client.ApplyPlan, flags changeFlags,
+	confirmMore func() error) ([]client.ApplyResult, error) {
 	changing := slices.DeleteFunc(slices.Clone(plans), func(p client.ApplyPlan) bool {
 		return p.Kind == client.ApplySame
 	})
@@ -117,6 +139,11 @@ func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client
 	}
 	if err := a.confirmPlans(ctx, plans, flags); err != nil {
 		return nil, err
+	}
+	if confirmMore != nil {
+		if err := confirmMore(); err != nil {
+			return nil, err
+		}
 	}
 	if slices.ContainsFunc(plans, func(p client.ApplyPlan) bool { return p.Kind == client.ApplyCreate }) {
 		if err := requireDiskToCreate(a.cfg); err != nil {

@@ -8,13 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 )
 
 func (a *app) newDiffCommand() *cobra.Command {
-	files := &fileFlags{}
+	files, prune := &fileFlags{}, &pruneOptions{}
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what skyctl apply would change",
@@ -23,6 +24,8 @@ change, then the steps machine by machine, then the price per hour. Nothing is c
 
 A field that another command has changed since the last apply is marked with the value of that
 apply. A field that cannot change is shown with the reason, and is an error.
+
+With --prune --selector SELECTOR, the clusters that such an apply deletes are shown too.
 
 The exit code is 0 if there is no difference, 1 if there is one, and 2 or more after an error.`,
 		Example: `  # what would apply do?
@@ -33,9 +36,13 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 		Args: refuseArgs,
 	}
 	files.bindFlags(cmd)
+	prune.bindFlags(cmd)
 	output := addOutputFlag(cmd, render.AsTable, render.AsJSON, render.AsYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		different, err := a.runDiff(cmd.Context(), files, output)
+		if err := prune.checkFlags(); err != nil {
+			return err
+		}
+		different, err := a.runDiff(cmd.Context(), files, prune, output)
 		switch {
 		case err != nil && exitCode(err) == ExitFailed:
 			return &codedError{err: err, code: ExitUsage} // 1 is a difference
@@ -51,7 +58,7 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 var errDifferent = errors.New("the clusters differ from their files")
 
 // runDiff prints the differences, and reports whether there are any.
-func (a *app) runDiff(ctx context.Context, files *fileFlags, output *enumValue) (bool, error) {
+func (a *app) runDiff(ctx context.Context, files *fileFlags, prune *pruneOptions, output *enumValue) (bool, error) {
 	docs, err := a.readDocuments(ctx, files)
 	if err != nil {
 		return false, err
@@ -61,26 +68,36 @@ func (a *app) runDiff(ctx context.Context, files *fileFlags, output *enumValue) 
 		return false, err
 	}
 	var plans []client.ApplyPlan
+	var pruned []api.Cluster
 	err = a.runWithSpinner("Comparing "+files.describe(), output.isStructured(), func(s *terminal.Spinner) error {
 		plans, err = a.planDocuments(ctx, ops, s, docs, "")
 		if err != nil && !output.isStructured() {
 			plans = slices.DeleteFunc(plans, func(p client.ApplyPlan) bool { return !isRefused(p) })
 			if len(plans) > 0 {
 				s.KeepLine()
-				err = errors.Join(a.writePlans(plans, output), err)
+				err = errors.Join(a.writePlans(plans, &pruneOptions{}, nil, output), err)
 			}
 		}
 		if err != nil {
 			return err
 		}
+		if pruned, err = a.findPruned(ctx, ops, prune, plans); err != nil {
+			return err
+		}
 		s.KeepLine()
-		return a.writePlans(plans, output)
+		return a.writePlans(plans, prune, pruned, output)
 	})
-	return slices.ContainsFunc(plans, func(p client.ApplyPlan) bool { return p.Kind != client.ApplySame }), err
+	different := slices.ContainsFunc(plans, func(p client.ApplyPlan) bool { return p.Kind != client.ApplySame })
+	return different || len(pruned) > 0, err
 }
 
-func (a *app) writePlans(plans []client.ApplyPlan, output *enumValue) error {
+func (a *app) writePlans(plans []client.ApplyPlan, prune *pruneOptions, pruned []api.Cluster,
+	output *enumValue) error {
 	page := toPlanPage(plans)
+	if prune.on {
+		list := render.NewPruneList(pruned, a.env.Now())
+		page.Pruned = &list
+	}
 	if output.isStructured() {
 		return render.WriteStructured(a.env.Out, output.form(), page)
 	}

@@ -90,7 +90,7 @@ func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error
 	var results []client.ApplyResult
 	err = a.runWithSpinner("Changing cluster "+name, false, func(s *terminal.Spinner) error {
 		s.KeepLine()
-		results, err = a.applyPlans(ctx, ops, []client.ApplyPlan{*plan}, flags)
+		results, err = a.applyPlans(ctx, ops, []client.ApplyPlan{*plan}, flags, nil)
 		return err
 	})
 	if err != nil {

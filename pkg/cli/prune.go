@@ -81,11 +81,19 @@ func (o *pruneOptions) checkClusters(wanted []*api.Cluster) error {
 	return errors.Join(errs...)
 }
 
-// findPruned returns the clusters that the prune deletes.
+// findPruned returns the clusters that the prune deletes after an apply of plans. It refuses files that are not for a
+// prune with this selector.
 func (a *app) findPruned(ctx context.Context, ops *client.Client, o *pruneOptions,
-	wanted []*api.Cluster) ([]api.Cluster, error) {
+	plans []client.ApplyPlan) ([]api.Cluster, error) {
 	if !o.on {
 		return nil, nil
+	}
+	var wanted []*api.Cluster
+	for _, p := range plans {
+		wanted = append(wanted, p.After)
+	}
+	if err := o.checkClusters(wanted); err != nil {
+		return nil, err
 	}
 	scope := client.PruneScope{Selector: o.selector.selector}
 	for _, c := range wanted {
@@ -109,7 +117,7 @@ func (a *app) confirmPrune(ctx context.Context, o *pruneOptions, yes bool, prune
 	if !o.on || len(pruned) == 0 {
 		return nil
 	}
-	if _, err := io.WriteString(a.env.Err, list.Text(a.env.Now())); err != nil {
+	if _, err := io.WriteString(a.env.Err, list.String()); err != nil {
 		return err
 	}
 	switch {

@@ -2,12 +2,18 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 )
@@ -159,7 +165,7 @@ func TestPruneDeletesOnlyWhatApplyCreated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := a.findPruned(t.Context(), ops, o, []*api.Cluster{readCluster(t, "kept-applied")})
+	pruned, err := a.findPruned(t.Context(), ops, o, []client.ApplyPlan{{After: readCluster(t, "kept-applied")}})
 	if err != nil || len(pruned) != 2 || pruned[0].Metadata.Name != "late-applied" ||
 		pruned[1].Metadata.Name != "old-applied" {
 		t.Fatalf("%v, %d", err, len(pruned))
@@ -183,4 +189,51 @@ func TestPruneDeletesOnlyWhatApplyCreated(t *testing.T) {
 	if !strings.Contains(out.String(), "Cluster old-applied is being deleted.\n") {
 		t.Errorf("%s%s", out.String(), errs.String())
 	}
+}
+
+func TestApplyWithPruneDeletesWhatTheFilesNoLongerHave(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	kept, gone := newLabeledFile(t, "kept", "vision"), newLabeledFile(t, "gone", "vision")
+	p.newApplied("kept", kept)
+	p.newApplied("gone", gone)
+	storeApplied(t, "by-hand")
+	prune := []string{"-f", kept, "--prune", "--selector", "team=vision"}
+	run := func(verb string, more ...string) runResult {
+		return p.run(append(append([]string{verb}, prune...), more...)...)
+	}
+	run("diff").checkOutput(t, 1, "cluster/kept is as its file says.\n\nPRUNE ", "")
+	got := run("diff", "-o", "json")
+	var page render.ApplyPlan
+	if err := json.Unmarshal([]byte(got.out), &page); err != nil || page.Pruned == nil || len(*page.Pruned) != 1 ||
+		(*page.Pruned)[0].Name != "gone" || len((*page.Pruned)[0].Machines) != 2 {
+		t.Errorf("%v: %s", err, got.out)
+	}
+	run("apply", "--dry-run").checkOutput(t, 0, "To be deleted: 1 cluster with 2 machines", "")
+	run("apply", "--yes").checkOutput(t, ExitUsage, "", "use --yes and --prune-count 1")
+	run("apply", "--yes", "--prune-count", "2").checkOutput(t, ExitUsage, "", "but 1 cluster would be deleted (gone)")
+	p.run("apply", "-f", newLabeledFile(t, "other", "web"), "--prune", "--selector", "team=vision", "--yes",
+		"--prune-count", "2").checkOutput(t, ExitUsage, "", "cluster other does not match --selector team=vision")
+	p.run("get", "cluster", "other").checkOutput(t, ExitNotFound, "", "")
+	if c := readCluster(t, "gone"); c.Status.Phase != api.PhaseReady {
+		t.Fatalf("gone is %s", c.Status.Phase)
+	}
+	run("apply", "--yes", "--prune-count", "1", "--wait").checkOutput(t, 0,
+		"cluster/kept unchanged\nCluster gone is being deleted.\nDeleted cluster gone.\n", "")
+	readCluster(t, "kept")
+	readCluster(t, "by-hand")
+	run("diff").checkOutput(t, 0, "Nothing to prune.\n", "")
+	run("apply").checkOutput(t, 0, "cluster/kept unchanged\n", "")
+}
+
+// newLabeledFile writes a file of a cluster of a team, and returns its path.
+func newLabeledFile(t *testing.T, name, team string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name+".yaml")
+	text := fmt.Sprintf("apiVersion: %s\nkind: Cluster\nmetadata: {name: %s, labels: {team: %s}}\nspec:\n"+
+		"  cloud: docker\n  pools:\n  - name: default\n", api.APIVersion, name, team)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -14,6 +14,8 @@ type ApplyPlan struct {
 	APIVersion string          `json:"apiVersion"`
 	Kind       string          `json:"kind"`
 	Clusters   []ClusterChange `json:"clusters"`
+	// Pruned are the clusters that a prune deletes; nil without a prune.
+	Pruned *PruneList `json:"pruned,omitempty"`
 }
 
 // NewApplyPlan returns the plan for clusters.
@@ -64,6 +66,9 @@ func (p ApplyPlan) String() string {
 	var parts []string
 	for _, c := range p.Clusters {
 		parts = append(parts, c.String())
+	}
+	if p.Pruned != nil {
+		parts = append(parts, p.Pruned.String())
 	}
 	return strings.Join(parts, "\n")
 }

@@ -19,8 +19,7 @@ type PrunedCluster struct {
 	Machines []string          `json:"machines"`
 	Price    float64           `json:"price_hour"`
 
-	created time.Time
-	cost    string
+	age, cost string
 }
 
 // NewPruneList returns the list of clusters that were read with their machines.
@@ -30,7 +29,8 @@ func NewPruneList(clusters []api.Cluster, now time.Time) PruneList {
 		c := &clusters[i]
 		p := PrunedCluster{Name: c.Metadata.Name, Phase: c.Status.Phase, Labels: c.Metadata.Labels,
 			Machines: []string{},
-			Price:    c.Status.CostPerHour(), created: c.Metadata.CreatedAt, cost: ValueOrDash(FormatTotalCost(c, now))}
+			Price:    c.Status.CostPerHour(), age: formatAgeSince(now,
+				c.Metadata.CreatedAt), cost: ValueOrDash(FormatTotalCost(c, now))}
 		for _, m := range ExistingMachines(c) {
 			p.Machines = append(p.Machines, m.Name)
 		}
@@ -39,8 +39,8 @@ func NewPruneList(clusters []api.Cluster, now time.Time) PruneList {
 	return list
 }
 
-// Text is the list for people: each cluster with its machines and prices, and the sums.
-func (l PruneList) Text(now time.Time) string {
+// String is the list for people: each cluster with its machines and prices, and the sums.
+func (l PruneList) String() string {
 	if len(l) == 0 {
 		return "Nothing to prune.\n"
 	}
@@ -50,8 +50,7 @@ func (l PruneList) Text(now time.Time) string {
 		machines += len(p.Machines)
 		price += p.Price
 		t.addRow(textCell(p.Name), textCell(string(p.Phase)), labelLines(p.Labels), machineNameLines(p.Machines),
-			textCell(FormatDollars(p.Price, &api.Placement{})), textCell(p.cost), textCell(formatAgeSince(now,
-				p.created)))
+			textCell(FormatDollars(p.Price, &api.Placement{})), textCell(p.cost), textCell(p.age))
 	}
 	return fmt.Sprintf("%s\nTo be deleted: %s with %s, %s per hour.\n", t, FormatCount(len(l), "cluster"),
 		FormatCount(machines, "machine"), FormatDollars(price, &api.Placement{}))

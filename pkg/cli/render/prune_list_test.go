@@ -26,11 +26,11 @@ func TestPruneListNamesClustersMachinesAndPrices(t *testing.T) {
 		b.Status.Machines = append(b.Status.Machines, m)
 	}
 	list := NewPruneList([]api.Cluster{*a, *b}, fixture.Noon)
-	golden.Compare(t, "prune-list.txt", list.Text(fixture.Noon))
+	golden.Compare(t, "prune-list.txt", list.String())
 	if text, err := json.Marshal(list); err != nil || !strings.Contains(string(text), `"sky-large-19"`) {
 		t.Errorf("%v, %s", err, text)
 	}
-	if got := (PruneList{}).Text(fixture.Noon); got != "Nothing to prune.\n" {
+	if got := (PruneList{}).String(); got != "Nothing to prune.\n" {
 		t.Errorf("%q", got)
 	}
 }
