@@ -37,7 +37,7 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 	}
 	files.bindFlags(cmd)
 	prune.bindFlags(cmd)
-	output := addOutputFlag(cmd, render.AsTable, render.AsJSON, render.AsYAML)
+	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := prune.checkFlags(); err != nil {
 			return err
