@@ -75,6 +75,9 @@ func (c *comparison) compareSpecs(before, after ClusterSpec) {
 			rule = changesFreely("it follows from the accelerators")
 		}
 		c.compareField(f, path, was, is, rule)
+		if f.Name == "rke2.sha256" {
+			c.compareRKE2Settings(before.RKE2, after.RKE2)
+		}
 	}
 	c.compareText(pathControlPlane+".replicas", fmt.Sprint(before.ControlPlane.Replicas),
 		fmt.Sprint(after.ControlPlane.Replicas), changesServer)

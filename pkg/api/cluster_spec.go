@@ -23,10 +23,10 @@ type ClusterSpec struct {
 	Provision bool     `json:"provision"`
 	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. A create fills it, RKE2 and GPU from its
 	// settings. If they are empty, as in clusters of older versions, the worker's settings apply.
-	KubernetesVersion string      `json:"kubernetes_version,omitempty"`
-	RKE2              RKE2Release `json:"rke2,omitzero"`
-	GPU               GPURelease  `json:"gpu,omitzero"`
-	Network           Network     `json:"network,omitzero"`
+	KubernetesVersion string       `json:"kubernetes_version,omitempty"`
+	RKE2              RKE2Settings `json:"rke2,omitzero"`
+	GPU               GPURelease   `json:"gpu,omitzero"`
+	Network           Network      `json:"network,omitzero"`
 
 	ControlPlane ControlPlane `json:"control_plane"`
 	// Pools are the groups of workers, in the order of their creation. Names are unique.
@@ -126,6 +126,7 @@ func (s ClusterSpec) ManagesGPUs() bool {
 // Clone returns a copy that shares nothing with s.
 func (s ClusterSpec) Clone() ClusterSpec {
 	s.Ports = slices.Clone(s.Ports)
+	s.RKE2 = s.RKE2.clone()
 	s.Pools = slices.Clone(s.Pools)
 	for i := range s.Pools {
 		s.Pools[i] = s.Pools[i].clone()

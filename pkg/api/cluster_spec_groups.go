@@ -15,7 +15,7 @@ func NewClusterSpec(request GroupSpec) ClusterSpec {
 		Manager: request.Manager, Cloud: request.Cloud, Region: request.Region,
 		GPUStack: request.GPUStack, GPUTaint: request.GPUTaint,
 		APICIDR: request.APICIDR, APIAccess: request.APIAccess, Ports: request.Ports, Provision: request.Provision,
-		KubernetesVersion: request.KubernetesVersion, RKE2: request.RKE2, GPU: request.GPU,
+		KubernetesVersion: request.KubernetesVersion, RKE2: RKE2Settings{RKE2Release: request.RKE2}, GPU: request.GPU,
 		Network:      Network{MaxNodes: request.MaxNodes},
 		ControlPlane: ControlPlane{Replicas: 1, Machine: machine},
 		Pools:        []Pool{{Name: DefaultPool, Replicas: request.NumNodes - 1, Machine: machine}},
@@ -33,7 +33,7 @@ func (s ClusterSpec) newGroup(m MachineSpec, count int) GroupSpec {
 	return GroupSpec{
 		Manager: s.Manager, Cloud: s.Cloud, Region: s.Region, GPUStack: s.GPUStack, GPUTaint: s.GPUTaint,
 		APICIDR: s.APICIDR, APIAccess: s.APIAccess, Ports: s.Ports, Provision: s.Provision,
-		KubernetesVersion: s.KubernetesVersion, RKE2: s.RKE2, GPU: s.GPU,
+		KubernetesVersion: s.KubernetesVersion, RKE2: s.RKE2.RKE2Release, GPU: s.GPU,
 		Zone: m.Zone, CPUs: m.CPUs, Memory: m.Memory, DiskSize: m.DiskSize, Accelerators: m.Accelerators,
 		UseSpot: m.UseSpot, MaxHourlyCost: m.MaxHourlyCost, ImageID: m.ImageID, SSHUser: m.SSHUser,
 		NumNodes: count, MaxNodes: s.Network.MaxNodes,

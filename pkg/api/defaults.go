@@ -39,7 +39,8 @@ func (s *ClusterSpec) SetDefaults() {
 	}
 	s.Manager, s.Cloud, s.Region, s.GPUStack = normal.Manager, normal.Cloud, normal.Region, normal.GPUStack
 	s.APICIDR, s.APIAccess, s.Ports = normal.APICIDR, normal.APIAccess, normal.Ports
-	s.KubernetesVersion, s.RKE2, s.GPU = normal.KubernetesVersion, normal.RKE2, normal.GPU
+	s.KubernetesVersion, s.RKE2.RKE2Release, s.GPU = normal.KubernetesVersion, normal.RKE2, normal.GPU
+	s.RKE2.normalize()
 	s.ControlPlane.Machine = normal.MachineSpec()
 	for i := range s.Pools {
 		group := s.PoolGroup(s.Pools[i])

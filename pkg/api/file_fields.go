@@ -99,6 +99,9 @@ func declareFileFields() []FileField {
 			fields = append(fields, newObjectOf(path, fields)...)
 			fields = append(fields, f.inFile(path, f.Change))
 		}
+		if f.Name == "rke2.sha256" {
+			fields = append(fields, rke2SettingsFileFields()...)
+		}
 	}
 	fields = append(fields,
 		FileField{Path: pathControlPlane, Type: TypeObject, Help: "machines that run the Kubernetes servers"},
@@ -132,7 +135,7 @@ func machineFileFields(group string, change func(Field) ChangeRule) []FileField 
 // objectHelp says what the objects are that group fields of the spec.
 var objectHelp = map[string]string{
 	"spec.network": "network of the cluster",
-	"spec.rke2":    "source of the release of RKE2",
+	"spec.rke2":    "source of the release of RKE2, and what RKE2 needs to reach others",
 	"spec.gpu":     "releases of the software for accelerators",
 }
 

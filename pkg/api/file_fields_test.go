@@ -14,6 +14,10 @@ func pathsOf(of reflect.Type, prefix string) []string {
 	var paths []string
 	for i := range of.NumField() {
 		f := of.Field(i)
+		if f.Anonymous {
+			paths = append(paths, pathsOf(f.Type, prefix)...)
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		path := prefix + name
 		paths = append(paths, path)

@@ -57,7 +57,8 @@ func (s GroupSpec) RequiredLevel() int {
 }
 
 // ObjectLevel is the level of a worker that knows the stored form of clusters. Those below 4 do not know pools; 4 does
-// not replace the machines of a pool whose machine spec has changed, and creates clusters of alike machines only.
+// not replace the machines of a pool whose machine spec has changed, and creates clusters of alike machines only,
+// and would lose rke2.registries and rke2.env.
 const ObjectLevel = 5
 
 // WorkerLevel is the level of this version's workers.
@@ -65,7 +66,7 @@ const WorkerLevel = max(SpecLevel, ObjectLevel)
 
 // CopySettings takes over the fields that settings fill from a create.
 func (s *ClusterSpec) CopySettings(from GroupSpec) {
-	s.KubernetesVersion, s.RKE2, s.GPU = from.KubernetesVersion, from.RKE2, from.GPU
+	s.KubernetesVersion, s.RKE2.RKE2Release, s.GPU = from.KubernetesVersion, from.RKE2, from.GPU
 }
 
 // WithReleases returns the spec of an existing cluster for a create that resumes it. Releases that the spec does not

@@ -85,6 +85,7 @@ func (s ClusterSpec) Validate() error {
 	if s.ControlPlane.Replicas != 1 {
 		errs.addField("control_plane.replicas", strconv.Itoa(s.ControlPlane.Replicas), "1")
 	}
+	s.RKE2.validate(&errs)
 	seen := map[string]bool{}
 	for _, p := range s.Pools {
 		if seen[p.Name] {

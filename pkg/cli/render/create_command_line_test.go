@@ -28,7 +28,8 @@ func TestCreateCommandLineCreatesTheSameCluster(t *testing.T) {
 	if got := CreateCommandLine(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	c.Spec.KubernetesVersion, c.Spec.RKE2 = "v1.35.7+rke2r1", api.RKE2Release{Source: "/my kit", SHA256: "ab"}
+	c.Spec.KubernetesVersion = "v1.35.7+rke2r1"
+	c.Spec.RKE2.RKE2Release = api.RKE2Release{Source: "/my kit", SHA256: "ab"}
 	c.Spec.GPU.ChartRepo = "https://charts"
 	want = "SKYCTL_RKE2_SOURCE='/my kit' SKYCTL_RKE2_SHA256=ab SKYCTL_GPU_CHART_REPO=https://charts " +
 		strings.Replace(want, " --labels", " --kubernetes_version v1.35.7+rke2r1 --labels", 1)

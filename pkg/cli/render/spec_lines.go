@@ -16,7 +16,36 @@ import (
 func specLines(s api.ClusterSpec) []string {
 	all := s.CreateRequest()
 	all.NumNodes, all.GPUStack, all.GPUTaint = s.MachineCount(), s.GPUStack, s.GPUTaint // also those for pools
-	return alignPairs(all.LabeledValues()...)
+	pairs := append(all.LabeledValues(), "Registries", formatRegistries(s.RKE2.Registries), "RKE2 environment",
+		formatEnv(s.RKE2.Env))
+	return alignPairs(pairs...)
+}
+
+func formatRegistries(registries []api.Registry) string {
+	var all []string
+	for _, r := range registries {
+		text := r.Host
+		if len(r.Mirrors) > 0 {
+			text += " through " + strings.Join(r.Mirrors, " ")
+		}
+		if r.Secret != "" {
+			text += " (secret " + r.Secret + ")"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func formatEnv(env []api.EnvVariable) string {
+	var all []string
+	for _, v := range env {
+		if v.Secret != "" {
+			all = append(all, fmt.Sprintf("%s (secret %s, key %s)", v.Name, v.Secret, v.Key))
+		} else {
+			all = append(all, v.Name+"="+v.Value)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // poolLines list the pools, each with its settings on a line below.

@@ -1,0 +1,232 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// RKE2Settings are where a cluster's RKE2 comes from, and what its machines give it. GroupSpec has only the first part:
+// clouds need no more.
+type RKE2Settings struct {
+	RKE2Release
+	// Registries are the image registries that need mirrors or credentials. Hosts are unique.
+	Registries []Registry `json:"registries,omitempty"`
+	// Env are variables in the environment of RKE2. Names are unique.
+	Env []EnvVariable `json:"env,omitempty"`
+}
+
+// Registry says how the machines of a cluster reach an image registry.
+type Registry struct {
+	// Host of the registry or of a mirror, with its port if it has one. AnyRegistry stands for all other hosts.
+	Host string `json:"host"`
+	// Mirrors are the URLs that are tried in this order, before the host itself.
+	Mirrors []string `json:"mirrors,omitempty"`
+	// Secret names the secret with the credentials for this host; empty is none. Those of a mirror stand under its own
+	// host.
+	Secret string `json:"secret,omitempty"`
+}
+
+// AnyRegistry is the host of a Registry whose mirrors serve every registry that has none of its own.
+const AnyRegistry = "*"
+
+// EnvVariable is a variable in the environment of RKE2. It has a value, or takes it from a secret.
+type EnvVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+	// Secret and Key name the secret and the key whose value the variable gets.
+	Secret string `json:"secret,omitempty"`
+	Key    string `json:"key,omitempty"`
+}
+
+// The keys of a secret with the credentials of a registry: user name and password, or else a token.
+const (
+	SecretKeyUsername = "username"
+	SecretKeyPassword = "password"
+	SecretKeyToken    = "token"
+)
+
+// SecretReference is a secret that a spec refers to.
+type SecretReference struct {
+	// Field is the field that refers to it, such as rke2.env[HTTPS_PROXY].secret.
+	Field  string
+	Secret string
+	// KeySets are the sets of keys of which the secret needs one.
+	KeySets [][]string
+}
+
+// SecretReferences returns the secrets that a spec refers to, in the order of the spec.
+func (s ClusterSpec) SecretReferences() []SecretReference {
+	var all []SecretReference
+	for _, r := range s.RKE2.Registries {
+		if r.Secret != "" {
+			all = append(all, SecretReference{Field: registryPath(r) + ".secret", Secret: r.Secret,
+				KeySets: [][]string{{SecretKeyUsername, SecretKeyPassword}, {SecretKeyToken}}})
+		}
+	}
+	for _, v := range s.RKE2.Env {
+		if v.Secret != "" {
+			all = append(all, SecretReference{Field: envPath(v) + ".secret", Secret: v.Secret,
+				KeySets: [][]string{{v.Key}}})
+		}
+	}
+	return all
+}
+
+// SecretNames returns the names of the secrets that a spec refers to, sorted.
+func (s ClusterSpec) SecretNames() []string {
+	names := map[string]bool{}
+	for _, r := range s.SecretReferences() {
+		names[r.Secret] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func registryPath(r Registry) string  { return fmt.Sprintf("rke2.registries[%s]", r.Host) }
+func envPath(v EnvVariable) string    { return fmt.Sprintf("rke2.env[%s]", v.Name) }
+func (r Registry) clone() Registry    { r.Mirrors = slices.Clone(r.Mirrors); return r }
+func (s RKE2Settings) isSimple() bool { return len(s.Registries) == 0 && len(s.Env) == 0 }
+
+func (s RKE2Settings) clone() RKE2Settings {
+	s.Registries, s.Env = slices.Clone(s.Registries), slices.Clone(s.Env)
+	for i := range s.Registries {
+		s.Registries[i] = s.Registries[i].clone()
+	}
+	return s
+}
+
+// normalize sorts what has no order.
+func (s *RKE2Settings) normalize() {
+	if s.isSimple() {
+		s.Registries, s.Env = nil, nil
+		return
+	}
+	*s = s.clone()
+	slices.SortStableFunc(s.Registries, func(a, b Registry) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortStableFunc(s.Env, func(a, b EnvVariable) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+const (
+	wantRegistryHost = "the host of an image registry, with its port if it has one, such as " +
+		"registry.example.com:5000; " +
+		AnyRegistry + " is any host"
+	wantMirror   = "the URL of a registry, such as https://mirror.example.com, without a name and a password in it"
+	wantEnvName  = "a name of letters, digits and '_' that does not begin with a digit, such as HTTPS_PROXY"
+	wantEnvValue = "one line of text without a password"
+	// WantSecretName describes what IsSecretName accepts.
+	WantSecretName = "the name of a secret: at most 63 lower-case letters, digits and '-', such as registry-login"
+	// WantSecretKey describes what IsSecretKey accepts.
+	WantSecretKey = "the key of a secret: at most 253 letters, digits, '.', '_' and '-', such as password"
+)
+
+var (
+	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	secretKey    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+	registryPort = regexp.MustCompile(`:([1-9][0-9]{0,4})$`)
+	// credentialsInURL matches a name with a password in a URL, or in a proxy without a scheme.
+	credentialsInURL = regexp.MustCompile(`(^|[/,;=\s])([^/\s:@]*:[^/\s@]+)@`)
+	// secretEnvName matches variables whose values are secret by the conventions of clouds and tools.
+	secretEnvName = regexp.MustCompile(`(?i)(^|_)(token|secret|password|passwd|passphrase|api_?key|access_?key|` +
+		`secret_?key|private_?key|secret_access_key|credentials?)$`)
+	// ownedEnvName matches variables that skyctl or systemd sets for RKE2. RKE2 reads its configuration from RKE2_ and
+	// K3S_ variables too, and config.yaml is skyctl's.
+	ownedEnvName = regexp.MustCompile(`(?i)^(RKE2_|K3S_|LD_|SYSTEMD_|(PATH|HOME|KUBECONFIG|NODE_NAME|NOTIFY_SOCKET|` +
+		`INVOCATION_ID|JOURNAL_STREAM)$)`)
+)
+
+// IsSecretName reports whether a name is a DNS label.
+func IsSecretName(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
+
+// IsSecretKey reports whether a key can be the name of a variable or of a file.
+func IsSecretKey(key string) bool { return secretKey.MatchString(key) }
+
+// validate adds what is invalid. No error quotes a value that has a password in it.
+func (s RKE2Settings) validate(errs *fieldErrors) {
+	seen := map[string]bool{}
+	for _, r := range s.Registries {
+		if seen[r.Host] {
+			errs.addField("rke2.registries.host", r.Host, "each host once")
+		}
+		seen[r.Host] = true
+		r.validate(errs)
+	}
+	seen = map[string]bool{}
+	for _, v := range s.Env {
+		if seen[v.Name] {
+			errs.addField("rke2.env.name", v.Name, "each name once")
+		}
+		seen[v.Name] = true
+		v.validate(errs)
+	}
+}
+
+func (r Registry) validate(errs *fieldErrors) {
+	if !isRegistryHost(r.Host) {
+		errs.addField("rke2.registries.host", hidePassword(r.Host), wantRegistryHost)
+		return
+	}
+	path := registryPath(r)
+	for _, m := range r.Mirrors {
+		if !isMirror(m) {
+			errs.addField(path+".mirrors", hidePassword(m), wantMirror)
+		}
+	}
+	switch {
+	case r.Secret != "" && !IsSecretName(r.Secret):
+		errs.addField(path+".secret", r.Secret, WantSecretName)
+	case r.Secret != "" && r.Host == AnyRegistry:
+		errs.addField(path+".secret", r.Secret, "no secret for any host: name the host that gets the credentials")
+	case r.Secret == "" && len(r.Mirrors) == 0:
+		errs.addField(path, "", "mirrors, or a secret with the credentials")
+	}
+}
+
+func (v EnvVariable) validate(errs *fieldErrors) {
+	path := envPath(v)
+	switch {
+	case !envName.MatchString(v.Name):
+		errs.addField("rke2.env.name", v.Name, wantEnvName)
+	case ownedEnvName.MatchString(v.Name):
+		errs.addField("rke2.env.name", v.Name, "a variable that neither skyctl nor systemd sets for RKE2")
+	case v.Secret == "" && v.Key != "":
+		errs.addField(path+".secret", "", "the name of the secret that has the key "+v.Key)
+	case v.Secret != "" && v.Value != "":
+		errs.addField(path+".value", "", "no value: the variable takes it from the secret "+v.Secret)
+	case v.Secret != "":
+		if !IsSecretName(v.Secret) {
+			errs.addField(path+".secret", v.Secret, WantSecretName)
+		}
+		if !IsSecretKey(v.Key) {
+			errs.addField(path+".key", v.Key, WantSecretKey)
+		}
+	case credentialsInURL.MatchString(v.Value) || secretEnvName.MatchString(v.Name) && v.Value != "":
+		// the value itself must not be quoted
+		errs.addField(path+".value", "", "no value that has a password in it: store it with skyctl create secret, and "+
+			"name its secret and key instead of the value")
+	case strings.ContainsFunc(v.Value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		errs.addField(path+".value", v.Value, wantEnvValue)
+	}
+}
+
+// hidePassword replaces the name and the password in a URL.
+func hidePassword(value string) string { return credentialsInURL.ReplaceAllString(value, "$1…@") }
+
+func isRegistryHost(host string) bool {
+	if host == AnyRegistry {
+		return true
+	}
+	name := registryPort.ReplaceAllString(host, "")
+	return len(validation.IsDNS1123Subdomain(name)) == 0
+}
+
+func isMirror(v string) bool {
+	u, err := url.Parse(v)
+	return err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" &&
+		(u.Scheme == "https" || u.Scheme == "http")
+}
