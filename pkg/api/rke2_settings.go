@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -112,6 +113,9 @@ func (s *RKE2Settings) normalize() {
 	slices.SortStableFunc(s.Env, func(a, b EnvVariable) int { return cmp.Compare(a.Name, b.Name) })
 }
 
+// maxRKE2Entries bounds each list: a transaction checks all secrets of a cluster, and etcd allows 128 conditions.
+const maxRKE2Entries = 50
+
 const (
 	wantRegistryHost = "the host of an image registry, with its port if it has one, such as " +
 		"registry.example.com:5000; " +
@@ -148,6 +152,11 @@ func IsSecretKey(key string) bool { return secretKey.MatchString(key) }
 
 // validate adds what is invalid. No error quotes a value that has a password in it.
 func (s RKE2Settings) validate(errs *fieldErrors) {
+	for list, n := range map[string]int{"rke2.registries": len(s.Registries), "rke2.env": len(s.Env)} {
+		if n > maxRKE2Entries {
+			errs.addField(list, strconv.Itoa(n), fmt.Sprintf("at most %d entries", maxRKE2Entries))
+		}
+	}
 	seen := map[string]bool{}
 	for _, r := range s.Registries {
 		if seen[r.Host] {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/pem"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -67,7 +68,22 @@ func secretPartsOf(secret []byte) [][]byte {
 		}
 		return parts
 	}
+	if password := passwordInURL(secret); password != nil {
+		return [][]byte{secret, password} // logs often show only a part of a URL
+	}
 	return [][]byte{secret}
+}
+
+// passwordInURL returns the unescaped password in a URL, such as that of a proxy; nil if there is none.
+func passwordInURL(text []byte) []byte {
+	u, err := url.Parse(string(text))
+	if err != nil || u.User == nil || u.Host == "" {
+		return nil
+	}
+	if password, has := u.User.Password(); has {
+		return []byte(password)
+	}
+	return nil
 }
 
 // privateKeyBodies returns the bodies of the private keys in PEM with their line breaks.

@@ -15,7 +15,8 @@ import (
 )
 
 // CreateCluster stores a new cluster. If the name is taken, the error is an *ExistsError with the existing cluster. If
-// the existing object has the same UID, that is a success: a create whose answer was lost can be repeated.
+// the existing object has the same UID, that is a success: a create whose answer was lost can be repeated. If a secret
+// that the spec refers to does not exist, the error is a *SecretMissingError.
 func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster, error) {
 	name := c.Metadata.Name
 	value, err := encodeCluster(c)
@@ -24,15 +25,18 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 	}
 	key := s.keys.clusterKey(name)
 	resp, err := s.etcd.Commit(ctx, fmt.Sprintf("creating cluster %q", name),
-		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
+		append(s.secretsExist(c.Spec), clientv3.Compare(clientv3.CreateRevision(key), "=", 0)),
 		[]clientv3.Op{clientv3.OpPut(key, string(value))},
-		[]clientv3.Op{clientv3.OpGet(key)})
+		[]clientv3.Op{clientv3.OpGet(key), clientv3.OpGet(s.keys.namedSecretsPrefix(), clientv3.WithPrefix(),
+			clientv3.WithKeysOnly())})
 	if err != nil {
 		return nil, err
 	}
 	kv := &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: resp.Header.Revision}
 	if !resp.Succeeded {
-		kv = etcd.FirstKV(resp, 0)
+		if kv = etcd.FirstKV(resp, 0); kv == nil {
+			return nil, s.newSecretMissingError(c.Spec, etcd.RangeResult(resp, 1))
+		}
 	}
 	stored, corrupt := s.decodeCluster(kv)
 	switch {

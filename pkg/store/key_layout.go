@@ -18,6 +18,8 @@ import (
 //	<prefix>/home
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
+//	<prefix>/named-secret-values/<name>
+//	<prefix>/named-secrets/<name>
 //	<prefix>/orphans/<cloud>/<name>/<id>
 //	<prefix>/secrets/<uid>/<key>
 //	<prefix>/secrets-key
@@ -51,6 +53,12 @@ func (k keys) damagedKey(key string) string {
 	return k.prefix + "/damaged" + strings.TrimPrefix(key, k.prefix)
 }
 func (k keys) secretKey(uid, s string) string { return k.secretsPrefix(uid) + s }
+
+// Secrets that people name are outside of allSecretsPrefix, which has only those of clusters.
+func (k keys) namedSecretsPrefix() string              { return k.prefix + "/named-secrets/" }
+func (k keys) namedSecretKey(name string) string       { return k.namedSecretsPrefix() + name }
+func (k keys) allNamedSecretValuesPrefix() string      { return k.prefix + "/named-secret-values/" }
+func (k keys) namedSecretValuesKey(name string) string { return k.allNamedSecretValuesPrefix() + name }
 
 // orphanKey contains the machine's id too, because an orphan and a copy of it can have the same name.
 func (k keys) orphanKey(cloud, name, id string) string {

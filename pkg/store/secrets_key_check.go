@@ -8,6 +8,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
@@ -38,9 +39,12 @@ const maxSecretsTried = 500
 
 // HasSecrets reports whether etcd contains any secret.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
-	resp, err := s.etcd.Get(ctx, "checking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
-		clientv3.WithLimit(1), clientv3.WithKeysOnly())
-	return err == nil && len(resp.Kvs) > 0, err
+	first := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly()}
+	resp, err := s.etcd.Commit(ctx, "checking for secrets", nil, []clientv3.Op{
+		clientv3.OpGet(s.keys.allSecretsPrefix(), first...),
+		clientv3.OpGet(s.keys.allNamedSecretValuesPrefix(), first...),
+	}, nil)
+	return err == nil && (etcd.FirstKV(resp, 0) != nil || etcd.FirstKV(resp, 1) != nil), err
 }
 
 // CheckSecretsKey records the key of this Store as the one in use. If the stored secrets are encrypted with another
@@ -97,12 +101,15 @@ func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
 // findSealingKeys checks which keys the first secrets are encrypted with. It reports whether any uses this Store's key,
 // and returns the id of another key if there is one.
 func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, err error) {
-	resp, err := s.etcd.Get(ctx, "reading secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
-		clientv3.WithLimit(maxSecretsTried))
+	some := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithLimit(maxSecretsTried)}
+	resp, err := s.etcd.Commit(ctx, "reading secrets", nil, []clientv3.Op{
+		clientv3.OpGet(s.keys.allSecretsPrefix(), some...),
+		clientv3.OpGet(s.keys.allNamedSecretValuesPrefix(), some...),
+	}, nil)
 	if err != nil {
 		return "", false, err
 	}
-	for _, kv := range resp.Kvs {
+	for _, kv := range append(etcd.RangeResult(resp, 0), etcd.RangeResult(resp, 1)...) {
 		switch id := secretbox.KeyIDOf(kv.Value); {
 		case id == "": // damaged
 		case id == s.box.KeyID():
