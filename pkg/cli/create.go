@@ -17,11 +17,13 @@ import (
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
-	return newCommandGroup("create", "Create a cluster, or a pool of one",
-		"Creates a cluster, or a pool of one: see skyctl create cluster --help and skyctl create pool --help.",
+	return newCommandGroup("create", "Create a cluster, a pool of one, or a secret",
+		"Creates a cluster, a pool of one, or a secret that clusters refer to: see skyctl create cluster --help,\n"+
+			"skyctl create pool --help and skyctl create secret --help.",
 		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3\n"+
-			"  skyctl create pool big --cluster dev --cpus 8+ --replicas 2",
-		a.newCreateClusterCommand(), a.newCreatePoolCommand())
+			"  skyctl create pool big --cluster dev --cpus 8+ --replicas 2\n"+
+			"  skyctl create secret registry-login --from-literal username=ci --from-stdin password",
+		a.newCreateClusterCommand(), a.newCreatePoolCommand(), a.newCreateSecretCommand())
 }
 
 // createOptions are the flags of create cluster.

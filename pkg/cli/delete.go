@@ -18,12 +18,13 @@ import (
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
-	return newCommandGroup("delete", "Delete a cluster, a pool, a machine, or orphaned machines",
-		"Deletes a cluster, a pool or a machine of one, or orphaned machines: see skyctl delete cluster --help.",
+	return newCommandGroup("delete", "Delete a cluster, a pool, a machine, orphaned machines, or a secret",
+		"Deletes a cluster, a pool or a machine of one, orphaned machines, or a secret: see skyctl delete cluster "+
+			"--help.",
 		"  skyctl delete cluster dev\n  skyctl delete pool gpu --cluster dev\n  skyctl delete machine sky-dev-3\n"+
-			"  skyctl delete orphans",
+			"  skyctl delete orphans\n  skyctl delete secret registry-login",
 		a.newDeleteClusterCommand(), a.newDeletePoolCommand(), a.newDeleteMachineCommand(),
-		a.newDeleteOrphansCommand())
+		a.newDeleteOrphansCommand(), a.newDeleteSecretCommand())
 }
 
 // deleteOptions is one run of delete cluster.

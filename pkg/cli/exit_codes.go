@@ -75,6 +75,9 @@ func exitCode(err error) int {
 		conflict    *client.ConflictError
 		replaced    *client.ClusterReplacedError
 		exists      *store.ExistsError
+		taken       *store.SecretExistsError
+		inUse       *store.SecretInUseError
+		noSecret    *store.SecretMissingError
 		changed     *store.SpecConflictError
 		fixed       *store.UnchangeableError
 		notFound    *store.NotFoundError
@@ -100,9 +103,10 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &nowhere):
 		return ExitUsage
 	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
-		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed):
+		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed), errors.As(err, &taken),
+		errors.As(err, &inUse):
 		return ExitConflict
-	case errors.As(err, &notFound), errors.As(err, &noOrphan):
+	case errors.As(err, &notFound), errors.As(err, &noOrphan), errors.As(err, &noSecret):
 		return ExitNotFound
 	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server),
 		errors.As(err, &noSchedule), errors.As(err, &room):

@@ -17,12 +17,12 @@ import (
 )
 
 func (a *app) newGetCommand() *cobra.Command {
-	return newCommandGroup("get", "Show clusters, pools, machines, events, orphans, or a kubeconfig",
-		"Shows clusters, events, orphans, or the pools, machines or kubeconfig of a cluster.",
+	return newCommandGroup("get", "Show clusters, pools, machines, events, orphans, secrets, or a kubeconfig",
+		"Shows clusters, events, orphans, secrets, or the pools, machines or kubeconfig of a cluster.",
 		"  skyctl get clusters\n  skyctl get pools dev\n  skyctl get machines dev\n  skyctl get events dev\n"+
 			"  skyctl get kubeconfig dev",
 		a.newGetClustersCommand(), a.newGetPoolsCommand(), a.newGetMachinesCommand(), a.newGetKubeconfigCommand(),
-		a.newGetEventsCommand(), a.newGetOrphansCommand())
+		a.newGetEventsCommand(), a.newGetOrphansCommand(), a.newGetSecretsCommand())
 }
 
 func (a *app) newGetClustersCommand() *cobra.Command {

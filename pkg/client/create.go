@@ -56,6 +56,9 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	if err := api.ValidateName(want.Metadata.Name); err != nil {
 		return CreateResult{}, err
 	}
+	if err := c.CheckSecretReferences(ctx, want.Spec); err != nil {
+		return CreateResult{}, err
+	}
 	if !o.Planned {
 		if _, err := c.PlanCluster(ctx, want.Spec, o.Accept); err != nil {
 			return CreateResult{}, err

@@ -20,71 +20,26 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// NamedSecret is what anybody may see of a secret that a person stored: all but its values. Specs of clusters refer to
-// it by its name.
-type NamedSecret struct {
-	Name string `json:"name"`
-	// Keys are sorted by their name.
-	Keys      []NamedSecretKey `json:"keys"`
-	CreatedAt time.Time        `json:"created_at"`
-	// UpdatedAt is when the values were written last.
-	UpdatedAt time.Time `json:"updated_at"`
-}
-
-// NamedSecretKey is a key of a secret, with the size of its value in bytes.
-type NamedSecretKey struct {
-	Name string `json:"name"`
-	Size int    `json:"size"`
-}
-
-// Size is the number of bytes of all values.
-func (n NamedSecret) Size() int {
-	total := 0
-	for _, k := range n.Keys {
-		total += k.Size
-	}
-	return total
-}
-
-// HasKeys reports whether the secret has all of some keys.
-func (n NamedSecret) HasKeys(keys []string) bool {
-	for _, key := range keys {
-		if !slices.ContainsFunc(n.Keys, func(k NamedSecretKey) bool { return k.Name == key }) {
-			return false
-		}
-	}
-	return true
-}
-
-// KeyNames returns the names of the keys, sorted.
-func (n NamedSecret) KeyNames() []string {
-	var names []string
-	for _, k := range n.Keys {
-		names = append(names, k.Name)
-	}
-	return names
-}
-
 // WriteNamedSecret stores a secret that a person names, encrypted. If one with the name exists, replace has its values
 // replaced; otherwise the error is a *SecretExistsError. Errors about the secret itself are *api.FieldErrors, joined.
 func (s *Store) WriteNamedSecret(ctx context.Context, name string, values map[string][]byte, replace bool,
-	now time.Time) (NamedSecret, error) {
+	now time.Time) (api.NamedSecret, error) {
 	if err := api.ValidateSecret(name, values); err != nil {
-		return NamedSecret{}, err
+		return api.NamedSecret{}, err
 	}
 	doing := fmt.Sprintf("storing secret %q", name)
 	path := s.keys.namedSecretValuesKey(name)
 	plain, err := json.Marshal(values)
 	if err != nil {
-		return NamedSecret{}, fmt.Errorf("%s: %w", doing, err)
+		return api.NamedSecret{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	sealed, err := s.box.Seal(path, plain)
 	if err != nil {
-		return NamedSecret{}, fmt.Errorf("%s: %w", doing, err)
+		return api.NamedSecret{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	wanted := NamedSecret{Name: name, CreatedAt: now.UTC(), UpdatedAt: now.UTC()}
+	wanted := api.NamedSecret{Name: name, CreatedAt: now.UTC(), UpdatedAt: now.UTC()}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		wanted.Keys = append(wanted.Keys, NamedSecretKey{Name: key, Size: len(values[key])})
+		wanted.Keys = append(wanted.Keys, api.NamedSecretKey{Name: key, Size: len(values[key])})
 	}
 	err = etcd.RetryConflicts(ctx, doing, func() (bool, error) {
 		known, unchanged, err := s.listNamedSecrets(ctx, doing)
@@ -104,14 +59,14 @@ func (s *Store) WriteNamedSecret(ctx context.Context, name string, values map[st
 		return err == nil && resp.Succeeded, err
 	})
 	if err != nil {
-		return NamedSecret{}, err
+		return api.NamedSecret{}, err
 	}
 	learnNamedSecret(name, values)
 	return wanted, nil
 }
 
 // checkNewSecret checks a secret against those that exist, and returns when it was created.
-func checkNewSecret(wanted NamedSecret, known []NamedSecret, replace bool) (time.Time, error) {
+func checkNewSecret(wanted api.NamedSecret, known []api.NamedSecret, replace bool) (time.Time, error) {
 	created, total := wanted.CreatedAt, wanted.Size()
 	for _, n := range known {
 		switch {
@@ -131,19 +86,19 @@ func checkNewSecret(wanted NamedSecret, known []NamedSecret, replace bool) (time
 }
 
 // ListNamedSecrets returns the secrets that people stored, by name, without their values. It needs no secrets key.
-func (s *Store) ListNamedSecrets(ctx context.Context) ([]NamedSecret, error) {
+func (s *Store) ListNamedSecrets(ctx context.Context) ([]api.NamedSecret, error) {
 	all, _, err := s.listNamedSecrets(ctx, "listing secrets")
 	return all, err
 }
 
 // listNamedSecrets also returns the condition that no secret is written or created afterwards.
-func (s *Store) listNamedSecrets(ctx context.Context, doing string) ([]NamedSecret, clientv3.Cmp, error) {
+func (s *Store) listNamedSecrets(ctx context.Context, doing string) ([]api.NamedSecret, clientv3.Cmp, error) {
 	prefix := s.keys.namedSecretsPrefix()
 	resp, err := s.etcd.Get(ctx, doing, prefix, clientv3.WithPrefix())
 	if err != nil {
 		return nil, clientv3.Cmp{}, err
 	}
-	all := make([]NamedSecret, 0, len(resp.Kvs))
+	all := make([]api.NamedSecret, 0, len(resp.Kvs))
 	for _, kv := range resp.Kvs {
 		n, err := decodeNamedSecret(kv)
 		if err != nil {
@@ -151,12 +106,12 @@ func (s *Store) listNamedSecrets(ctx context.Context, doing string) ([]NamedSecr
 		}
 		all = append(all, n)
 	}
-	slices.SortFunc(all, func(a, b NamedSecret) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b api.NamedSecret) int { return cmp.Compare(a.Name, b.Name) })
 	return all, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1), nil
 }
 
-func decodeNamedSecret(kv *mvccpb.KeyValue) (NamedSecret, error) {
-	var n NamedSecret
+func decodeNamedSecret(kv *mvccpb.KeyValue) (api.NamedSecret, error) {
+	var n api.NamedSecret
 	if err := json.Unmarshal(kv.Value, &n); err != nil || n.Name == "" {
 		return n, &CorruptError{Keys: []string{string(kv.Key)}, Cause: errors.New("invalid record of a secret")}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/fixture"
 )
 
-func (w world) writeSecret(t *testing.T, name, key, value string) store.NamedSecret {
+func (w world) writeSecret(t *testing.T, name, key, value string) api.NamedSecret {
 	t.Helper()
 	n, err := w.WriteNamedSecret(t.Context(), name, map[string][]byte{key: []byte(value)}, true, fixture.Noon)
 	must(t, err)
