@@ -30,10 +30,12 @@ var registryFields = []registryField{
 	{FileField{Path: "host", Help: "host of the registry or of a mirror; " + AnyRegistry + " is any other host",
 		Want: wantRegistryHost, Example: "registry.example.com", Required: true},
 		func(r Registry) string { return r.Host }},
-	{FileField{Path: "mirrors", Type: TypeList, Want: wantMirror, Example: "https://mirror.example.com",
-		Help: "URLs that are tried before the host, in this order; credentials for a mirror stand under its own host"},
+	{FileField{Path: "mirrors", Type: TypeList, Default: "none", Want: wantMirror,
+		Example: "https://mirror.example.com",
+		Help: "URLs that are tried before the host, in this order; credentials for a mirror stand under its own " +
+			"host"},
 		func(r Registry) string { return strings.Join(r.Mirrors, ",") }},
-	{FileField{Path: "secret", Want: WantSecretName, Example: "registry-login",
+	{FileField{Path: "secret", Default: "none", Want: WantSecretName, Example: "registry-login",
 		Help: "secret with the credentials for this host: its keys are username and password, or token; a new value " +
 			"counts for machines that are launched from then on"},
 		func(r Registry) string { return r.Secret }},
@@ -42,13 +44,14 @@ var registryFields = []registryField{
 var envFields = []envField{
 	{FileField{Path: "name", Help: "name of the variable", Want: wantEnvName, Example: "HTTPS_PROXY", Required: true},
 		func(v EnvVariable) string { return v.Name }},
-	{FileField{Path: "value", Help: "value of the variable, if it is no secret", Want: wantEnvValue,
+	{FileField{Path: "value", Default: "none", Help: "value of the variable, if it is no secret", Want: wantEnvValue,
 		Example: "http://proxy.example.com:3128"},
 		func(v EnvVariable) string { return v.Value }},
-	{FileField{Path: "secret", Want: WantSecretName, Example: "proxy",
+	{FileField{Path: "secret", Default: "none", Want: WantSecretName, Example: "proxy",
 		Help: "secret that has the value; a new value counts for machines that are launched from then on"},
 		func(v EnvVariable) string { return v.Secret }},
-	{FileField{Path: "key", Help: "key of the secret that has the value", Want: WantSecretKey, Example: "url"},
+	{FileField{Path: "key", Default: "none", Help: "key of the secret that has the value", Want: WantSecretKey,
+		Example: "url"},
 		func(v EnvVariable) string { return v.Key }},
 }
 

@@ -25,7 +25,7 @@ func (c *Client) WriteSecret(ctx context.Context, name string, values map[string
 	}
 	defer func() { _ = s.Close() }() // what was written is confirmed
 	// Workers could not read what another key encrypts.
-	if err := s.CheckSecretsKey(ctx, c.now()); err != nil {
+	if err := s.RequireSecretsKey(ctx); err != nil {
 		return api.NamedSecret{}, fmt.Errorf("storing secret %s: %w: set the path of the right key with %s", name,
 			err,
 			c.cfg.HowToSet("secretsKeyFile"))

@@ -69,7 +69,7 @@ func newRandomCluster(r *rand.Rand) *api.Cluster {
 	}
 	spec := api.ClusterSpec{Provision: true, Cloud: pick("", "aws", "gcp"), Region: pick("", "us-east-1"),
 		APIAccess: pick("", "public"), APICIDR: pick("", "203.0.113.0/24"),
-		KubernetesVersion: pick("", "v1.35.7+rke2r1"), RKE2: api.RKE2Release{Source: pick("", "release")},
+		KubernetesVersion: pick("", "v1.35.7+rke2r1"), RKE2: randomRKE2Settings(pick, flip),
 		GPU:          api.GPURelease{ChartRepo: pick("", "https://charts.example.com")},
 		Network:      api.Network{MaxNodes: r.Intn(2) * 500},
 		ControlPlane: api.ControlPlane{Replicas: 1, Machine: machine()}}
@@ -122,4 +122,22 @@ func export(t *testing.T, c *api.Cluster) manifest.Document {
 // describePool is a pool in a few words: its name, its replicas and their bound, and the CPUs.
 func describePool(p api.Pool) string {
 	return fmt.Sprintf("%s %d/%d cpus %s", p.Name, p.Replicas, p.MaxReplicas, p.Machine.CPUs)
+}
+
+// randomRKE2Settings are settings with lists that have a key.
+func randomRKE2Settings(pick func(...string) string, flip func() bool) api.RKE2Settings {
+	s := api.RKE2Settings{RKE2Release: api.RKE2Release{Source: pick("", "release")}}
+	for _, host := range []string{"docker.io", "registry.example.com:5000"} {
+		if flip() {
+			s.Registries = append(s.Registries, api.Registry{Host: host, Secret: pick("", "login"),
+				Mirrors: []string{pick("https://mirror.example.com", "http://10.0.0.7:5000")}})
+		}
+	}
+	if flip() {
+		s.Env = append(s.Env, api.EnvVariable{Name: "HTTPS_PROXY", Secret: "proxy", Key: pick("url", "https")})
+	}
+	if flip() {
+		s.Env = append(s.Env, api.EnvVariable{Name: "NO_PROXY", Value: pick("a.example.com", "10.0.0.0/8")})
+	}
+	return s
 }

@@ -107,7 +107,11 @@ func TestSecretsKeyIsNeededForNamedSecretsToo(t *testing.T) {
 	}
 	stranger := open(t, w.prefix, testKey("b"))
 	wantErr[*store.OtherKeyError](t, stranger.CheckSecretsKey(t.Context(), fixture.Noon))
+	wantErr[*store.OtherKeyError](t, stranger.RequireSecretsKey(t.Context()))
+	must(t, w.RequireSecretsKey(t.Context()))
 	must(t, w.CheckSecretsKey(t.Context(), fixture.Noon))
+	must(t, w.DeleteNamedSecret(t.Context(), "login", false))
+	wantErr[*store.OtherKeyError](t, stranger.RequireSecretsKey(t.Context()))
 }
 
 func TestSecretThatAClusterUsesIsNotDeleted(t *testing.T) {

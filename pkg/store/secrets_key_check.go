@@ -71,6 +71,25 @@ func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 	return &OtherKeyError{Have: s.box.KeyID(), Need: other}
 }
 
+// RequireSecretsKey checks that workers use the key of this Store. It records nothing: that is for workers to do. If
+// they use another one, the error is an *OtherKeyError.
+func (s *Store) RequireSecretsKey(ctx context.Context) error {
+	if s.box.Err() != nil {
+		return s.box.Err()
+	}
+	record, err := s.readKeyRecord(ctx)
+	if err != nil || record.KeyID == s.box.KeyID() {
+		return err
+	}
+	need := record.KeyID
+	if need == "" { // no worker has started yet
+		if need, _, err = s.findSealingKeys(ctx); err != nil || need == "" {
+			return err
+		}
+	}
+	return &OtherKeyError{Have: s.box.KeyID(), Need: need, Since: record.Since}
+}
+
 // RecordSecretsKey records the key of this Store as the one in use. Secrets of other keys are not changed.
 func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
 	if s.box.Err() != nil {
