@@ -60,6 +60,9 @@ func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) err
 		node := newRKE2Node(step.cluster, step.record)
 		node.AgentToken, node.TLSSANs = string(password), serverSANs(step.record)
 		node.Restart = step.record.HasOutdatedConfig(step.record)
+		if err := a.addRKE2Settings(ctx, step, &node); err != nil {
+			return err
+		}
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
@@ -150,6 +153,9 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 		node := newRKE2Node(step.cluster, step.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
 		node.Restart = step.record.HasOutdatedConfig(head)
+		if err := a.addRKE2Settings(ctx, step, &node); err != nil {
+			return err
+		}
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: %w", n.NodeName, err)
 	}
-	return append([]byte("# Written by skyctl, which writes it again when the machine is prepared again.\n"), b...), nil
+	return append([]byte(writtenBySkyctl), b...), nil
 }
 
 func collectTLSSANs(n Node) []string {

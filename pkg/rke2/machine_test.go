@@ -55,7 +55,7 @@ func (m *machine) unit(name, state string) {
 
 // machineDirs are the private directories of a machine.
 var machineDirs = []string{"/usr/local", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher",
-	"/run/systemd/system"}
+	"/run/systemd/system", envDir}
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()

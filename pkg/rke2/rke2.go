@@ -46,6 +46,10 @@ type Node struct {
 	// taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
 	Labels map[string]string
 	Taints []string
+	// Registries and Env are the image registries and the environment of RKE2. If they are empty, those of the image
+	// stay. Values of Env have one line.
+	Registries []Registry
+	Env        map[string]string
 	// CPUs and MemoryGiB are the resources allotted to the machine; 0 means all that it reports.
 	CPUs, MemoryGiB float64
 	// Restart restarts a running unit even if its configuration is unchanged: RKE2 may still use old addresses, because

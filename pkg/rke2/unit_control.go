@@ -1,7 +1,6 @@
 package rke2
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,9 +37,28 @@ done`
 // AwaitSupervisor and AwaitServer. A running server keeps its configuration unless Node.Restart is set.
 func StartServer(ctx context.Context, h *remote.Host, n Node) error {
 	_, err := h.RunScriptWithAnswer(ctx, "starting the RKE2 server",
-		"set -e\n"+factsScript+receiveConfigScript+renderProxyScript(n)+"changed=0\n"+renderRestartFlag(n)+startScript,
-		func(line string) ([]byte, error) { return renderConfigFromFacts(h, n, line) })
+		"set -e\n"+factsScript+receiveTotalScript+receiveConfigScript+renderReceiveFiles(n)+renderProxyScript(n)+
+			"changed=0\n"+renderRestartFlag(n)+startScript,
+		func(line string) ([]byte, error) { return renderAnswer(h, n, nil, line) })
 	return err
+}
+
+// receiveTotalScript reads the length of the whole answer. Each part then has its own.
+const receiveTotalScript = `
+read -r all
+`
+
+// renderAnswer renders what a script receives: what it reads first, the configuration, and the files of the machine.
+func renderAnswer(h *remote.Host, n Node, first []byte, facts string) ([]byte, error) {
+	config, err := renderConfigFromFacts(h, n, facts)
+	if err != nil {
+		return nil, err
+	}
+	files, err := renderMachineFiles(n)
+	if err != nil {
+		return nil, err
+	}
+	return files.appendTo(append(fmt.Appendf(first, "%d\n", len(config)), config...)), nil
 }
 
 func renderRestartFlag(n Node) string {
@@ -57,14 +75,9 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 		return &Error{Kind: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Permanent: true}
 	}
 	_, err := h.RunScriptWithAnswer(ctx, "joining the cluster",
-		"set -e\n"+factsScript+receiveTokenScript+receiveConfigScript+renderProxyScript(n)+renderRestartFlag(
-			n)+joinScript, func(line string) ([]byte, error) {
-			config, err := renderConfigFromFacts(h, n, line)
-			if err != nil {
-				return nil, err
-			}
-			return renderJoinAnswer(token, config), nil
-		})
+		"set -e\n"+factsScript+receiveTotalScript+receiveTokenScript+receiveConfigScript+renderReceiveFiles(n)+
+			renderProxyScript(n)+renderRestartFlag(n)+joinScript,
+		func(line string) ([]byte, error) { return renderAnswer(h, n, []byte(token+"\n"), line) })
 	return err
 }
 
@@ -74,10 +87,8 @@ func RestartUnit(ctx context.Context, h *remote.Host, role api.Role) error {
 	return err
 }
 
-// receiveTokenScript reads the total length and the token; receiveConfigScript then reads the configuration with its
-// own length. printf is a shell builtin, so the token is never an argument of a program.
+// receiveTokenScript reads the token. printf is a shell builtin, so the token is never an argument of a program.
 const receiveTokenScript = `
-read -r all
 read -r token
 `
 
@@ -86,13 +97,6 @@ if [ "$(cat ` + joinTokenFile + ` 2>/dev/null)" != "$token" ]; then
   (umask 077; printf '%s\n' "$token" >` + joinTokenFile + `.new)
   mv -f ` + joinTokenFile + `.new ` + joinTokenFile + `; changed=1
 fi` + startScript
-
-func renderJoinAnswer(token string, config []byte) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s\n%d\n", token, len(config))
-	b.Write(config)
-	return b.Bytes()
-}
 
 // checkJoinToken accepts only a token that pins the cluster's CA and allows a worker nothing but to join.
 func checkJoinToken(token string) error {
@@ -127,6 +131,6 @@ for p in /usr/local /opt/rke2; do
   if [ -x "$p/bin/rke2-uninstall.sh" ]; then "$p/bin/rke2-uninstall.sh" >&2 || exit; fi
 done
 rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile+` `+proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+
-		proxyDropIn)
+		proxyDropIn+removeMachineFiles)
 	return err
 }
