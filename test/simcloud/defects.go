@@ -3,6 +3,8 @@ package simcloud
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -226,4 +228,17 @@ func (c *Cloud) ListPods(clusterUID, node string) []string {
 		names = append(names, p.Namespace+"/"+p.Name)
 	}
 	return names
+}
+
+// ReadMachineFile returns the content and the mode of a file on the machine of that name.
+func (c *Cloud) ReadMachineFile(machine, path string) (text string, mode fs.FileMode, err error) {
+	err = c.withHost(machine, func(h *host) error {
+		info, err := os.Stat(h.outsidePath(path))
+		if err != nil {
+			return err
+		}
+		text, mode = h.readFile(path), info.Mode().Perm()
+		return nil
+	})
+	return text, mode, err
 }
