@@ -235,3 +235,23 @@ func TestSecretNamesAreCompleted(t *testing.T) {
 		}
 	}
 }
+
+func TestFileRefersToSecretsThatExist(t *testing.T) {
+	world.StartWorker(t)
+	p := newSecretUser(t, "cli-proxy")
+	env := "  rke2:\n    env:\n    - {name: HTTPS_PROXY, secret: cli-proxy, key: url}\n"
+	file := newFile(t, "proxied", 1, env)
+	if got := p.run("apply", "-f", file); got.code != ExitUsage || !strings.Contains(got.err,
+		"proxied.yaml:11:35: spec.rke2.env[HTTPS_PROXY].secret: ") ||
+		!strings.Contains(got.err, "want a secret that exists; to store it: skyctl create secret cli-proxy") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	p.run("create", "secret", "cli-proxy", "--from-literal", "url=http://ann:hunter-2222@proxy:3128")
+	p.newApplied("proxied", file)
+	p.run("apply", "-f", file).checkOutput(t, 0, "unchanged", "")
+	p.run("diff", "-f", newFile(t, "proxied", 1)).checkOutput(t, ExitUsage, "", "RKE2 reads it as it starts")
+	shown := p.run("get", "cluster", "proxied", "-o", "yaml")
+	if !strings.Contains(shown.out, "secret: cli-proxy") || strings.Contains(shown.out, "hunter") {
+		t.Error(shown.out)
+	}
+}

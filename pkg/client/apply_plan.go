@@ -95,6 +95,9 @@ func (c *Client) PlanApply(ctx context.Context, docs []manifest.Document, o Plan
 		switch {
 		case isClusterMissing(err) && o.EditOf == "":
 			errs[i] = plans[i].planCreate(c, o)
+			if errs[i] == nil {
+				errs[i] = doc.LocateErrors(c.CheckSecretReferences(ctx, plans[i].After.Spec))
+			}
 		case err != nil:
 			return nil, err
 		default:
