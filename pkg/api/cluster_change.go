@@ -49,17 +49,32 @@ func (c *Cluster) RefuseSpecChange() string {
 
 // CreatePool adds a pool. Its errors are *FieldErrors, joined.
 func (c *Cluster) CreatePool(p Pool, now time.Time) error {
-	if slices.ContainsFunc(c.Status.Machines, func(m Machine) bool { return m.PoolName() == p.Name }) &&
-		c.Spec.FindPool(p.Name) == nil {
-		return &FieldError{Field: "pool", Value: p.Name, Want: "another name until the machines of the deleted pool " +
-			"with this name are gone: skyctl get machines " + c.Metadata.Name}
+	if c.Spec.FindPool(p.Name) == nil {
+		if err := c.refusePoolName(p.Name); err != nil {
+			return err
+		}
 	}
 	if err := c.Spec.AddPool(p); err != nil {
 		return err
 	}
-	c.forgetPoolStatus(p.Name)
-	c.Status.Pools = append(c.Status.Pools, PoolStatus{Name: p.Name, CreatedAt: now.UTC()})
+	c.recordPoolCreated(p.Name, now)
 	return nil
+}
+
+// refusePoolName refuses the name of a new pool while machines of a deleted pool with this name are left. Its error is
+// a *FieldError.
+func (c *Cluster) refusePoolName(name string) error {
+	if !slices.ContainsFunc(c.Status.Machines, func(m Machine) bool { return m.PoolName() == name }) {
+		return nil
+	}
+	return &FieldError{Field: "pool", Value: name, Want: "another name until the machines of the deleted pool " +
+		"with this name are gone: skyctl get machines " + c.Metadata.Name}
+}
+
+// recordPoolCreated records in the status that the spec has a new pool.
+func (c *Cluster) recordPoolCreated(name string, now time.Time) {
+	c.forgetPoolStatus(name)
+	c.Status.Pools = append(c.Status.Pools, PoolStatus{Name: name, CreatedAt: now.UTC()})
 }
 
 // DeletePool removes a pool; its machines leave the cluster. Its error is a *FieldError.
@@ -67,13 +82,18 @@ func (c *Cluster) DeletePool(name string) error {
 	if err := c.Spec.RemovePool(name); err != nil {
 		return err
 	}
+	c.recordPoolDeleted(name)
+	return nil
+}
+
+// recordPoolDeleted records in the status that the spec has lost a pool: its machines leave.
+func (c *Cluster) recordPoolDeleted(name string) {
 	c.forgetPoolStatus(name)
 	for i := range c.Status.Machines {
 		if m := &c.Status.Machines[i]; m.PoolName() == name && m.Leaving == "" {
 			m.Leaving = LeavePoolDeleted
 		}
 	}
-	return nil
 }
 
 func (c *Cluster) forgetPoolStatus(name string) {

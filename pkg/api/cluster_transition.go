@@ -23,25 +23,21 @@ func (c *Cluster) ChangeTo(spec ClusterSpec, labels map[string]string, now time.
 	}
 	validateLabels(labels, &errs)
 	errs.addError(wanted.Spec.Validate())
+	created := slices.DeleteFunc(wanted.Spec.Clone().Pools, func(p Pool) bool { return c.Spec.FindPool(p.Name) != nil })
+	for _, p := range created {
+		errs.addError(c.refusePoolName(p.Name))
+	}
 	if err := errs.joinErrors(); err != nil {
 		return err
 	}
 	c.recordMachineSpecs(wanted.Spec)
-	for _, p := range slices.Clone(c.Spec.Pools) {
+	for _, p := range c.Spec.Pools {
 		if wanted.Spec.FindPool(p.Name) == nil {
-			errs.addError(c.DeletePool(p.Name))
+			c.recordPoolDeleted(p.Name)
 		}
 	}
-	kept := c.Spec
-	c.Spec = wanted.Spec.Clone()
-	c.Spec.Pools = slices.DeleteFunc(c.Spec.Pools, func(p Pool) bool { return kept.FindPool(p.Name) == nil })
-	for _, p := range wanted.Spec.Pools {
-		if c.Spec.FindPool(p.Name) == nil {
-			errs.addError(c.CreatePool(p, now))
-		}
-	}
-	if err := errs.joinErrors(); err != nil {
-		return err
+	for _, p := range created {
+		c.recordPoolCreated(p.Name, now)
 	}
 	c.Spec, c.Metadata.Labels = wanted.Spec, labels
 	return nil

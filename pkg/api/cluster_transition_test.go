@@ -3,6 +3,7 @@ package api_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,15 +119,41 @@ func TestChangeToSwapsPools(t *testing.T) {
 	}
 }
 
-func TestARefusedChangeChangesNothing(t *testing.T) {
-	c, spec := changeable(), changeable().Spec
-	spec.Cloud, spec.Pools = "aws", spec.Pools[:1]
-	err := c.ChangeTo(spec, nil, time.Unix(2, 0))
-	if fields := api.FieldErrorsOf(err); len(fields) != 1 || fields[0].Field != "spec.cloud" {
-		t.Errorf("%v", err)
+func TestChangeToAddsPoolsInAnyOrder(t *testing.T) {
+	cpu := api.Pool{Name: "cpu", Replicas: 1, Machine: api.MachineSpec{CPUs: "4+"}}
+	gpu := api.Pool{Name: "gpu", Replicas: 1, Machine: api.MachineSpec{Accelerators: "A100:1"}}
+	for _, pools := range [][]api.Pool{{cpu, gpu}, {gpu, cpu}} {
+		c := changeable()
+		spec := c.Spec.Clone()
+		spec.Pools, spec.GPUTaint = append(spec.Pools, pools...), true
+		if err := c.ChangeTo(spec, nil, time.Unix(2, 0)); err != nil {
+			t.Errorf("first %s: %v", pools[0].Name, err)
+		}
+		if len(c.Spec.Pools) != 4 || len(c.Status.Pools) != 2 || c.Spec.GPUStack != api.GPUStackOperator {
+			t.Errorf("%+v", c)
+		}
 	}
-	if !reflect.DeepEqual(c, changeable()) {
-		t.Errorf("it changed: %+v", c)
+}
+
+func TestARefusedChangeChangesNothing(t *testing.T) {
+	for field, change := range map[string]func(*api.ClusterSpec){
+		"spec.cloud": func(s *api.ClusterSpec) { s.Cloud = "aws" },
+		"pool":       func(s *api.ClusterSpec) { s.Pools = append(s.Pools, api.Pool{Name: "old"}) },
+	} {
+		c := changeable()
+		c.Status.Machines = append(c.Status.Machines, api.Machine{Name: "sky-dev-4", Pool: "old",
+			Leaving: api.LeavePoolDeleted})
+		before, spec := *c, c.Spec.Clone()
+		before.Status.Machines = slices.Clone(c.Status.Machines)
+		spec.Pools = spec.Pools[:1]
+		change(&spec)
+		err := c.ChangeTo(spec, nil, time.Unix(2, 0))
+		if fields := api.FieldErrorsOf(err); len(fields) != 1 || fields[0].Field != field {
+			t.Errorf("%v", err)
+		}
+		if !reflect.DeepEqual(c, &before) {
+			t.Errorf("%s: it changed: %+v", field, c)
+		}
 	}
 }
 
