@@ -263,7 +263,8 @@ func (g *bringUpGroup) moveToNextPlacement(ctx workflow.Context, m activities.Ma
 		}
 		var moved activities.MachineRef
 		if err := etcdWrite.runForResult(ctx, m.Name+": choose another placement", &moved,
-			machineActivities.RepositionMachine, machines.RepositionInput{Machine: m, Placement: next}); err != nil {
+			machineActivities.RepositionMachine, machines.RepositionInput{Machine: m, Placement: next,
+				Spec: planned.Spec()}); err != nil {
 			return api.Placement{}, nil
 		}
 		g.progress.replaceMachine(moved)

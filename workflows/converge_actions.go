@@ -75,11 +75,19 @@ func (r *convergeRun) removeMachine(ctx workflow.Context, action observe.RepairA
 	return etcdWrite.runActivity(ctx, m.Name+": forget the machine", clusterActivities.ForgetMachine, m)
 }
 
-// retireMachine ends a machine and reserves another one for its index, which the next round brings up.
+// retireMachine ends a machine and reserves another one for its index, which the next round brings up. It has the same
+// placement, unless its pool has another machine spec by now.
 func (r *convergeRun) retireMachine(ctx workflow.Context, action observe.RepairAction) error {
 	old := action.On
 	if old.Role == api.RoleHead {
 		return temporal.NewNonRetryableApplicationError("a head is never replaced", "Refused", nil)
+	}
+	var planned machines.PoolPlan
+	if action.Outdated { // before the pods are moved: there may be no place for such machines
+		if err := cloudQuery.runForResult(ctx, old.Name+": list placements", &planned, machineActivities.PlanPool,
+			machines.PlanPoolInput{Cluster: r.cluster, Pool: action.Pool}); err != nil {
+			return err
+		}
 	}
 	drain := func() error {
 		return step.runActivity(ctx, old.Name+": drain the Node", nodeActivities.Retire, old)
@@ -97,6 +105,10 @@ func (r *convergeRun) retireMachine(ctx workflow.Context, action observe.RepairA
 	}
 	if err := forgetNode(ctx, r.cluster, old.NodeName); err != nil {
 		return err
+	}
+	if action.Outdated {
+		return etcdWrite.runActivity(ctx, old.Name+": reserve another machine", machineActivities.RepositionMachine,
+			machines.RepositionInput{Machine: old, Placement: planned.Placements[0], Spec: planned.Spec()})
 	}
 	return etcdWrite.runActivity(ctx, old.Name+": reserve a new machine", clusterActivities.ReplaceMachine, old)
 }

@@ -55,7 +55,7 @@ func (p *provisionRun) isHeadLost(err error) bool {
 func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, at machines.ClusterPlacement) error {
 	var machines []activities.MachineRef
 	placement := at.Placement
-	in := record.ReserveInput{Cluster: p.cluster, Placement: placement, Pools: at.Pools}
+	in := record.ReserveInput{Cluster: p.cluster, Placement: placement, Pools: at.Pools, Specs: at.Specs}
 	if err := etcdWrite.runForResult(ctx, p.cluster.Name+": reserve the machines", &machines,
 		clusterActivities.Reserve, in); err != nil {
 		return err

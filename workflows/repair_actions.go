@@ -53,6 +53,8 @@ func runMachineAction(ctx workflow.Context, cluster api.Ref, action observe.Repa
 		return true, startRKE2(ctx, m)
 	case api.ActionRestart:
 		return true, step.runActivity(ctx, m.Name+": restart RKE2", nodeActivities.Restart, m)
+	case api.ActionUpdateNode:
+		return true, repairStep.runActivity(ctx, m.Name+": update the Node", nodeActivities.UpdateNode, m)
 	case api.ActionDisarm:
 		return true, step.runActivity(ctx, m.Name+": "+stepClearPowerOff, nodeActivities.Disarm, m)
 	case api.ActionRefresh:

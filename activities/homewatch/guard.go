@@ -15,7 +15,7 @@ var guardedActivities = map[string]bool{
 	"Submit": true, "Await": true, "Terminate": true, "Release": true, "StartMachine": true,
 	"Prepare": true, "StartHead": true, "Join": true, "Arm": true, "Disarm": true, "Retire": true,
 	"ForgetNode": true, "Restart": true, "RefreshCredentials": true, "ApplyGPUs": true, "TryGPU": true,
-	"RestoreKeys": true, "DrainMachine": true, "UncordonNode": true,
+	"RestoreKeys": true, "DrainMachine": true, "UpdateNode": true, "UncordonNode": true,
 }
 
 // NewMachineGuard returns an interceptor that makes activities wait while the home is in doubt, if they change

@@ -16,6 +16,8 @@ type ClusterPlacement struct {
 	api.Placement
 	// Pools are the placements of the pools that are requested with another machine spec, in the same region.
 	Pools []api.PoolPlacement `json:"pools,omitempty"`
+	// Specs are the machine specs for which it was chosen, by pool; "" is the control plane. Older histories lack them.
+	Specs map[string]api.MachineSpec `json:"specs,omitempty"`
 }
 
 // FillIn returns the placement with pools that it lacks, from the first one in the same region that has them.
@@ -32,6 +34,9 @@ func (p ClusterPlacement) FillIn(ranked []ClusterPlacement) ClusterPlacement {
 		}
 	}
 	p.Pools = known
+	if p.Specs == nil && len(ranked) > 0 {
+		p.Specs = ranked[0].Specs
+	}
 	return p
 }
 
@@ -60,12 +65,16 @@ func rankCluster(ctx context.Context, onCloud cloud.Cloud, groups []api.Placemen
 
 // newClusterPlacement returns a combination of placements, one for each group.
 func newClusterPlacement(groups []api.PlacementGroup, placements []api.Placement) ClusterPlacement {
-	whole := ClusterPlacement{Placement: placements[0]}
+	whole := ClusterPlacement{Placement: placements[0], Specs: map[string]api.MachineSpec{"": groups[0].MachineSpec()}}
+	for _, pool := range groups[0].Pools {
+		whole.Specs[pool] = groups[0].MachineSpec()
+	}
 	for i := 1; i < len(groups); i++ {
 		p := placements[i]
 		whole.PriceTotal += p.PriceTotal
 		for _, pool := range groups[i].Pools {
 			whole.Pools = append(whole.Pools, api.PoolPlacement{Pool: pool, Placement: p})
+			whole.Specs[pool] = groups[i].MachineSpec()
 		}
 	}
 	return whole

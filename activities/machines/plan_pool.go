@@ -26,6 +26,14 @@ type PoolPlan struct {
 	Asked *api.PoolMachines `json:"asked,omitempty"`
 }
 
+// Spec returns the machine spec that the placements are for; nil if that is unknown.
+func (p PoolPlan) Spec() *api.MachineSpec {
+	if p.Asked == nil {
+		return nil
+	}
+	return &p.Asked.Machine
+}
+
 // PlanPool ranks the placements for the machines that a pool lacks, in the region of its cluster. If the pool asks for
 // spot machines and falls back, machines at the full price follow. Without a placement it fails: with InvalidSpec if
 // the region does not offer such machines, else with the cloud's kind of error.

@@ -15,6 +15,9 @@ import (
 type RepositionInput struct {
 	Machine   activities.MachineRef `json:"machine"`
 	Placement api.Placement         `json:"placement"`
+	// Spec is the machine spec for which the placement was chosen. Older inputs lack it: that of the machine's pool
+	// then.
+	Spec *api.MachineSpec `json:"spec,omitempty"`
 }
 
 // RepositionMachine gives a machine that was never requested, or is gone, another placement under a new incarnation,
@@ -22,6 +25,10 @@ type RepositionInput struct {
 func (a *Activities) RepositionMachine(ctx context.Context, in RepositionInput) (activities.MachineRef, error) {
 	const step = "choose another placement for the machine"
 	old := in.Machine
+	c, err := a.Store.ReadClusterObject(ctx, old.Cluster)
+	if err != nil {
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
+	}
 	incarnation, err := api.NewIncarnation(rand.Reader)
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
@@ -29,6 +36,7 @@ func (a *Activities) RepositionMachine(ctx context.Context, in RepositionInput) 
 	m, err := a.Store.ReplaceMachine(ctx, old.Cluster, old.Index, old.Incarnation, func(m api.Machine) api.Machine {
 		fresh := api.NewMachine(old.Cluster.Name, old.Index, m.Pool, incarnation, in.Placement, a.Now())
 		fresh.SucceedMachine(m, a.Now())
+		c.SetWanted(&fresh, in.Spec)
 		return fresh
 	})
 	if occupied := new(store.OccupiedError); errors.As(err, &occupied) {

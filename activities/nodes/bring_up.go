@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"go.temporal.io/sdk/activity"
 
@@ -151,7 +149,7 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 			return err
 		}
 		node := newRKE2Node(step.cluster, step.record)
-		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
+		node.Server = serverURL(head)
 		node.Restart = step.record.HasOutdatedConfig(head)
 		if err := a.addRKE2Settings(ctx, step, &node); err != nil {
 			return err

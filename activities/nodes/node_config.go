@@ -1,29 +1,28 @@
 package nodes
 
 import (
-	"maps"
+	"net"
+	"strconv"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// newRKE2Node returns what RKE2's configuration on a machine says about its Node and the pod network. A machine of a
-// pool has the pool's labels and taints. A server has none: the cluster's own pods run there.
+// newRKE2Node returns what RKE2's configuration on a machine says about its Node and the pod network. Its labels and
+// taints are those on record, also if others are wanted by now: RKE2 sets them when it starts, and UpdateNode has to
+// know what the Node may have.
 func newRKE2Node(c *api.Cluster, r *api.Machine) rke2.Node {
-	node := rke2.Node{
+	given := c.GivenNodeSettings(*r)
+	return rke2.Node{
 		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
 		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB, PodCIDR: c.Spec.PodCIDR(),
+		Labels: given.Labels, Taints: given.Taints,
 	}
-	name := r.PoolName()
-	if name == "" {
-		return node
-	}
-	node.Labels = map[string]string{api.NodeLabelPool: name}
-	if p := c.Spec.FindPool(name); p != nil {
-		maps.Copy(node.Labels, p.Labels)
-		node.Taints = p.Taints
-	}
-	return node
+}
+
+// serverURL returns where agents join.
+func serverURL(head *api.Machine) string {
+	return "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
 }
 
 // externalAddress returns the machine's public address; "" if it has none of its own.

@@ -23,6 +23,9 @@ func TestNodesHaveTheLabelsAndTaintsOfTheirPool(t *testing.T) {
 		"a machine of a pool": {api.Machine{Role: api.RoleWorker, Pool: "gpu"},
 			map[string]string{api.NodeLabelPool: "gpu", "tier": "train"},
 			[]string{"nvidia.com/gpu=present:NoSchedule"}},
+		"a machine with a record": {api.Machine{Role: api.RoleWorker, Pool: "gpu",
+			Node: &api.NodeSettings{Labels: map[string]string{"team": "vision"}}}, map[string]string{"team": "vision"},
+			nil},
 		"a machine of a deleted pool": {api.Machine{Role: api.RoleWorker, Pool: "old"},
 			map[string]string{api.NodeLabelPool: "old"}, nil},
 	} {

@@ -62,8 +62,12 @@ type RepairAction struct {
 	On activities.MachineRef `json:"on"`
 	// HasNode: the machine may run pods.
 	HasNode bool `json:"has_node,omitempty"`
-	// Orderly: a person asked for it, so pods leave within the limits of the pool. Otherwise the machine does not work.
+	// Orderly: the machine may work, and a person wants another one, so pods leave within the limits of the pool.
+	// Otherwise the machine does not work.
 	Orderly bool `json:"orderly,omitempty"`
+	// Outdated: the pool of the machine has another machine spec than it, so that its successor needs another
+	// placement.
+	Outdated bool `json:"outdated,omitempty"`
 	// Placement is that of the machine.
 	Placement api.Placement `json:"placement,omitzero"`
 	// DrainTimeout and DrainForce are those of the machine's pool.
@@ -130,12 +134,16 @@ func newRepairAction(c *api.Cluster, observation plan.Observation, action api.Ac
 		a.On = activities.MachineRefOf(c.Ref(), m)
 		_, registered := observation.Nodes[m.NodeName]
 		a.HasNode = registered || m.State == api.MachineReady
-		a.Orderly = m.ReplaceAsked
+		a.Orderly = m.ReplaceAsked || action.Reason == api.DriftMachineOutdated
+		a.Outdated = action.Kind == api.ActionReplace && c.Spec.DescribeOutdated(m) != ""
 		a.Placement = m.Placement
 		a.DrainTimeout, a.Leaving = api.DefaultDrainTimeout, cmp.Or(m.Leaving, api.LeavePoolDeleted)
 		if p := c.Spec.FindPool(m.PoolName()); p != nil {
 			a.DrainTimeout, a.DrainForce = cmp.Or(p.DrainTimeout, api.DefaultDrainTimeout), p.DrainForce
 			a.Leaving = cmp.Or(m.Leaving, api.LeaveScaledDown)
+			if m.Leaving == "" && !m.WasBroughtUp() && c.Spec.DescribeOutdated(m) != "" {
+				a.Leaving = api.LeaveOutdated
+			}
 		}
 	}
 	return a

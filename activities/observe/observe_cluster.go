@@ -103,7 +103,7 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 	for name, n := range seen.Nodes {
 		nodes[name] = plan.Node{
 			Ready: n.Ready, Why: n.Why, Pressure: n.Pressure, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet,
-			Pods: n.Pods,
+			Pods: n.Pods, Labels: n.Labels, Taints: n.Taints,
 		}
 	}
 	return nodes

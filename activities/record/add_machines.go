@@ -80,8 +80,8 @@ func (a *Activities) newPoolMachines(c *api.Cluster, in AddMachinesInput) ([]api
 	}
 	lacking := pool.Replicas
 	for _, m := range c.Status.Machines {
-		if m.PoolName() == in.Pool && m.Leaving == "" {
-			lacking--
+		if m.PoolName() == in.Pool && (m.Leaving == "" || m.Leaving == api.LeaveOutdated) {
+			lacking-- // one that is outdated makes room only once it is gone
 		}
 	}
 	if lacking <= 0 {
@@ -99,6 +99,7 @@ func (a *Activities) newPoolMachines(c *api.Cluster, in AddMachinesInput) ([]api
 			return nil, err
 		}
 		machines[i] = api.NewMachine(c.Metadata.Name, c.Status.NextIndex+i, in.Pool, incarnation, in.Placement, a.Now())
+		c.SetWanted(&machines[i], nil)
 	}
 	return machines, nil
 }

@@ -86,7 +86,7 @@ func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) (ReadyResult, e
 		}
 		c.Status.Resources = resources
 		c.Status.Versions.Kubernetes = versions.Kubernetes
-		if c.Spec.IsMetBy(machines) {
+		if c.IsReachedBy(machines) {
 			c.Status.ObservedGeneration = c.Metadata.Generation
 		}
 		c.Status.SetPhase(api.PhaseReady, "", a.Now())

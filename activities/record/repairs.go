@@ -164,6 +164,8 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 		// A pool may have another placement than the control plane.
 		fresh := api.NewMachine(c.Metadata.Name, old.Index, "", incarnation, m.Placement, a.Now())
 		fresh.SucceedMachine(m, a.Now())
+		spec := c.Spec.SpecOfSuccessor(m)
+		c.SetWanted(&fresh, &spec)
 		return fresh
 	})
 	if occupied := new(store.OccupiedError); errors.As(err, &occupied) {

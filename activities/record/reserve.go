@@ -18,6 +18,17 @@ type ReserveInput struct {
 	Placement api.Placement `json:"placement"`
 	// Pools are the placements of the pools that have another one.
 	Pools []api.PoolPlacement `json:"pools,omitempty"`
+	// Specs are the machine specs for which the placements were chosen, by pool; "" is the control plane. Older inputs
+	// lack them: those of the cluster then.
+	Specs map[string]api.MachineSpec `json:"specs,omitempty"`
+}
+
+// specOf returns the machine spec for which the placement of a pool was chosen; nil if that is unknown.
+func (in ReserveInput) specOf(pool string) *api.MachineSpec {
+	if spec, known := in.Specs[pool]; known {
+		return &spec
+	}
+	return nil
 }
 
 // placementOf returns the placement of the machines of a pool; "" is the control plane.
@@ -75,7 +86,8 @@ func (a *Activities) reserveWanted(ctx context.Context, in ReserveInput, wanted 
 	all, err := a.Store.ReserveMachines(ctx, in.Cluster, wanted, func(m api.Machine) bool {
 		w := byIndex[m.Index]
 		return m.State == api.MachineGone ||
-			!m.State.MayExist() && (m.Placement != w.Placement || m.PoolName() != w.PoolName())
+			!m.State.MayExist() && (m.Placement != w.Placement || m.PoolName() != w.PoolName() ||
+				m.Spec != nil && w.Spec != nil && *m.Spec != *w.Spec)
 	})
 	return slices.DeleteFunc(all, func(m api.Machine) bool {
 		_, is := byIndex[m.Index]
@@ -115,6 +127,7 @@ func (a *Activities) newIncarnations(c *api.Cluster, in ReserveInput) ([]api.Mac
 			return nil, err
 		}
 		m := api.NewMachine(c.Metadata.Name, i, pools[i], incarnation, in.placementOf(pools[i]), a.Now())
+		c.SetWanted(&m, in.specOf(pools[i]))
 		if old, ok := before[i]; ok {
 			m.CarryOverCost(old, a.Now())
 		}

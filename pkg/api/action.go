@@ -25,6 +25,8 @@ const (
 	ActionAddMachines ActionKind = "AddMachines"
 	// ActionBringUp brings up a machine, or continues with it.
 	ActionBringUp ActionKind = "BringUp"
+	// ActionUpdateNode gives a machine's Node the labels and taints that are wanted now.
+	ActionUpdateNode ActionKind = "UpdateNode"
 	// ActionRemove drains a worker, terminates its machine, and removes its Node and its record for good.
 	ActionRemove ActionKind = "Remove"
 	// ActionDisarm removes a power-off timer that an interrupted repair has left on a machine.

@@ -30,7 +30,7 @@ func (c *Cluster) ChangeTo(spec ClusterSpec, labels map[string]string, now time.
 	if err := errs.joinErrors(); err != nil {
 		return err
 	}
-	c.recordMachineSpecs(wanted.Spec)
+	c.recordMachines(wanted.Spec)
 	for _, p := range c.Spec.Pools {
 		if wanted.Spec.FindPool(p.Name) == nil {
 			c.recordPoolDeleted(p.Name)
@@ -49,42 +49,23 @@ func newFixedFieldError(d FieldDifference) error {
 		Want: valueOrUnset(d.Before) + ", as it is: " + d.Change.Why + "; " + d.Change.Instead}
 }
 
-// recordMachineSpecs records with which machine spec the machines of older records were launched, before their pools
-// get another one.
-func (c *Cluster) recordMachineSpecs(wanted ClusterSpec) {
+// recordMachines records with which machine spec the machines of older records were launched, and what their Nodes
+// have, before their pools get something else.
+func (c *Cluster) recordMachines(wanted ClusterSpec) {
+	after := &Cluster{Metadata: c.Metadata, Spec: wanted}
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		pool := c.Spec.FindPool(m.PoolName())
-		if m.Spec != nil || pool == nil {
+		if pool == nil {
 			continue
 		}
-		if next := wanted.FindPool(pool.Name); next != nil && next.Machine != pool.Machine {
+		given := c.GivenNodeSettings(*m)
+		if m.Node == nil && given.DescribeChange(after.GivenNodeSettings(*m)) != "" {
+			m.Node = &given
+		}
+		if next := wanted.FindPool(pool.Name); m.Spec == nil && next != nil && next.Machine != pool.Machine {
 			spec := pool.Machine
 			m.Spec = &spec
 		}
 	}
-}
-
-// NodeSettings returns the labels and taints that a machine's Node should have: those of its pool, and the labels of
-// the cluster whose keys people may set on Nodes. Labels of the pool come first. A server has no taints: the cluster's
-// own pods run there.
-func (c *Cluster) NodeSettings(m Machine) NodeSettings {
-	settings := NodeSettings{Labels: map[string]string{}}
-	for key, value := range c.Metadata.Labels {
-		if checkPoolLabel(key, value) == "" {
-			settings.Labels[key] = value
-		}
-	}
-	name := m.PoolName()
-	if name == "" {
-		return settings
-	}
-	settings.Labels[NodeLabelPool] = name
-	if p := c.Spec.FindPool(name); p != nil {
-		for key, value := range p.Labels {
-			settings.Labels[key] = value
-		}
-		settings.Taints = slices.Clone(p.Taints)
-	}
-	return settings
 }

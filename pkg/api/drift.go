@@ -32,22 +32,25 @@ const (
 	DriftMachineExtra DriftReason = "MachineExtra"
 	// name, labels and id do not fit together: a copy, or a renamed machine; skyctl does not change it
 	DriftMachineConflict DriftReason = "MachineConflict"
-	DriftMachineUnready  DriftReason = "MachineUnready"    // it exists, but was never brought up completely
-	DriftMachineMissing  DriftReason = "MachineMissing"    // a pool has fewer Ready machines than replicas
-	DriftMachineSurplus  DriftReason = "MachineSurplus"    // it is to be removed for good
-	DriftReplaceAsked    DriftReason = "ReplaceAsked"      // a person asked for another machine in its place
-	DriftUnitDead        DriftReason = "UnitDead"          // RKE2 does not run on it
-	DriftNodeNotReady    DriftReason = "NodeNotReady"      // its Node is not Ready
-	DriftNodeMissing     DriftReason = "NodeMissing"       // its Node was deleted
-	DriftNodeCordoned    DriftReason = "NodeCordoned"      // its Node is cordoned; only reported
-	DriftNodePressure    DriftReason = "NodePressure"      // its Node is Ready, short of disk or memory; only reported
-	DriftPowerOff        DriftReason = "PowerOffPending"   // it is Ready, and its power-off timer runs
-	DriftNodeExtra       DriftReason = "NodeExtra"         // the Node of a machine that no longer exists
-	DriftVersionSkew     DriftReason = "VersionSkew"       // its kubelet has another version; only reported
-	DriftAPISilent       DriftReason = "APISilent"         // the Kubernetes API does not answer
-	DriftAPIUnreachable  DriftReason = "APIUnreachable"    // the API answers on the head, but not from skyd
-	DriftHeadLost        DriftReason = "HeadLost"          // the head is gone, with the cluster's state
-	DriftCredentialsAge  DriftReason = "CredentialsExpire" // the kubeconfig or certificates expire soon
+	DriftMachineUnready  DriftReason = "MachineUnready"  // it exists, but was never brought up completely
+	DriftMachineMissing  DriftReason = "MachineMissing"  // a pool has fewer Ready machines than replicas
+	DriftMachineSurplus  DriftReason = "MachineSurplus"  // it is to be removed for good
+	DriftReplaceAsked    DriftReason = "ReplaceAsked"    // a person asked for another machine in its place
+	DriftMachineOutdated DriftReason = "MachineOutdated" // its pool has another machine spec than it
+	// its Node lacks wanted labels or taints, or has earlier ones
+	DriftNodeOutdated   DriftReason = "NodeOutdated"
+	DriftUnitDead       DriftReason = "UnitDead"          // RKE2 does not run on it
+	DriftNodeNotReady   DriftReason = "NodeNotReady"      // its Node is not Ready
+	DriftNodeMissing    DriftReason = "NodeMissing"       // its Node was deleted
+	DriftNodeCordoned   DriftReason = "NodeCordoned"      // its Node is cordoned; only reported
+	DriftNodePressure   DriftReason = "NodePressure"      // its Node is Ready, short of disk or memory; only reported
+	DriftPowerOff       DriftReason = "PowerOffPending"   // it is Ready, and its power-off timer runs
+	DriftNodeExtra      DriftReason = "NodeExtra"         // the Node of a machine that no longer exists
+	DriftVersionSkew    DriftReason = "VersionSkew"       // its kubelet has another version; only reported
+	DriftAPISilent      DriftReason = "APISilent"         // the Kubernetes API does not answer
+	DriftAPIUnreachable DriftReason = "APIUnreachable"    // the API answers on the head, but not from skyd
+	DriftHeadLost       DriftReason = "HeadLost"          // the head is gone, with the cluster's state
+	DriftCredentialsAge DriftReason = "CredentialsExpire" // the kubeconfig or certificates expire soon
 	// the kubeconfig file is missing, damaged, or of another cluster
 	DriftKubeconfigFile DriftReason = "KubeconfigMissing"
 	DriftKeysMissing    DriftReason = "KeysMissing"  // etcd lacks secrets that the cluster needs
@@ -71,7 +74,7 @@ func (r DriftReason) IsOnlyReported() bool {
 // IsChange reports whether a drift of this kind is no trouble: a person changed the spec, and the machines follow.
 func (r DriftReason) IsChange() bool {
 	switch r {
-	case DriftMachineMissing, DriftMachineSurplus, DriftReplaceAsked:
+	case DriftMachineMissing, DriftMachineSurplus, DriftReplaceAsked, DriftMachineOutdated, DriftNodeOutdated:
 		return true
 	}
 	return false

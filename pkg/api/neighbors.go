@@ -24,6 +24,9 @@ func (c *Cluster) PoolRequest(p Pool) (GroupSpec, Neighbors) {
 	var beside Neighbors
 	for _, m := range c.Status.Machines {
 		inPool := m.PoolName() == p.Name
+		if inPool && !c.Spec.IsSameMachineSpec(c.Spec.MachineSpecOf(m), p.Machine) {
+			continue // its successor is one of those that the pool still has to get
+		}
 		if m.Leaving != "" || !m.State.MayExist() && (inPool || m.State != MachineReserved) {
 			continue // it goes, or it is one of those that the pool still has to get
 		}

@@ -133,11 +133,12 @@ func (s *ClusterSpec) checkSize(field string, value int) error {
 	return nil
 }
 
-// IsMetBy reports whether the recorded machines are exactly those that the spec requests, and Ready.
+// IsMetBy reports whether the recorded machines are exactly those that the spec requests, and Ready. See also
+// Cluster.IsReachedBy.
 func (s ClusterSpec) IsMetBy(machines []Machine) bool {
 	count := map[string]int{}
 	for _, m := range machines {
-		if m.State != MachineReady || m.Leaving != "" || m.ReplaceAsked {
+		if m.State != MachineReady || m.Leaving != "" || m.ReplaceAsked || s.DescribeOutdated(m) != "" {
 			return false
 		}
 		count[m.PoolName()]++

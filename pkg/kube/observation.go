@@ -45,6 +45,9 @@ type NodeObservation struct {
 	GPUs int
 	// Pods is the number of pods that a drain would evict. It is meaningless if the cluster is Unmeasured.
 	Pods int
+	// Labels and Taints are all that it has. A taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
+	Labels map[string]string
+	Taints []string
 }
 
 // ObserveCluster returns the state of a cluster's nodes, and the total and available resources of the nodes of these
@@ -100,7 +103,7 @@ func (s *Observation) addMachineNode(node *corev1.Node, used corev1.ResourceList
 
 func toNodeObservation(n *corev1.Node) NodeObservation {
 	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion,
-		Since: n.CreationTimestamp.Time}
+		Since: n.CreationTimestamp.Time, Labels: n.Labels, Taints: formatTaints(n.Spec.Taints)}
 	seen.Ready, seen.Why = nodeReadiness(n)
 	seen.Pressure = nodePressure(n)
 	for _, c := range n.Status.Conditions {

@@ -9,8 +9,9 @@ import (
 // actionOrder is the order in which actions run.
 var actionOrder = []api.ActionKind{
 	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys,
-	api.ActionAddMachines, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace,
-	api.ActionBringUp, api.ActionRemove, api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
+	api.ActionAddMachines, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionUpdateNode,
+	api.ActionReplace, api.ActionBringUp, api.ActionRemove, api.ActionDisarm, api.ActionRefresh,
+	api.ActionWriteKubeconfig, api.ActionGPU,
 }
 
 func actionRank(k api.ActionKind) int { return slices.Index(actionOrder, k) }

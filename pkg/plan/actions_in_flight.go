@@ -54,7 +54,8 @@ func describeRunning(a *api.Action) string {
 		api.ActionAddMachines: "machines are being added", api.ActionStartMachine: "it is being started",
 		api.ActionReconfigure: "RKE2 is being reconfigured", api.ActionRestart: "RKE2 is being restarted",
 		api.ActionReplace: "it is being replaced", api.ActionBringUp: "it is being brought up",
-		api.ActionRemove: "it is being removed", api.ActionDisarm: "its power-off timer is being removed",
+		api.ActionUpdateNode: "its Node is being updated",
+		api.ActionRemove:     "it is being removed", api.ActionDisarm: "its power-off timer is being removed",
 		api.ActionRefresh:         "the credentials are being renewed",
 		api.ActionWriteKubeconfig: "it is being written", api.ActionGPU: "the GPU stack is being applied",
 	}[a.Kind], string(a.Kind)+" is under way")

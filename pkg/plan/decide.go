@@ -40,6 +40,8 @@ type planner struct {
 	inFlight map[string]*api.Action
 	// leaving says why a machine is to be removed for good.
 	leaving map[*api.Machine]string
+	// outdated says what differs between the machine spec of a worker and that of its pool.
+	outdated map[*api.Machine]string
 
 	drift   []api.Drift
 	actions []api.Action
@@ -78,6 +80,7 @@ func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
 			p.inFlight[target] = a
 		}
 	}
+	p.outdated = p.findOutdatedMachines()
 	p.leaving = p.chooseLeavingMachines()
 	return p
 }

@@ -67,8 +67,8 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 
 var carriedOut = []api.ActionKind{
 	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionAddMachines,
-	api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
-	api.ActionRemove, api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
+	api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionUpdateNode, api.ActionReplace,
+	api.ActionBringUp, api.ActionRemove, api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 
 func onMachine(k api.ActionKind) bool {
@@ -98,7 +98,8 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 		(a.Kind != api.ActionRemove || mayRunPods(m)):
 		return fmt.Errorf("%s of %s although the API is silent", a.Kind, a.Machine)
 	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress ||
-		a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh || a.Kind == api.ActionAddMachines):
+		a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh || a.Kind == api.ActionUpdateNode ||
+		a.Kind == api.ActionAddMachines):
 		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
 	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] ||
 		!strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
@@ -107,6 +108,10 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 		return fmt.Errorf("%s of %s, which is not a machine of the cluster", a.Kind, a.Machine)
 	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
 		return fmt.Errorf("terminates %s, which has a record", a.Machine)
+	case a.Kind == api.ActionUpdateNode && (w.APIError != "" || m == nil || !w.Nodes[m.NodeName].Ready):
+		return fmt.Errorf("updates the Node of %s, which is not Ready", a.Machine)
+	case a.Reason == api.DriftMachineOutdated && c.Spec.DescribeOutdated(*m) == "":
+		return fmt.Errorf("%s of %s, which has the spec of its pool", a.Kind, a.Machine)
 	case ends && c.Status.Phase == api.PhaseReady && head:
 		return fmt.Errorf("%s of the head", a.Kind)
 	case launches && (m == nil || !head && (m.Leaving != "" || c.Spec.FindPool(m.PoolName()) == nil)):
@@ -168,6 +173,7 @@ func holdsPools(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 			pools[a.Pool].added++
 		case a.Kind == api.ActionRemove && (m == nil || m.Role == api.RoleHead):
 			return fmt.Errorf("removes %q", a.Machine)
+		case a.Kind == api.ActionRemove && !m.WasBroughtUp() && c.Spec.DescribeOutdated(*m) != "":
 		case a.Kind == api.ActionRemove && m.Leaving == "" && pools[m.PoolName()] != nil:
 			pools[m.PoolName()].removed++
 		case a.Kind == api.ActionReplace && listed[a.Machine+a.Incarnation] && a.Reason != api.DriftMachineUnready &&
@@ -267,7 +273,8 @@ func holdsInFlight(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 // aimsAtSame reports whether two actions must not run at the same time.
 func aimsAtSame(a, b api.Action) bool {
 	onRecord := func(a api.Action) bool {
-		return onMachine(a.Kind) || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh
+		return onMachine(a.Kind) || a.Kind == api.ActionDisarm || a.Kind == api.ActionUpdateNode ||
+			a.Kind == api.ActionRefresh
 	}
 	switch {
 	case onRecord(a) && onRecord(b):

@@ -34,6 +34,8 @@ func (f *flow) changeSpec() {
 		f.c.Status.PausedAt = f.now
 	case f.chance(0.2):
 		f.c.Status.PausedAt = time.Time{}
+	case pools > 0 && f.chance(0.4):
+		f.changeMachinesAndNodes()
 	case pools > 0 && f.chance(0.6):
 		spec.Pools[f.r.IntN(pools)].Replicas = f.r.IntN(6)
 	case pools > 0 && f.chance(0.2):
@@ -61,7 +63,9 @@ func (f *flow) breakSomething() {
 		return
 	}
 	on := f.machines[m.Name]
-	switch roll := f.r.IntN(12); {
+	switch roll := f.r.IntN(13); {
+	case roll == 12 && f.nodes[m.NodeName] != nil:
+		f.nodes[m.NodeName].settings.Labels = map[string]string{ownLabel: ""} // a person removes the others
 	case roll == 0:
 		f.lags = f.r.IntN(3)
 	case roll == 1:
@@ -105,7 +109,7 @@ func (f *flow) isAsWanted(d plan.Decision) error {
 	if !d.Converged || d.Doing != "" || len(f.flights) > 0 || len(d.Actions) > 0 {
 		return fmt.Errorf("converged is %v, doing %q, %d actions run", d.Converged, d.Doing, len(f.flights))
 	}
-	if !f.c.Spec.IsMetBy(f.c.Status.Machines) || len(f.machines) != f.c.Spec.MachineCount()+1 {
+	if !f.c.IsReachedBy(f.c.Status.Machines) || len(f.machines) != f.c.Spec.MachineCount()+1 {
 		return fmt.Errorf("%d machines, %d records, want %d", len(f.machines)-1, len(f.c.Status.Machines),
 			f.c.Spec.MachineCount())
 	}
@@ -113,6 +117,14 @@ func (f *flow) isAsWanted(d plan.Decision) error {
 		m, n := f.machines[r.Name], f.nodes[r.NodeName]
 		if m == nil || m.incarnation != r.Incarnation || n == nil || !n.ready {
 			return fmt.Errorf("%s (%s) is %+v with Node %+v", r.Name, r.State, m, n)
+		}
+		wanted := f.c.NodeSettings(r)
+		wanted.Labels[ownLabel] = ""
+		if why := n.settings.DescribeChange(wanted); why != "" {
+			return fmt.Errorf("the Node of %s: %s", r.Name, why)
+		}
+		if p := f.c.Spec.FindPool(r.PoolName()); p != nil && m.launchedWith.CPUs != p.Machine.CPUs {
+			return fmt.Errorf("%s was launched with %+v", r.Name, m.launchedWith)
 		}
 	}
 	if len(f.nodes) != len(f.c.Status.Machines)+1 {
@@ -160,6 +172,9 @@ func TestChangingClusterConverges(t *testing.T) {
 		if _, err := f.run(40+f.r.IntN(100), 400); err != nil {
 			return err
 		}
+		if err := f.checkUpdates(); err != nil {
+			return err
+		}
 		for kind, n := range f.seen {
 			did[kind] += n
 		}
@@ -171,7 +186,7 @@ func TestChangingClusterConverges(t *testing.T) {
 		return nil
 	})
 	for _, kind := range []api.ActionKind{api.ActionAddMachines, api.ActionBringUp, api.ActionRemove, api.ActionReplace,
-		api.ActionRestart, api.ActionStartMachine, api.ActionGPU, api.ActionRefresh} {
+		api.ActionRestart, api.ActionStartMachine, api.ActionGPU, api.ActionRefresh, api.ActionUpdateNode} {
 		if did[string(kind)] < worlds/40 {
 			t.Errorf("%s was requested only %d times", kind, did[string(kind)])
 		}

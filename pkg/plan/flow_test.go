@@ -20,6 +20,8 @@ type flow struct {
 	noCapacity time.Time
 	// crashes is the probability, per minute, that all actions end at once without a record of it.
 	crashes float64
+	// registered are the machines whose Nodes were there from the beginning.
+	registered []string
 }
 
 // flight is an action that runs.
@@ -29,6 +31,8 @@ type flight struct {
 	ends    time.Time
 	outcome string // its error
 	stopped bool
+	// planned is the machine spec for which a placement was chosen when the action started.
+	planned *api.MachineSpec
 }
 
 // newFlow returns a cluster with several pools, whose indexes have gaps and whose head can have any of them.
@@ -36,6 +40,8 @@ func newFlow(seed uint64) *flow {
 	f := &flow{sim: newSim(seed, 1)}
 	f.c.Status.Machines, f.machines, f.nodes = nil, map[string]*simMachine{}, map[string]*simNode{}
 	f.c.Spec.Pools, f.c.Metadata.Generation = nil, 1
+	f.c.Spec.Cloud, f.c.Spec.Provision = "gcp", true
+	f.c.SetDefaults()
 	index := 0
 	add := func(pool string) {
 		index += 1 + f.r.IntN(3)
@@ -45,6 +51,7 @@ func newFlow(seed uint64) *flow {
 		f.c.Status.Machines = append(f.c.Status.Machines, m)
 		f.machines[m.Name] = &simMachine{index: m.Index, incarnation: m.Incarnation, active: "active"}
 		f.nodes[m.NodeName] = &simNode{ready: true, since: noon.Add(-time.Hour), pods: f.r.IntN(5)}
+		f.registered = append(f.registered, m.Name)
 	}
 	before := f.r.IntN(3)
 	for i := range 1 + f.r.IntN(3) {
@@ -60,6 +67,7 @@ func newFlow(seed uint64) *flow {
 	if f.headName() == "" {
 		add("")
 	}
+	f.registerNodes(seed%3 == 0)
 	f.c.Status.NextIndex, f.head = index, f.machines[f.headName()]
 	f.nodes["user-joined"] = &simNode{since: noon}
 	f.machines["copy"] = &simMachine{index: 99, incarnation: "copy"} // with the cluster's labels
@@ -69,7 +77,7 @@ func newFlow(seed uint64) *flow {
 
 func (f *flow) newPool(i int) api.Pool {
 	return api.Pool{Name: []string{api.DefaultPool, "gpu", "big", "spot"}[i], Replicas: f.r.IntN(5),
-		MaxUnavailable: f.r.IntN(3)}
+		MaxUnavailable: f.r.IntN(3), Machine: f.newMachineSpec(), Labels: f.newLabels()}
 }
 
 // step is a minute of Converge.
@@ -125,9 +133,9 @@ func (f *flow) check(w plan.Observation, d plan.Decision) error {
 	}
 	running := slices.ContainsFunc(w.InFlight, func(a api.Action) bool {
 		return a.Kind == api.ActionAddMachines || a.Kind == api.ActionRemove || a.Kind == api.ActionReplace ||
-			a.Kind == api.ActionBringUp
+			a.Kind == api.ActionBringUp || a.Kind == api.ActionUpdateNode
 	})
-	switch met := f.c.Spec.IsMetBy(f.c.Status.Machines); {
+	switch met := f.c.IsReachedBy(f.c.Status.Machines); {
 	case f.machines[f.headName()] != f.head:
 		return fmt.Errorf("the head was replaced")
 	case f.machines["copy"] == nil || f.nodes["user-joined"] == nil:
@@ -147,11 +155,13 @@ func (f *flow) check(w plan.Observation, d plan.Decision) error {
 // start makes an action run for a random time.
 func (f *flow) start(a api.Action) {
 	f.seen[string(a.Kind)]++
+	f.seen[string(a.Kind)+" "+string(a.Reason)]++
 	f.started++
 	flight := &flight{action: a, id: fmt.Sprint(f.started), ends: f.now.Add(time.Duration(f.r.IntN(12)) * time.Minute)}
 	if f.chance(f.fails) {
 		flight.outcome = "it failed"
 	}
+	flight.planned = f.planPool(a)
 	f.flights = append(f.flights, flight)
 	f.c.Status.BeginRepair(api.Repair{ID: flight.id, Action: a, At: f.now})
 	switch m := f.recordOf(a.Machine); a.Kind {
@@ -161,7 +171,7 @@ func (f *flow) start(a api.Action) {
 		}
 	case api.ActionRemove:
 		if m.Leaving == "" && f.chance(0.7) { // otherwise it is marked later
-			m.Leaving = api.LeaveScaledDown
+			m.Leaving = f.leaveReason(m)
 		}
 	}
 }
@@ -211,7 +221,10 @@ func (f *flow) land(flight *flight) error {
 	case needsAPI && !f.serves() && a.Machine != f.headName():
 		flight.outcome = "the API is silent"
 	case a.Kind == api.ActionAddMachines:
-		f.addMachines(a.Pool)
+		f.addMachines(a.Pool, *flight.planned)
+	case a.Kind == api.ActionReplace && flight.planned != nil:
+		f.replace(a)
+		f.c.SetWanted(f.recordOf(a.Machine), flight.planned)
 	case a.Kind == api.ActionRemove:
 		f.remove(r)
 	default:
@@ -229,26 +242,29 @@ func (f *flow) leaveHalfDone(a api.Action) {
 	switch a.Kind {
 	case api.ActionBringUp:
 		if f.machines[a.Machine] == nil && !f.now.Before(f.noCapacity) && r.Role == api.RoleWorker {
-			f.machines[a.Machine] = &simMachine{index: r.Index, incarnation: r.Incarnation, bare: true}
+			f.machines[a.Machine] = &simMachine{index: r.Index, incarnation: r.Incarnation, bare: true,
+				launchedWith: f.c.Spec.MachineSpecOf(*r)}
 			r.SetState(api.MachineUp, "", f.now)
 		}
 	case api.ActionReplace:
 		f.terminate(a.Machine)
+	case api.ActionUpdateNode:
+		f.updateNode(a.Machine, false)
 	case api.ActionRemove:
-		r.Leaving = api.LeaveScaledDown
+		r.Leaving = f.leaveReason(r)
 		f.terminate(a.Machine)
 	}
 }
 
 // addMachines reserves what a pool lacks now, as the activity does.
-func (f *flow) addMachines(pool string) {
+func (f *flow) addMachines(pool string, planned api.MachineSpec) {
 	p := f.c.Spec.FindPool(pool)
-	if p == nil {
+	if p == nil || !f.c.Spec.IsSameMachineSpec(planned, p.Machine) {
 		return
 	}
 	lacking := p.Replicas
 	for _, m := range f.c.Status.Machines {
-		if m.PoolName() == pool && m.Leaving == "" {
+		if m.PoolName() == pool && (m.Leaving == "" || m.Leaving == api.LeaveOutdated) {
 			lacking--
 		}
 	}
@@ -256,6 +272,7 @@ func (f *flow) addMachines(pool string) {
 		f.launched++
 		f.c.Status.Machines = append(f.c.Status.Machines, api.NewMachine("x", f.c.Status.NextIndex, pool,
 			fmt.Sprintf("add%d", f.launched), *f.c.Status.Placement, f.now))
+		f.c.SetWanted(&f.c.Status.Machines[len(f.c.Status.Machines)-1], nil)
 		f.c.Status.NextIndex++
 	}
 }

@@ -26,7 +26,7 @@ func (p *planner) postponeForLostKeys() {
 	}
 	p.postponeActions(untilKeysRestored, func(a api.Action) bool {
 		return isMachineAction(a) || a.Kind == api.ActionAddMachines || a.Kind == api.ActionDisarm ||
-			a.Kind == api.ActionRefresh
+			a.Kind == api.ActionRefresh || a.Kind == api.ActionUpdateNode
 	})
 	if p.fail == nil {
 		return

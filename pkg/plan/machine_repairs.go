@@ -21,9 +21,10 @@ func (p *planner) planMachine(m *api.Machine) {
 	p.planMachineState(m)
 	if running := p.runningOn(m); running != nil {
 		p.waitForRunning(running, before)
+		p.stopUnwantedReplacement(m, running)
 	}
 	for _, drift := range p.drift[before.drift:] {
-		p.unsettled = p.unsettled || !drift.Reason.IsOnlyReported() &&
+		p.unsettled = p.unsettled || !drift.Reason.IsOnlyReported() && !p.isUpdate(m, drift.Reason) &&
 			(isHead(m) || wasBroughtUp(m) && p.cluster.Spec.AcceleratorsOf(*m).Count > 0)
 	}
 }
@@ -39,7 +40,9 @@ func (p *planner) planMachineState(m *api.Machine) {
 		p.reportDrift(m.Name, api.DriftMachineConflict, p.disputed[m],
 			"skyctl does not change it until it is fixed on the cloud")
 	case m.ReplaceAsked && !isHead(m):
-		p.planAskedReplacement(m)
+		p.planWantedReplacement(m, api.DriftReplaceAsked, askedReplacement)
+	case m.State != api.MachineReady && p.outdated[m] != "":
+		p.planWantedReplacement(m, api.DriftMachineOutdated, p.outdated[m])
 	case m.State != api.MachineReady:
 		p.planUnfinishedMachine(m, l)
 	case l == nil:
@@ -59,9 +62,10 @@ func (p *planner) planMachineState(m *api.Machine) {
 // askedReplacement is why a machine is replaced that a person named.
 const askedReplacement = "a person asked for another machine"
 
-// planAskedReplacement plans for a worker that a person wants replaced. Its failures never send the cluster to ERROR.
-func (p *planner) planAskedReplacement(m *api.Machine) {
-	replace := newMachineAction(m, api.ActionReplace, api.DriftReplaceAsked, askedReplacement)
+// planWantedReplacement plans for a worker that a person wants replaced, or that has another machine spec than its
+// pool. Its failures never send the cluster to ERROR.
+func (p *planner) planWantedReplacement(m *api.Machine, reason api.DriftReason, why string) {
+	replace := newMachineAction(m, api.ActionReplace, reason, why)
 	l := p.listedMachine(m)
 	switch {
 	case p.runs(api.ActionBringUp, m): // of the machine that is not wanted any more
@@ -228,6 +232,7 @@ func (p *planner) planHealthyMachine(m *api.Machine, n Node) {
 		p.reportDrift(m.Name, api.DriftVersionSkew,
 			fmt.Sprintf("its kubelet is %s, the cluster's release is %s", n.Kubelet, want), next)
 	}
+	p.planUpdate(m, n)
 }
 
 // trouble is what is wrong with a running machine.

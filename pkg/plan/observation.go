@@ -72,6 +72,9 @@ type Node struct {
 	Pods int
 	// Kubelet is the kubelet's version.
 	Kubelet string
+	// Labels and Taints are all that the Node has; nil labels were not read. A taint has the form of api.NodeSettings.
+	Labels map[string]string
+	Taints []string
 }
 
 // RKE2Unit is RKE2 on a machine.

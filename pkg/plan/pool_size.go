@@ -24,6 +24,8 @@ func (p *planner) chooseLeavingMachines() map[*api.Machine]string {
 			leaving[m] = cmp.Or(p.runningOn(m).Message, "it is to be removed")
 		case p.cluster.Spec.FindPool(pool) == nil:
 			leaving[m] = fmt.Sprintf("its pool %s is not in the spec", pool)
+		case p.outdated[m] != "" && !wasBroughtUp(m):
+			leaving[m] = p.outdated[m] + "; it was never Ready"
 		default:
 			members[pool] = append(members[pool], m)
 		}
@@ -46,6 +48,8 @@ func describeLeaving(m *api.Machine) string {
 		return "its pool " + m.PoolName() + " was deleted"
 	case api.LeaveDeleted:
 		return "a person deleted it"
+	case api.LeaveOutdated:
+		return "it was never Ready, and its pool " + m.PoolName() + " has another machine spec now"
 	}
 	return "it is to be removed: " + string(m.Leaving)
 }
@@ -137,8 +141,14 @@ func (p *planner) planMissingMachines() {
 	}
 }
 
-// countMissing returns how many machines a pool lacks. Machines on their way count as there.
+// countMissing returns how many machines a pool lacks now. Machines on their way count as there, and so do those that
+// make room for one with another machine spec, until they are gone: the cloud may have no room for both.
 func (p *planner) countMissing(pool api.Pool) int {
+	return max(p.countLacking(pool)-p.countMakingRoom(pool), 0)
+}
+
+// countLacking returns how many machines a pool lacks once those that leave are gone.
+func (p *planner) countLacking(pool api.Pool) int {
 	lacking := pool.Replicas
 	for _, m := range p.records {
 		if !isHead(m) && m.PoolName() == pool.Name && p.leaving[m] == "" {
@@ -146,4 +156,16 @@ func (p *planner) countMissing(pool api.Pool) int {
 		}
 	}
 	return max(lacking, 0)
+}
+
+// countMakingRoom returns how many machines of a pool leave because they are outdated.
+func (p *planner) countMakingRoom(pool api.Pool) int {
+	count := 0
+	for _, m := range p.records {
+		if !isHead(m) && m.PoolName() == pool.Name && p.leaving[m] != "" &&
+			(m.Leaving == api.LeaveOutdated || m.Leaving == "" && p.outdated[m] != "" && !wasBroughtUp(m)) {
+			count++
+		}
+	}
+	return count
 }

@@ -10,10 +10,10 @@ import (
 
 // isConverged says whether the machines are those that the spec requests, and nothing that changes them runs.
 func (p *planner) isConverged() bool {
-	return p.cluster.Spec.IsMetBy(p.cluster.Status.Machines) &&
+	return p.cluster.IsReachedBy(p.cluster.Status.Machines) &&
 		!slices.ContainsFunc(p.observed.InFlight, func(a api.Action) bool {
 			return slices.Contains([]api.ActionKind{api.ActionAddMachines, api.ActionBringUp, api.ActionReplace,
-				api.ActionRemove}, a.Kind)
+				api.ActionRemove, api.ActionUpdateNode}, a.Kind)
 		})
 }
 
@@ -23,6 +23,7 @@ const (
 	removing  = "removing"
 	replacing = "replacing"
 	repairing = "repairing"
+	updating  = "updating"
 )
 
 // describeProgress says, for people, what is under way or due. onlyRunning leaves out what does not run.
@@ -34,6 +35,13 @@ func (p *planner) describeProgress(due []api.Action, onlyRunning bool) string {
 		if count[verb] > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d", verb, count[verb]))
 		}
+	}
+	switch n := count[updating]; n {
+	case 0:
+	case 1:
+		parts = append(parts, "updating 1 node")
+	default:
+		parts = append(parts, fmt.Sprintf("updating %d nodes", n))
 	}
 	if len(parts) == 0 && slices.ContainsFunc(all, func(a api.Action) bool { return a.Kind == api.ActionAddMachines }) {
 		parts = append(parts, "adding machines") // to a pool that changed meanwhile
@@ -57,7 +65,8 @@ func (p *planner) countProgress(all []api.Action, onlyRunning bool) map[string]i
 	count := map[string]int{}
 	acted := map[int]api.ActionKind{}
 	for _, a := range all {
-		if isMachineAction(a) || a.Kind == api.ActionRecordAddress || a.Kind == api.ActionDisarm {
+		if isMachineAction(a) || a.Kind == api.ActionRecordAddress || a.Kind == api.ActionDisarm ||
+			a.Kind == api.ActionUpdateNode {
 			acted[a.Index] = a.Kind
 		}
 	}
@@ -69,7 +78,9 @@ func (p *planner) countProgress(all []api.Action, onlyRunning bool) map[string]i
 		switch {
 		case p.leaving[m] != "":
 			count[removing]++
-		case kind == api.ActionReplace, m.ReplaceAsked, p.isBeingReplaced(m):
+		case kind == api.ActionUpdateNode:
+			count[updating]++
+		case kind == api.ActionReplace, m.ReplaceAsked, p.outdated[m] != "", p.isBeingReplaced(m):
 			count[replacing]++
 		case !wasBroughtUp(m):
 			count[adding]++

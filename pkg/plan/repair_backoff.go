@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,9 +103,15 @@ const (
 	quickAdditions = 10
 )
 
-// earliestRetry returns when an action can run again. The pause doubles with each failure in a row.
+// earliestRetry returns when an action can run again. The pause doubles with each failure in a row. What was tried for
+// another spec does not count.
 func (p *planner) earliestRetry(a api.Action) time.Time {
 	past := p.pastRepairs(a)
+	if a.Reason == api.DriftMachineOutdated || a.Reason == api.DriftNodeOutdated {
+		past = slices.DeleteFunc(past, func(r api.Repair) bool {
+			return r.Action.Reason == a.Reason && r.Action.Message != a.Message
+		})
+	}
 	if len(past) == 0 {
 		return time.Time{}
 	}

@@ -20,6 +20,10 @@ func (p *planner) limitRepairsOfUnreadyWorkers() {
 	}
 	p.postponeActions("most workers are not Ready, so none is replaced: check the head and the network. To have a "+
 		"machine replaced anyway, run skyctl replace machine NAME", p.replacesExisting)
+	p.postponeActions("it is replaced once most workers are Ready", func(a api.Action) bool {
+		return a.Kind == api.ActionReplace && a.Reason == api.DriftMachineOutdated &&
+			p.isNodeReady(p.machines[a.Index])
+	})
 	restarts := slices.ContainsFunc(p.observed.InFlight, isCautiousRestart)
 	p.postponeActions("it is restarted after another worker", func(a api.Action) bool {
 		if !isCautiousRestart(a) {
@@ -39,7 +43,13 @@ func isCautiousRestart(a api.Action) bool {
 // replacesExisting says whether an action replaces a machine that still exists, because it does not work.
 func (p *planner) replacesExisting(a api.Action) bool {
 	return a.Kind == api.ActionReplace && a.Reason != api.DriftMachineGone && a.Reason != api.DriftMachineUnready &&
-		a.Reason != api.DriftMachineMissing && a.Reason != api.DriftReplaceAsked
+		a.Reason != api.DriftMachineMissing && !isWantedReplacement(a)
+}
+
+// isWantedReplacement says whether an action replaces a machine that may work, because another one is wanted.
+func isWantedReplacement(a api.Action) bool {
+	return a.Kind == api.ActionReplace &&
+		(a.Reason == api.DriftReplaceAsked || a.Reason == api.DriftMachineOutdated)
 }
 
 // limitReplacements keeps the number of machines of a pool that are replaced at the same time within its
@@ -66,7 +76,7 @@ func (p *planner) limitReplacements() {
 	})
 	p.postponeActions("it is replaced once enough other machines of its pool are Ready (see max_unavailable)",
 		func(a api.Action) bool {
-			if a.Kind != api.ActionReplace || a.Reason != api.DriftReplaceAsked {
+			if !isWantedReplacement(a) {
 				return false
 			}
 			m := p.machines[a.Index]

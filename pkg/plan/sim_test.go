@@ -45,9 +45,12 @@ type simMachine struct {
 	deaf        bool      // SSH does not answer
 	heals       time.Time // until then its Node is not Ready
 	bare        bool      // RKE2 was never installed
+	// launchedWith is the machine spec with which it was launched.
+	launchedWith api.MachineSpec
 }
 
 type simNode struct {
+	settings api.NodeSettings
 	ready    bool
 	since    time.Time
 	cordoned bool
@@ -133,7 +136,7 @@ func (s *sim) look() plan.Observation {
 		w.Nodes = map[string]plan.Node{}
 		for name, n := range s.nodes {
 			w.Nodes[name] = plan.Node{Ready: n.ready, Since: n.since, Why: "why", Cordoned: n.cordoned,
-				Pods: n.pods, Kubelet: release}
+				Pods: n.pods, Kubelet: release, Labels: n.settings.Labels, Taints: n.settings.Taints}
 		}
 		if s.noGPU {
 			w.GPU = "0 of 8"
@@ -207,7 +210,8 @@ func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || a.Kind == api.ActionDisarm || !ok || r == nil {
 			continue
 		}
-		if a.Kind == api.ActionRemove || a.Kind == api.ActionReplace && r.ReplaceAsked {
+		if a.Kind == api.ActionRemove || a.Kind == api.ActionUpdateNode || a.Kind == api.ActionReplace &&
+			(r.ReplaceAsked || a.Reason == api.DriftMachineOutdated) {
 			continue // see holdsPools
 		}
 		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation &&
@@ -292,6 +296,8 @@ func (s *sim) effect(a api.Action) string {
 		s.noKubeconfig = false
 	case api.ActionGPU:
 		s.noGPU = false
+	case api.ActionUpdateNode:
+		return s.updateNode(a.Machine, true)
 	}
 	return ""
 }
@@ -304,7 +310,7 @@ func (s *sim) joined(name string) string {
 	}
 	s.recordOf(name).SetState(api.MachineReady, "", s.now)
 	if node := s.nodeOf(name); s.nodes[node] == nil {
-		s.nodes[node] = &simNode{since: s.now}
+		s.nodes[node] = &simNode{since: s.now, settings: s.registeredSettings(name)}
 	}
 	s.settle()
 	return ""
@@ -326,6 +332,8 @@ func (s *sim) replace(a api.Action) string {
 	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, "", fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement,
 		s.now)
 	fresh.SucceedMachine(*s.recordOf(a.Machine), s.now)
+	spec := s.c.Spec.SpecOfSuccessor(*s.recordOf(a.Machine))
+	s.c.SetWanted(&fresh, &spec)
 	*s.recordOf(a.Machine) = fresh
 	return ""
 }
@@ -337,7 +345,8 @@ func (s *sim) bringUp(name string) string {
 		return "its name is taken by an earlier incarnation"
 	}
 	if m == nil {
-		s.machines[name] = &simMachine{index: r.Index, incarnation: r.Incarnation}
+		s.machines[name] = &simMachine{index: r.Index, incarnation: r.Incarnation,
+			launchedWith: s.c.Spec.MachineSpecOf(*r)}
 		s.launched++
 		m = s.machines[name]
 	}

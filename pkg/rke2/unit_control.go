@@ -61,6 +61,13 @@ func renderAnswer(h *remote.Host, n Node, first []byte, facts string) ([]byte, e
 	return files.appendTo(append(fmt.Appendf(first, "%d\n", len(config)), config...)), nil
 }
 
+// WriteConfig writes the configuration of a node that runs, and leaves its unit alone: RKE2 reads it when it starts.
+func WriteConfig(ctx context.Context, h *remote.Host, n Node) error {
+	_, err := h.RunScriptWithAnswer(ctx, "writing the RKE2 configuration", "set -e\n"+factsScript+receiveConfigScript,
+		func(line string) ([]byte, error) { return renderConfigFromFacts(h, n, line) })
+	return err
+}
+
 func renderRestartFlag(n Node) string {
 	if n.Restart {
 		return "changed=1"

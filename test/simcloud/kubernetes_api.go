@@ -116,11 +116,14 @@ func (a *apiServer) getNode(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, n)
 }
 
-// patchNode applies a patch of the fields that operations change: unschedulable, and annotations.
+// patchNode applies a patch of the fields that operations change: unschedulable, taints, labels and annotations.
 func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
 	var patch struct {
-		Metadata struct{ Annotations map[string]*string }
-		Spec     struct{ Unschedulable *bool }
+		Metadata struct{ Annotations, Labels map[string]*string }
+		Spec     struct {
+			Unschedulable *bool
+			Taints        *[]corev1.Taint
+		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
 		writeFailure(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
@@ -133,6 +136,16 @@ func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
 			} else {
 				metav1.SetMetaDataAnnotation(&n.ObjectMeta, key, *value)
 			}
+		}
+		for key, value := range patch.Metadata.Labels {
+			if value == nil {
+				delete(n.Labels, key)
+			} else {
+				metav1.SetMetaDataLabel(&n.ObjectMeta, key, *value)
+			}
+		}
+		if patch.Spec.Taints != nil {
+			n.Spec.Taints = *patch.Spec.Taints
 		}
 		if patch.Spec.Unschedulable != nil {
 			n.Spec.Unschedulable = *patch.Spec.Unschedulable

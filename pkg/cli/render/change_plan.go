@@ -21,10 +21,10 @@ type ChangePlan struct {
 
 // ChangeStep is one thing that the change leads to.
 type ChangeStep struct {
-	// Action is add, remove or replace.
+	// Action is add, remove, replace or update.
 	Action string `json:"action"`
 	Pool   string `json:"pool"`
-	// Machine is empty for machines that are added, which have no names yet.
+	// Machine is empty for machines that are added, which have no names yet, and for Nodes that are updated.
 	Machine string `json:"machine,omitempty"`
 	Count   int    `json:"count"`
 	// Price is that of the machines of the step.
@@ -41,7 +41,7 @@ func NewChangePlan(before, after *api.Cluster, prices map[string]float64) Change
 
 func newChangeSteps(planned []plan.Step) []ChangeStep {
 	words := map[api.ActionKind]string{api.ActionAddMachines: "add", api.ActionRemove: "remove",
-		api.ActionReplace: "replace"}
+		api.ActionReplace: "replace", api.ActionUpdateNode: "update"}
 	steps := []ChangeStep{}
 	for _, s := range planned {
 		steps = append(steps, ChangeStep{Action: words[s.Kind], Pool: s.Pool, Machine: s.Machine, Count: s.Count,
@@ -72,7 +72,7 @@ func formatSteps(steps []ChangeStep, before, after float64) string {
 	for _, s := range steps {
 		machine := s.Machine
 		if machine == "" {
-			machine = FormatCount(s.Count, "new machine")
+			machine = FormatCount(s.Count, map[bool]string{true: "Node", false: "new machine"}[s.Action == "update"])
 		}
 		chosen = chosen || s.Action == "remove"
 		t.addRow(textCell(s.Action), textCell(machine), textCell(orControlPlane(s.Pool)), textCell(dollars(s.Price)),
