@@ -24,7 +24,7 @@ func (c *Cluster) PoolRequest(p Pool) (GroupSpec, Neighbors) {
 	var beside Neighbors
 	for _, m := range c.Status.Machines {
 		inPool := m.PoolName() == p.Name
-		if inPool && !c.Spec.IsSameMachineSpec(c.Spec.MachineSpecOf(m), p.Machine) {
+		if inPool && m.Spec != nil && !c.Spec.IsSameMachineSpec(*m.Spec, p.Machine) {
 			continue // its successor is one of those that the pool still has to get
 		}
 		if m.Leaving != "" || !m.State.MayExist() && (inPool || m.State != MachineReserved) {

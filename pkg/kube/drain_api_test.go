@@ -49,6 +49,7 @@ func TestDrainWithARealAPIServer(t *testing.T) {
 		"gone":       succeedsWithoutTheNode,
 		"cordon":     uncordonsOnlyItsOwn,
 		"forget":     deletesTheNodeWithItsPassword,
+		"settings":   updatesLabelsAndTaints,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &drainWorld{t: t, cs: cs, name: name, stopped: map[string]int64{}}

@@ -111,6 +111,9 @@ func toNodeObservation(n *corev1.Node) NodeObservation {
 			seen.Since = c.LastTransitionTime.Time
 		}
 	}
+	if seen.Labels == nil {
+		seen.Labels = map[string]string{} // that it has none was read
+	}
 	seen.GPUs = int(toFloat(n.Status.Allocatable[gpuResource]))
 	return seen
 }

@@ -34,7 +34,23 @@ func TestStateOfTheVersionBeforeIsTakenOver(t *testing.T) {
 	lastRepair(t, s.get(clusterRef(before, "repairing")), api.ActionReplace, "sky-repairing-1")
 	s.checkErrorsCanBeLeft(before)
 	s.checkSchedule()
+	s.checkLabelsReachNodes(clusterRef(before, "four"))
 	s.deleteAll()
+}
+
+// checkLabelsReachNodes waits until the Nodes of a cluster whose version did not set them have the labels of the
+// cluster. Their machines stay.
+func (s *state) checkLabelsReachNodes(ref api.Ref) {
+	s.t.Helper()
+	had := s.cloud.ExistingMachines("sky-" + ref.Name + "-")
+	eventually.Holds(s.t, "the labels reach the Nodes", func() bool {
+		c := s.get(ref)
+		return !slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool {
+			n := s.cloud.ReadNode(ref.UID, m.NodeName)
+			return n == nil || n.Labels["team"] != "vision" || m.Node == nil
+		})
+	})
+	s.checkSameMachines(ref, had)
 }
 
 func TestStateOfTheVersionBeforeIsTakenOverFromEtcdAlone(t *testing.T) {

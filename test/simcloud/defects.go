@@ -190,13 +190,27 @@ func (c *Cloud) DeleteNode(clusterUID, node string) error {
 	return nil
 }
 
-// CordonNode cordons a Node, or uncordons it.
-func (c *Cloud) CordonNode(clusterUID, node string, cordoned bool) error {
+// ReadNode returns a copy of a Node; nil if there is none.
+func (c *Cloud) ReadNode(clusterUID, node string) *corev1.Node {
 	a := c.clusterAPI(clusterUID)
-	if a == nil || a.registry.changeNode(node, func(n *corev1.Node) { n.Spec.Unschedulable = cordoned }) == nil {
+	if a == nil {
+		return nil
+	}
+	return a.registry.changeNode(node, func(*corev1.Node) {})
+}
+
+// ChangeNode changes a Node as a person does.
+func (c *Cloud) ChangeNode(clusterUID, node string, change func(*corev1.Node)) error {
+	a := c.clusterAPI(clusterUID)
+	if a == nil || a.registry.changeNode(node, change) == nil {
 		return fmt.Errorf("no Node %s", node)
 	}
 	return nil
+}
+
+// CordonNode cordons a Node, or uncordons it.
+func (c *Cloud) CordonNode(clusterUID, node string, cordoned bool) error {
+	return c.ChangeNode(clusterUID, node, func(n *corev1.Node) { n.Spec.Unschedulable = cordoned })
 }
 
 // AddPod runs a pod (namespace/name) of an app on a Node.

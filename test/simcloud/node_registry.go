@@ -16,8 +16,8 @@ import (
 )
 
 // nodeRegistry is the Nodes in a cluster's own etcd. As with RKE2, a Node is created when a unit with the head's token
-// starts under a name that no other machine has taken. It stays when its machine is gone, and a deleted Node returns
-// only when the unit is restarted.
+// starts under a name that no other machine has taken, and each start sets the labels of the machine's configuration.
+// It stays when its machine is gone, and a deleted Node returns only when the unit is restarted.
 type nodeRegistry struct {
 	mu    sync.Mutex
 	nodes map[string]*corev1.Node
@@ -25,13 +25,16 @@ type nodeRegistry struct {
 	passwords map[string]string
 	// removed is the run of its unit during which a Node was deleted.
 	removed map[string]string
+	// labeled is the run of its unit that has set the labels of a Node.
+	labeled map[string]string
 	pods    map[string]*corev1.Pod
 	budgets map[string]*policyv1.PodDisruptionBudget
 }
 
 func newNodeRegistry() *nodeRegistry {
 	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{},
-		pods: map[string]*corev1.Pod{}, budgets: map[string]*policyv1.PodDisruptionBudget{}}
+		labeled: map[string]string{},
+		pods:    map[string]*corev1.Pod{}, budgets: map[string]*policyv1.PodDisruptionBudget{}}
 }
 
 // member is a machine whose unit runs and is allowed to join.
@@ -51,18 +54,30 @@ func (a *apiServer) syncRegistry() {
 		if owner, taken := r.passwords[name]; taken && owner != m.password {
 			continue
 		}
-		if _, known := r.nodes[name]; known {
+		if n, known := r.nodes[name]; known {
+			r.relabelNode(n, m)
 			continue
 		}
 		if run, removed := r.removed[name]; removed && run == m.invocation {
 			continue
 		}
 		delete(r.removed, name)
-		r.nodes[name], r.passwords[name] = newNode(name, m.host), m.password
+		r.nodes[name], r.passwords[name], r.labeled[name] = newNode(name, m.host), m.password, m.invocation
 	}
 	for name, n := range r.nodes {
 		setNodeReady(n, up[name].ready)
 	}
+}
+
+// relabelNode sets the labels of the machine's configuration once for each run of its unit.
+func (r *nodeRegistry) relabelNode(n *corev1.Node, m member) {
+	if last, known := r.labeled[n.Name]; known && last != m.invocation {
+		labels, _ := m.host.nodeRegistration()
+		for key, value := range labels {
+			metav1.SetMetaDataLabel(&n.ObjectMeta, key, value)
+		}
+	}
+	r.labeled[n.Name] = m.invocation
 }
 
 // joinedMembers returns the members by the names of their Nodes.
