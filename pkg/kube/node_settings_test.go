@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -84,16 +83,18 @@ func countPatches(cs *fake.Clientset) int {
 func TestTaintsOfOthersSurviveAConflict(t *testing.T) {
 	cs := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "nodes"}, "n", errors.New("it was changed"))
+	patches := 0
 	cs.PrependReactor("patch", "nodes", func(ktesting.Action) (bool, runtime.Object, error) {
-		if countPatches(cs) > 1 {
+		if patches++; patches > 1 {
 			return false, nil, nil
 		}
-		n, err := cs.CoreV1().Nodes().Get(context.Background(), "n", metav1.GetOptions{})
-		if err == nil {
-			n.Spec.Taints = parseTaints([]string{"own:NoExecute"})
-			_, err = cs.CoreV1().Nodes().Update(context.Background(), n, metav1.UpdateOptions{})
+		err := cs.Tracker().Update(corev1.SchemeGroupVersion.WithResource("nodes"), &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: "n"},
+			Spec:       corev1.NodeSpec{Taints: parseTaints([]string{"own:NoExecute"})}}, "")
+		if err != nil {
+			return true, nil, err
 		}
-		return true, nil, errors.Join(err, conflict)
+		return true, nil, conflict
 	})
 	if err := UpdateNodeSettings(t.Context(), cs, "n", settings(nil), settings(nil, "x:NoSchedule")); err != nil {
 		t.Fatal(err)
