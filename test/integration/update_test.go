@@ -120,7 +120,7 @@ func TestLabelThatSomebodyRemovedComesBack(t *testing.T) {
 	if err := w.cloud.ChangeNode(ref.UID, node, func(n *corev1.Node) { n.Labels = nil }); err != nil {
 		t.Fatal(err)
 	}
-	w.sweepUntil(ref, func(c *api.Cluster) bool {
+	w.sweepUntil(ref, func(*api.Cluster) bool {
 		return w.cloud.ReadNode(ref.UID, node).Labels[api.NodeLabelPool] == api.DefaultPool
 	})
 	w.checkNodes(w.get(ref))
