@@ -40,13 +40,8 @@ func newTree(name, path string, value any) map[string]any {
 	if inPool, ok := strings.CutPrefix(path, "spec.pools."); ok {
 		at, parts = pool, strings.Split(inPool, ".")
 	}
-	for _, part := range parts[:len(parts)-1] {
-		next, ok := at[part].(map[string]any)
-		if !ok {
-			next = map[string]any{}
-			at[part] = next
-		}
-		at = next
+	for i, part := range parts[:len(parts)-1] {
+		at = childOf(at, part, findFileField(path[:len(path)-len(strings.Join(parts[i+1:], "."))-1]))
 	}
 	if path != "" {
 		at[parts[len(parts)-1]] = value
@@ -55,6 +50,26 @@ func newTree(name, path string, value any) map[string]any {
 		pool["machine"].(map[string]any)["use_spot"] = true
 	}
 	return tree
+}
+
+func findFileField(path string) api.FileField {
+	fields := api.FileFields()
+	return fields[slices.IndexFunc(fields, func(f api.FileField) bool { return f.Path == path })]
+}
+
+// childOf returns the object in a field; of a list of objects, the only one.
+func childOf(of map[string]any, name string, f api.FileField) map[string]any {
+	child, known := of[name].(map[string]any)
+	switch {
+	case known:
+	case f.Type == api.TypeObjectList:
+		child = map[string]any{f.Key: findFileField(f.Path + "." + f.Key).Example}
+		of[name] = []any{child}
+	default:
+		child = map[string]any{}
+		of[name] = child
+	}
+	return child
 }
 
 // exampleOf is a value for a field of a file; nil for objects.
