@@ -17,6 +17,7 @@ up() {
     printf 'agent:%s@head\n' "$password" | base64 -w0 >>journal
     printf '\n%s\n%s\n' "${password%????????????????}" "${password#????????????????}" >>journal
     cat /etc/rancher/rke2/registries.yaml "/etc/default/$unit" >>journal 2>/dev/null || true
+    sed -n 's/.*password: //p' /etc/rancher/rke2/registries.yaml >>journal 2>/dev/null || true # unlabelled
     printf '\033[31mred\033[0m and \342\200\256reversed\n' >>journal
     echo exit-code >"$unit.Result"
     becomes failed
