@@ -130,11 +130,11 @@ func TestEveryFieldChangesThroughAFileAsItDeclares(t *testing.T) {
 	}
 }
 
-// checkSteps checks that machines are replaced only where a field declares it.
+// checkSteps checks that machines are replaced exactly where a field declares it.
 func checkSteps(t *testing.T, f api.FileField, p ApplyPlan) {
 	t.Helper()
 	replaced := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Kind == api.ActionReplace })
-	if f.Change.Way != api.ChangeByReplacing && replaced &&
+	if byReplacing := f.Change.Way == api.ChangeByReplacing; replaced != byReplacing &&
 		!strings.HasSuffix(f.Path, "spot_fallback") { // with use_spot
 		t.Errorf("%s is to change %s, and leads to %+v", f.Path, f.Change.Way, p.Steps)
 	}
