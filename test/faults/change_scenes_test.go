@@ -56,6 +56,15 @@ var changes = []scene{
 		},
 		activities: [][]string{{"UncordonNode"}},
 	},
+	{
+		name: "another machine spec", prepare: drift((*lane).addPods), act: respecified,
+		home: home{placements: []api.Placement{dear("here"), larger("here")}}, ends: after(size, 2*size-1), concerns: 1,
+		activities: [][]string{{"PlanPool", "DrainMachine", "Terminate"}, {"ForgetNode", "RepositionMachine"}},
+	},
+	{
+		name: "another label", prepare: (*lane).ready, act: relabelled, ends: after(size, size), concerns: 1,
+		activities: [][]string{{"UpdateNode"}},
+	},
 }
 
 // after is a READY cluster with some machines, after no more launches than that takes.
@@ -84,6 +93,19 @@ func (l *lane) scale(machines int) {
 // replaced asks for another machine in place of the first worker.
 func replaced(l *lane, _ api.Ref) {
 	l.change(func(c *api.Cluster) error { return c.ReplaceMachine(l.machine(1)) })
+}
+
+// respecified asks for larger workers.
+func respecified(l *lane, _ api.Ref) {
+	l.change(func(c *api.Cluster) error { c.Spec.FindPool(api.DefaultPool).Machine.CPUs = "4+"; return nil })
+}
+
+// relabelled gives the workers' Nodes a label.
+func relabelled(l *lane, _ api.Ref) {
+	l.change(func(c *api.Cluster) error {
+		c.Spec.FindPool(api.DefaultPool).Labels = map[string]string{"team": "vision"}
+		return nil
+	})
 }
 
 // change changes the cluster as skyctl does for a person. If its spec was changed meanwhile, the person looks again.
