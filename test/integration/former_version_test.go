@@ -38,6 +38,17 @@ func TestStateOfTheVersionBeforeIsTakenOver(t *testing.T) {
 	s.deleteAll()
 }
 
+// updateNodes sweeps until the Nodes of a cluster have the labels that its version did not set.
+func (s *state) updateNodes(ref api.Ref) {
+	s.t.Helper()
+	s.sweepUntil(ref, func(c *api.Cluster) bool {
+		return !slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool {
+			n := s.cloud.ReadNode(ref.UID, m.NodeName)
+			return n == nil || c.NodeSettings(m).DescribeMissing(n.Labels, nil) != ""
+		})
+	})
+}
+
 // checkLabelsReachNodes waits until the Nodes of a cluster whose version did not set them have the labels of the
 // cluster. Their machines stay.
 func (s *state) checkLabelsReachNodes(ref api.Ref) {
@@ -85,6 +96,7 @@ func (s *state) finishFormerOperations(before map[string]api.Cluster) {
 		s.t.Errorf("%d machines were launched, %d before", n, len(had))
 	}
 	for name, n := range map[string]int{"one": 1, "three": 3, "four": 4, "creating": 4, "repairing": 3} {
+		s.updateNodes(clusterRef(before, name))
 		s.healthy(clusterRef(before, name), n)
 		s.checkSameMachines(clusterRef(before, name), had)
 	}
