@@ -80,8 +80,10 @@ func TestClusterChangesWhileItServes(t *testing.T) {
 		run  func(*installation)
 	}{
 		{"two machines more", growByTwo},
+		{"a file with other labels is applied", applyFile},
 		{"two machines less, and a second pool", shrinkAndAddPool},
 		{"a machine is replaced, and one of the pool deleted", replaceAndDeleteMachine},
+		{"a file gives the machines of the pool more memory", giveMoreMemory},
 		{"the pool is deleted", deletePool},
 	}
 	for _, s := range steps {
@@ -178,6 +180,57 @@ func growByTwo(i *installation) {
 func (i *installation) podsOn(node string) string {
 	i.t.Helper()
 	return i.kubectl("dev", "get", "pods", "-o", "name", "--field-selector", "spec.nodeName="+node)
+}
+
+// applyFile changes the labels of the cluster through a file, which is what get cluster prints.
+func applyFile(i *installation) {
+	file := filepath.Join(i.t.TempDir(), "dev.yaml")
+	text := i.run("get", "cluster", "dev", "-o", "yaml", "--export").stdout
+	text = strings.Replace(text, "  name: dev\n", "  name: dev\n  labels: {team: vision}\n", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	if out := i.runAndLog("apply", "-f", file, "--wait"); !strings.HasPrefix(out, "cluster/dev configured\n") {
+		i.t.Errorf("the first apply: %s", out)
+	}
+	if out := i.runAndLog("apply", "-f", file); out != "cluster/dev unchanged\n" {
+		i.t.Errorf("the second apply: %s", out)
+	}
+	i.runAndLog("diff", "-f", file)
+	eventually.Holds(i.t, "the label on every Node", func() bool {
+		nodes := i.kubectl("dev", "get", "nodes", "-l", "team=vision", "-o", "name")
+		return strings.Count(nodes, "node/") == len(i.cluster("dev").Status.Machines)
+	})
+}
+
+// giveMoreMemory replaces the machines of a pool through a file.
+func giveMoreMemory(i *installation) {
+	before := i.cluster("dev")
+	file := filepath.Join(i.t.TempDir(), "dev.yaml")
+	text := i.run("get", "cluster", "dev", "-o", "yaml", "--export").stdout
+	start := strings.Index(text, "name: train")
+	if start < 0 {
+		i.t.Fatalf("the file has no pool train:\n%s", text)
+	}
+	text = text[:start] + strings.Replace(text[start:], `memory: "2"`, `memory: "3"`, 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	if r := i.try("apply", "-f", file); r.code != 2 { // there is no terminal to ask on
+		i.t.Errorf("an apply that replaces machines: exit %d, want 2\n%s", r.code, r.stderr)
+	}
+	i.runAndLog("apply", "-f", file, "--yes", "--wait")
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", "--timeout=1m")
+	var names []string
+	for _, m := range before.Status.Machines {
+		names = append(names, m.Name)
+	}
+	for _, m := range i.settled(names...).Status.Machines {
+		isNew := m.Incarnation != before.FindMachine(m.Name).Incarnation
+		if isNew != (m.Pool == "train") || isNew && m.MemoryGiB != 3 {
+			i.t.Errorf("%s in pool %q is new: %t, with %v GiB", m.Name, m.Pool, isNew, m.MemoryGiB)
+		}
+	}
 }
 
 func shrinkAndAddPool(i *installation) {
