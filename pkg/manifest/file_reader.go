@@ -88,13 +88,13 @@ func (r *fileReader) listEntries(n *yaml.Node, path string, depth int) []entry {
 		}
 	}
 	for _, m := range merged {
-		own = r.addMerged(own, m, path, depth)
+		own = r.addMerged(own, seen, m, path, depth)
 	}
 	return own
 }
 
-// addMerged adds the fields of a merge key.
-func (r *fileReader) addMerged(own []entry, m *yaml.Node, path string, depth int) []entry {
+// addMerged adds the fields of a merge key. seen has the lines of the fields by name.
+func (r *fileReader) addMerged(own []entry, seen map[string]int, m *yaml.Node, path string, depth int) []entry {
 	sources := []*yaml.Node{m}
 	if m.Kind == yaml.SequenceNode {
 		sources = m.Content
@@ -109,7 +109,8 @@ func (r *fileReader) addMerged(own []entry, m *yaml.Node, path string, depth int
 			return own
 		}
 		for _, e := range r.listEntries(n, path, depth+1) {
-			if !slices.ContainsFunc(own, func(o entry) bool { return o.key.Value == e.key.Value }) {
+			if seen[e.key.Value] == 0 {
+				seen[e.key.Value] = max(1, e.key.Line)
 				own = append(own, e)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -16,15 +17,20 @@ func (d Document) LocateErrors(err error) error {
 	if err == nil || errors.As(err, &located) {
 		return err
 	}
+	l := newErrorLocator(d)
 	var placed []*PlaceError
 	var others []error
+	known := map[api.FieldError]bool{} // several pools can have the same error
 	for _, part := range flattenErrors(err) {
 		fields := api.FieldErrorsOf(part)
 		if len(fields) == 0 {
 			others = append(others, part)
 		}
 		for _, f := range fields {
-			placed = append(placed, d.locateError(f)...)
+			if !known[f] {
+				known[f] = true
+				placed = append(placed, l.locateError(f)...)
+			}
 		}
 	}
 	switch {
@@ -49,12 +55,42 @@ func flattenErrors(err error) []error {
 	return all
 }
 
+// errorLocator finds the places of errors in a document. What all errors need is made once: a file can have thousands
+// of pools.
+type errorLocator struct {
+	Document
+	paths []string
+	// errorsOfPool are the errors that each pool has on its own, by name.
+	errorsOfPool func() map[string][]api.FieldError
+}
+
+func newErrorLocator(d Document) errorLocator {
+	return errorLocator{Document: d, paths: slices.Sorted(maps.Keys(d.places)),
+		errorsOfPool: sync.OnceValue(d.checkPools)}
+}
+
+// checkPools returns the errors that each pool has on its own, by name.
+func (d Document) checkPools() map[string][]api.FieldError {
+	spec, _, err := decodeWanted(d.wanted())
+	if err != nil {
+		return nil
+	}
+	spec.SetDefaults()
+	found := map[string][]api.FieldError{}
+	for _, p := range spec.Pools {
+		alone := spec
+		alone.Pools = []api.Pool{p}
+		found[p.Name] = api.FieldErrorsOf(alone.Validate())
+	}
+	return found
+}
+
 // locateError returns the error for each place that it may mean.
-func (d Document) locateError(f api.FieldError) []*PlaceError {
+func (l errorLocator) locateError(f api.FieldError) []*PlaceError {
 	var all []*PlaceError
-	for _, path := range d.findPaths(f) {
-		p := d.findPlace(path)
-		e := &PlaceError{Source: d.Source, Line: max(1, p.line), Column: max(1, p.column), Path: path,
+	for _, path := range l.findPaths(f) {
+		p := l.findPlace(path)
+		e := &PlaceError{Source: l.Source, Line: max(1, p.line), Column: max(1, p.column), Path: path,
 			Found: quoteValue(path, f.Value), Want: api.WordForFile(f.Want)}
 		if f.Field == "num_nodes" {
 			e.Found = f.Value + " machines with the server"
@@ -69,23 +105,23 @@ var otherFieldPaths = map[string]string{"name": "metadata.name", "num_nodes": "s
 	"max_nodes": "spec.network.max_nodes"}
 
 // findPaths returns the paths that the field of an error may mean.
-func (d Document) findPaths(f api.FieldError) []string {
+func (l errorLocator) findPaths(f api.FieldError) []string {
 	if strings.HasPrefix(f.Field, "spec.") || strings.HasPrefix(f.Field, "metadata.") {
 		return []string{f.Field}
 	}
-	if p := "spec.pools[" + f.Value + "]"; f.Field == "pool" && d.has(p) {
+	if p := "spec.pools[" + f.Value + "]"; f.Field == "pool" && l.has(p) {
 		return []string{p + ".name"}
 	}
 	if path := otherFieldPaths[f.Field]; path != "" {
 		return []string{path}
 	}
 	var named, exact []string
-	for _, path := range slices.Sorted(maps.Keys(d.places)) {
+	for _, path := range l.paths {
 		plain, item := splitItem(path)
 		if plain != f.Field && !strings.HasSuffix(plain, "."+f.Field) {
 			continue
 		}
-		text := d.places[path].text
+		text := l.places[path].text
 		if item != "" && item != text { // an entry of a map
 			text = item + "=" + text
 		}
@@ -96,7 +132,7 @@ func (d Document) findPaths(f api.FieldError) []string {
 	}
 	switch {
 	case len(exact) > 1:
-		return d.narrowToPools(exact, f)
+		return l.narrowToPools(exact, f)
 	case len(exact) == 1:
 		return exact
 	case len(named) == 1:
@@ -107,18 +143,11 @@ func (d Document) findPaths(f api.FieldError) []string {
 
 // narrowToPools keeps the paths in pools that have the error on their own: a rule can hold in one pool and not in
 // another that has the same value. It keeps all paths if no pool has it.
-func (d Document) narrowToPools(paths []string, f api.FieldError) []string {
-	spec, _, err := decodeWanted(d.wanted())
-	if err != nil {
-		return paths
-	}
-	spec.SetDefaults()
-	pools := spec.Pools
+func (l errorLocator) narrowToPools(paths []string, f api.FieldError) []string {
 	narrowed := slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
-		spec.Pools = slices.DeleteFunc(slices.Clone(pools), func(p api.Pool) bool {
-			return !strings.HasPrefix(path, "spec.pools["+p.Name+"].")
-		})
-		return len(spec.Pools) == 0 || !slices.Contains(api.FieldErrorsOf(spec.Validate()), f)
+		rest, _ := strings.CutPrefix(path, "spec.pools[")
+		name, _, _ := strings.Cut(rest, "]")
+		return !slices.Contains(l.errorsOfPool()[name], f)
 	})
 	if len(narrowed) == 0 {
 		return paths

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -147,6 +148,44 @@ func TestAFileThatIsTooLargeIsRefused(t *testing.T) {
 		}
 		if name == "values" && !strings.Contains(err.Error(), "too many values") {
 			t.Errorf("%s: %.2000v", name, err)
+		}
+	}
+}
+
+func TestKeysOfAFileCannotWriteLines(t *testing.T) {
+	_, err := manifest.Parse("dev.yaml", []byte(header+"spec:\n  \"a\\ndev.yaml:1:1: \\e[2J\": 1\n  ? "+
+		strings.Repeat("x", 100_000)+"\n  : 1\n"))
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || strings.Contains(err.Error(), "\x1b") ||
+		len(err.Error()) > 2000 {
+		t.Errorf("%.2000q", err)
+	}
+}
+
+// TestCostlyFilesAreReadInTime: the work for a file does not grow with the square of its size.
+func TestCostlyFilesAreReadInTime(t *testing.T) {
+	lines := func(head, line string, n int) string {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := range n {
+			fmt.Fprintf(&b, line, i)
+		}
+		return b.String()
+	}
+	merged := lines("status: &many\n", "  k%d: 1\n", 24_000) + lines(header+"spec:\n  <<: *many\n", "  j%d: 1\n",
+		24_000)
+	pools := header + "spec:\n  pools:\n"
+	for name, text := range map[string]string{
+		"a merge of many fields": merged,
+		"the same mistake":       lines(pools, "  - {name: a%d, replicas: 0, spot_fallback: on_demand}\n", 1000),
+		"other mistakes":         lines(pools, "  - {name: a%d, replicas: 0, min_replicas: 1%[1]d}\n", 500),
+	} {
+		start := time.Now()
+		docs, err := manifest.Parse("dev.yaml", []byte(text))
+		if err == nil {
+			_, err = docs[0].NewCluster(time.Now())
+		}
+		if passed := time.Since(start); err == nil || passed > 5*time.Second {
+			t.Errorf("%s: after %v: %.300v", name, passed, err)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type PlaceError struct {
 func (e *PlaceError) Error() string {
 	text := fmt.Sprintf("%s:%d:%d: ", e.Source, e.Line, e.Column)
 	if e.Path != "" {
-		text += e.Path + ": "
+		text += quotePath(e.Path) + ": "
 	}
 	text += e.Found
 	if e.Want != "" {
@@ -92,8 +92,22 @@ func newPlaceErrors(all []*PlaceError) error {
 
 var (
 	secretName = regexp.MustCompile(`(?i)(password|passwd|token|secret|credential|private_?key)`)
-	userInURL  = regexp.MustCompile(`//[^/\s]*@`)
+	userInURL  = regexp.MustCompile(`//\S*@`) // a password may have a slash
 )
+
+// longestPath is how many characters of a path an error shows.
+const longestPath = 300
+
+// quotePath returns a path for an error. A key that a file makes up can have any characters, and any length.
+func quotePath(path string) string {
+	if runes := []rune(path); len(runes) > longestPath {
+		path = string(runes[:longestPath]) + "…"
+	}
+	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}
 
 // longestValue is how many characters of a value an error shows.
 const longestValue = 80
