@@ -44,6 +44,8 @@ type FileField struct {
 	// their default.
 	Stays bool
 
+	// itemKey returns what only one item of a list can have; nil is the item.
+	itemKey func(item string) string
 	// normalize checks values and returns their normal form; nil takes any.
 	normalize func(values []string) ([]string, error)
 }
@@ -55,6 +57,14 @@ func (f FileField) NormalizeValues(values []string) ([]string, error) {
 		return values, nil
 	}
 	return f.normalize(values)
+}
+
+// ItemKey returns what only one item of a TypeList can have: a taint's key and effect, and otherwise the item itself.
+func (f FileField) ItemKey(item string) string {
+	if f.itemKey == nil {
+		return item
+	}
+	return f.itemKey(item)
 }
 
 // Name is the last part of the path.

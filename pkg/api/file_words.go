@@ -97,7 +97,8 @@ func (f Field) inFile(path string, change ChangeRule) FileField {
 
 func (f PoolField) inFile(path string) FileField {
 	return wordField(FileField{Path: path, Type: f.Type, Help: f.Help, Want: f.Want, Values: f.Values,
-		Example: f.Example, Change: f.Change, Stays: f.Name == "replicas", normalize: f.normalizeValues})
+		Example: f.Example, Change: f.Change, Stays: f.Name == "replicas", itemKey: f.itemKey,
+		normalize: f.normalizeValues})
 }
 
 // normalizeValues is FileField.NormalizeValues.

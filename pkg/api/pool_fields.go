@@ -26,6 +26,8 @@ type PoolField struct {
 	// Example is a valid value.
 	Example string
 
+	// itemKey is that of FileField.
+	itemKey func(item string) string
 	// set parses the values of the flag.
 	set func(p *Pool, values []string) error
 	// text is the value as the flag takes it; empty is unset.
@@ -62,6 +64,7 @@ var PoolFields = []PoolField{
 		Example: "dedicated=train:NoSchedule",
 		Help:    "taint of the pool's nodes as KEY=VALUE:EFFECT; can be repeated",
 		Change:  changesFreely("the Nodes get or lose the taints"),
+		itemKey: taintIdentity,
 		set:     func(p *Pool, values []string) error { p.Taints = values; return nil },
 		text:    func(p Pool) string { return strings.Join(p.Taints, ",") },
 	},

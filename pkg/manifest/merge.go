@@ -61,7 +61,7 @@ func mergeObject(path string, last, file, live object) object {
 				merged[name] = inner
 			}
 		case f.Type == api.TypeList:
-			if inner := mergeSet(toTexts(before), toTexts(wanted), toTexts(present)); len(inner) > 0 {
+			if inner := mergeSet(f, toTexts(before), toTexts(wanted), toTexts(present)); len(inner) > 0 {
 				merged[name] = inner
 			}
 		case given:
@@ -113,10 +113,11 @@ func findObject(all []object, key string, value any) object {
 	return all[i]
 }
 
-// mergeSet merges lists of texts whose order has no meaning.
-func mergeSet(last, file, live []string) []string {
+// mergeSet merges lists of texts whose order has no meaning. An item of the file takes the place of one with its key.
+func mergeSet(f api.FileField, last, file, live []string) []string {
 	merged := slices.DeleteFunc(slices.Clone(live), func(text string) bool {
-		return slices.Contains(last, text) && !slices.Contains(file, text)
+		return !slices.Contains(file, text) && (slices.Contains(last, text) ||
+			slices.ContainsFunc(file, func(wanted string) bool { return f.ItemKey(wanted) == f.ItemKey(text) }))
 	})
 	for _, text := range file {
 		if !slices.Contains(merged, text) {

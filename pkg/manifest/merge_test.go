@@ -112,3 +112,18 @@ func TestMergeRefusesDamagedRecords(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestATaintOfAFileReplacesOneWithItsKey: a Node has one taint with a key and an effect.
+func TestATaintOfAFileReplacesOneWithItsKey(t *testing.T) {
+	before := parseSpec(t, "pools: [{name: gpu, taints: ['a=1:NoSchedule', 'b:NoExecute']}]")
+	stored, err := before.NewCluster(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored.Metadata.LastApplied = before.LastApplied()
+	stored.Spec.Pools[0].Taints = []string{"a=2:NoSchedule", "b:NoExecute", "a=2:NoExecute"} // by another command
+	after := applyFile(t, stored, parseSpec(t, "pools: [{name: gpu, taints: ['a=3:NoSchedule']}]"))
+	if got := after.Spec.Pools[0].Taints; !slices.Equal(got, []string{"a=2:NoExecute", "a=3:NoSchedule"}) {
+		t.Errorf("taints %q", got)
+	}
+}
