@@ -174,7 +174,8 @@ func (u *specUpdate) read(ctx context.Context) (*api.Cluster, *mvccpb.KeyValue, 
 }
 
 // collectMachineWrites returns the writes of the machines that change has marked, and the condition that nobody else
-// has written them. It takes over nothing but the marks, and a machine spec that the record lacks.
+// has written them. It takes over nothing but the marks, and a machine spec and settings of the Node that the
+// record lacks.
 func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyValue) ([]clientv3.Cmp, []clientv3.Op,
 	error) {
 	var when []clientv3.Cmp
@@ -190,8 +191,8 @@ func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyVa
 		}
 		marked := c.Status.Machines[i]
 		newest = max(newest, kv.ModRevision)
-		recordsSpec := m.Spec == nil && marked.Spec != nil
-		if m.Leaving == marked.Leaving && m.ReplaceAsked == marked.ReplaceAsked && !recordsSpec {
+		recordsSpec, recordsNode := m.Spec == nil && marked.Spec != nil, m.Node == nil && marked.Node != nil
+		if m.Leaving == marked.Leaving && m.ReplaceAsked == marked.ReplaceAsked && !recordsSpec && !recordsNode {
 			continue
 		}
 		if m.Leaving != "" && m.Leaving != marked.Leaving {
@@ -200,6 +201,9 @@ func (u *specUpdate) collectMachineWrites(c *api.Cluster, stored []*mvccpb.KeyVa
 		m.Leaving, m.ReplaceAsked = marked.Leaving, marked.ReplaceAsked
 		if recordsSpec {
 			m.Spec = marked.Spec
+		}
+		if recordsNode {
+			m.Node = marked.Node
 		}
 		value, err := json.Marshal(&m)
 		if err != nil {

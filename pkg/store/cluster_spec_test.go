@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
@@ -149,6 +150,37 @@ func TestSpecChangeOnlyMarksMachines(t *testing.T) {
 	} {
 		if _, err := w.UpdateSpec(t.Context(), r, 2, change); err == nil {
 			t.Errorf("%s", name)
+		}
+	}
+}
+
+// TestSpecChangeRecordsWhatMachinesOfOlderVersionsHave: after the change, their pool would say something else.
+func TestSpecChangeRecordsWhatMachinesOfOlderVersionsHave(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	all := machines("a", 2, "aaaaa")
+	for i := range all {
+		all[i].Spec, all[i].Node = nil, nil
+	}
+	all[1].Role = api.RoleWorker
+	must(t, w.PutMachines(t.Context(), r, all))
+	label := func(value string) func(*api.Cluster) error {
+		return func(c *api.Cluster) error {
+			spec := c.Spec.Clone()
+			spec.FindPool(api.DefaultPool).Labels = map[string]string{value: value}
+			return c.ChangeTo(spec, nil, time.Unix(2, 0))
+		}
+	}
+	must(t, second(w.UpdateSpec(t.Context(), r, 1, label("old"))))
+	got, err := w.UpdateSpec(t.Context(), r, 2, label("new"))
+	must(t, err)
+	read, err := w.ReadCluster(t.Context(), "a")
+	must(t, err)
+	for _, c := range []*api.Cluster{got, read} {
+		m := c.Status.Machines[1]
+		if m.Node == nil || len(m.Node.Labels) == 0 || m.Node.Labels["new"] != "" ||
+			c.GivenNodeSettings(m).DescribeChange(c.NodeSettings(m)) == "" {
+			t.Errorf("%+v", m.Node)
 		}
 	}
 }
