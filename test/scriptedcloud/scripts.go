@@ -63,7 +63,7 @@ func (m *machine) answerScript(script string, stdin *bufio.Reader, stdout io.Wri
 	case strings.Contains(script, "has_version()"):
 		time.Sleep(m.delays.Install)
 	case strings.Contains(script, "read -r size"):
-		return m.answerStart(strings.Contains(script, "read -r token"), stdin, stdout)
+		return m.answerConfig(script, stdin, stdout)
 	case strings.Contains(script, "unit=rke2-server; stage=0"), strings.Contains(script, "unit=rke2-agent; last="):
 		return m.answerWait(script, stdout)
 	case strings.Contains(script, "print_secret()"):
@@ -86,11 +86,14 @@ type rke2Config struct {
 	AgentToken string   `json:"agent-token"`
 }
 
-// answerStart reads a configuration and starts RKE2. A worker gets its token before it.
-func (m *machine) answerStart(withToken bool, stdin *bufio.Reader, stdout io.Writer) uint32 {
+// answerConfig reads a configuration, and starts RKE2 if the script does. A worker gets its token before it.
+func (m *machine) answerConfig(script string, stdin *bufio.Reader, stdout io.Writer) uint32 {
 	_, _ = io.WriteString(stdout, facts)
-	if withToken {
+	starts := strings.Contains(script, "read -r all")
+	if starts {
 		_, _ = stdin.ReadString('\n') // the length of all
+	}
+	if strings.Contains(script, "read -r token") {
 		_, _ = stdin.ReadString('\n')
 	}
 	line, _ := stdin.ReadString('\n')
@@ -103,7 +106,9 @@ func (m *machine) answerStart(withToken bool, stdin *bufio.Reader, stdout io.Wri
 	if _, err := io.ReadFull(stdin, text); err != nil || yaml.Unmarshal(text, &c) != nil {
 		return 65
 	}
-	m.startRKE2(c)
+	if starts {
+		m.startRKE2(c)
+	}
 	return 0
 }
 
