@@ -289,25 +289,30 @@ func releaseFields() []Field {
 	sum.isEqual = strings.EqualFold
 	return []Field{
 		kubernetes, source, sum,
-		newGPUReleaseField("gpu.chart_repo", "GPU charts", "gpu.chartRepo", "the address of a chart repository",
-			"https://charts.example.com/nvidia", func(g *GPURelease) *string { return &g.ChartRepo }),
-		newGPUReleaseField("gpu.operator_version", "GPU Operator", "gpu.operatorVersion", "the version of a chart",
-			"v26.3.2", func(g *GPURelease) *string { return &g.OperatorVersion }),
-		newGPUReleaseField("gpu.plugin_version", "Device plugin", "gpu.pluginVersion", "the version of a chart",
-			"0.19.2", func(g *GPURelease) *string { return &g.PluginVersion }),
-		newGPUReleaseField("gpu.image_mirror", "GPU images", "gpu.imageMirror", "a registry without a scheme",
-			"registry.example.com/mirror", func(g *GPURelease) *string { return &g.ImageMirror }),
-		newGPUReleaseField("gpu.test_image", "GPU test image", "gpu.testImage", "an image with its tag",
-			"registry.example.com/cuda-sample:vectoradd", func(g *GPURelease) *string { return &g.TestImage }),
+		newGPUReleaseField(Field{Name: "gpu.chart_repo", Label: "GPU charts", Setting: "gpu.chartRepo",
+			Want: WantChartRepo, Example: "https://charts.example.com/nvidia",
+			Invalid: "https://ann:secret@charts.example.com"},
+			func(g *GPURelease) *string { return &g.ChartRepo }, IsChartRepo),
+		newGPUReleaseField(Field{Name: "gpu.operator_version", Label: "GPU Operator", Setting: "gpu.operatorVersion",
+			Want: WantChartVersion, Example: "v26.3.2", Invalid: "latest"},
+			func(g *GPURelease) *string { return &g.OperatorVersion }, IsChartVersion),
+		newGPUReleaseField(Field{Name: "gpu.plugin_version", Label: "Device plugin", Setting: "gpu.pluginVersion",
+			Want: WantChartVersion, Example: "0.19.2", Invalid: "v0.19"},
+			func(g *GPURelease) *string { return &g.PluginVersion }, IsChartVersion),
+		newGPUReleaseField(Field{Name: "gpu.image_mirror", Label: "GPU images", Setting: "gpu.imageMirror",
+			Want: WantImageMirror, Example: "registry.example.com/mirror", Invalid: "https://registry.example.com"},
+			func(g *GPURelease) *string { return &g.ImageMirror }, IsImageMirror),
+		newGPUReleaseField(Field{Name: "gpu.test_image", Label: "GPU test image", Setting: "gpu.testImage",
+			Want: WantTestImage, Example: "registry.example.com/cuda-sample:vectoradd", Invalid: "An Image"},
+			func(g *GPURelease) *string { return &g.TestImage }, IsTestImage),
 	}
 }
 
-// newGPUReleaseField declares a field that only a setting fills, which config checks as it reads it.
-func newGPUReleaseField(name, label, setting, want, example string, ref func(*GPURelease) *string) Field {
-	return newTextField(Field{
-		Name: name, Label: label, Change: changesGPUs, Level: 2, Setting: setting, Want: want, Example: example,
-		Variable: "SKYCTL_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
-	}, func(s *GroupSpec) *string { return ref(&s.GPU) }, matches(func(string) bool { return true }))
+// newGPUReleaseField declares a field that only a setting or a file fills.
+func newGPUReleaseField(f Field, ref func(*GPURelease) *string, isValid func(string) bool) Field {
+	f.Change, f.Level = changesGPUs, 2
+	f.Variable = "SKYCTL_" + strings.ToUpper(strings.ReplaceAll(f.Name, ".", "_"))
+	return newTextField(f, func(s *GroupSpec) *string { return ref(&s.GPU) }, matches(isValid))
 }
 
 // toText makes the parse function of a field out of one that parses a quantity.

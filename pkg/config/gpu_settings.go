@@ -2,12 +2,9 @@ package config
 
 import (
 	"errors"
-	"net/url"
-	"regexp"
-	"strings"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/release"
+	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // Defaults of the GPU stack: the pinned versions of its charts, and its timeout. Building a driver on the machines
@@ -31,41 +28,14 @@ type GPU struct {
 	Timeout     time.Duration
 }
 
-var (
-	// An image's name can start with a registry and a port; its tag can have capitals.
-	testImagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?` +
-		`(@sha256:[0-9a-f]{64})?$`)
-	mirrorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?$`)
-)
-
-func checkChartVersion(v string) error {
-	if _, err := release.Parse(v); err != nil {
-		return errors.New("the version of a chart, such as " + DefaultGPUOperatorVersion)
+// checkWith makes the check of a setting that fills a field of a cluster.
+func checkWith(isValid func(string) bool, want string) func(string) error {
+	return func(v string) error {
+		if !isValid(v) {
+			return errors.New(want)
+		}
+		return nil
 	}
-	return nil
-}
-
-func checkTestImage(v string) error {
-	return checkPattern(testImagePattern, v, "an image with its tag, such as "+
-		"registry.example.com/cuda-sample:vectoradd")
-}
-
-func checkMirror(v string) error {
-	return checkPattern(mirrorPattern, v, "a registry without a scheme and with an optional path, such as "+
-		"registry.example.com/mirror")
-}
-
-// checkChartRepo rejects invalid addresses, and credentials in them, because every user of the cluster could read them.
-func checkChartRepo(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || !strings.Contains(" https http oci ", " "+u.Scheme+" ") {
-		return errors.New("the address of a chart repository, such as https://charts.example.com/nvidia or " +
-			"oci://registry.example.com/charts")
-	}
-	if u.User != nil {
-		return errors.New("an address without a name and a password")
-	}
-	return nil
 }
 
 func gpuSettings() []setting {
@@ -75,19 +45,21 @@ func gpuSettings() []setting {
 	return []setting{
 		textSetting("gpu.chartRepo", "", "", noProgram, gpu(func(g *GPU) *string {
 			return &g.ChartRepo
-		}), checkChartRepo),
+		}), checkWith(api.IsChartRepo, api.WantChartRepo)),
 		textSetting("gpu.operatorVersion", DefaultGPUOperatorVersion, "", noProgram,
-			gpu(func(g *GPU) *string { return &g.OperatorVersion }), checkChartVersion),
+			gpu(func(g *GPU) *string {
+				return &g.OperatorVersion
+			}), checkWith(api.IsChartVersion, api.WantChartVersion)),
 		textSetting("gpu.pluginVersion", DefaultGPUPluginVersion, "", noProgram,
-			gpu(func(g *GPU) *string { return &g.PluginVersion }), checkChartVersion),
+			gpu(func(g *GPU) *string { return &g.PluginVersion }), checkWith(api.IsChartVersion, api.WantChartVersion)),
 		pathSetting("gpu.valuesFile", "", noProgram, gpu(func(g *GPU) *string { return &g.ValuesFile })),
 		pathSetting("gpu.pluginValuesFile", "", noProgram, gpu(func(g *GPU) *string { return &g.PluginValuesFile })),
 		textSetting("gpu.imageMirror", "", "", noProgram, gpu(func(g *GPU) *string {
 			return &g.ImageMirror
-		}), checkMirror),
+		}), checkWith(api.IsImageMirror, api.WantImageMirror)),
 		textSetting("gpu.testImage", "", "", noProgram, gpu(func(g *GPU) *string {
 			return &g.TestImage
-		}), checkTestImage),
+		}), checkWith(api.IsTestImage, api.WantTestImage)),
 		durationSetting("gpu.timeout", defaultGPUTimeout, 10*time.Second, false,
 			func(c *Config) *time.Duration { return &c.GPU.Timeout }),
 	}
