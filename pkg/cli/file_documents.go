@@ -33,7 +33,7 @@ func (f *fileFlags) describe() string {
 	case f.names[0] == "-":
 		return "standard input"
 	}
-	return f.names[0]
+	return inputfile.DisplayName(f.names[0])
 }
 
 // readDocuments reads and checks the files. Its error names every mistake in all of them, and is bad input.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -19,11 +20,13 @@ const maxRedirects = 5
 // download reads a file from the web.
 func download(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
-	if err == nil {
+	if err != nil {
+		err = errors.New("this is not a valid address") // the error of the parser has parts of it
+	} else {
 		err = checkAddress(u)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-f %s: %w", hidePassword(u, address), err)
+		return nil, fmt.Errorf("-f %s: %w", DisplayName(address), err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, downloadTimeout,
 		fmt.Errorf("no complete answer within %v", downloadTimeout))
@@ -40,21 +43,21 @@ func download(ctx context.Context, address string) ([]byte, error) {
 	}}
 	answer, err := web.Do(request)
 	if err != nil {
-		return nil, explainDownload(ctx, u, err)
+		return nil, explainDownload(ctx, address, err)
 	}
 	defer func() { _ = answer.Body.Close() }() // only read from
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("reading %s: the server answers %s", u.Redacted(), answer.Status)
+		return nil, fmt.Errorf("reading %s: the server answers %s", DisplayName(address), answer.Status)
 	}
-	data, err := readBounded(answer.Body, u.Redacted())
+	data, err := readBounded(answer.Body, DisplayName(address))
 	if err != nil && ctx.Err() != nil {
-		return nil, explainDownload(ctx, u, err)
+		return nil, explainDownload(ctx, address, err)
 	}
 	return data, err
 }
 
 // explainDownload says which address failed, and why a deadline cut it off.
-func explainDownload(ctx context.Context, u *url.URL, err error) error {
+func explainDownload(ctx context.Context, address string, err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
 		err = failed.Err
@@ -62,15 +65,24 @@ func explainDownload(ctx context.Context, u *url.URL, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("reading %s: %w", u.Redacted(), err)
+	return fmt.Errorf("reading %s: %w", DisplayName(address), err)
 }
 
-// hidePassword is an address for people.
-func hidePassword(u *url.URL, address string) string {
-	if u == nil {
-		return address
+// DisplayName is a name for people. That of an address has no user, password or query: these can be secrets.
+func DisplayName(name string) string {
+	scheme, _, isAddress := strings.Cut(name, "://")
+	if !isAddress {
+		return name
 	}
-	return u.Redacted()
+	u, err := url.Parse(name)
+	if err != nil {
+		return scheme + "://…"
+	}
+	text := scheme + "://" + u.Host + u.EscapedPath()
+	if u.RawQuery != "" {
+		text += "?…"
+	}
+	return text
 }
 
 // checkAddress accepts https, and http on this computer: what arrives decides which machines run and what they cost.

@@ -48,7 +48,7 @@ func (s Source) Read(ctx context.Context, names []string) ([]File, error) {
 		if err != nil {
 			return err
 		}
-		files = append(files, File{Name: name, Data: data})
+		files = append(files, File{Name: DisplayName(name), Data: data})
 		return nil
 	}
 	for _, name := range names {

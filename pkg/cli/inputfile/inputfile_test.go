@@ -71,12 +71,32 @@ func TestUnreadableSourcesAreNamed(t *testing.T) {
 		"http://example.com/d.yaml":      "use https://",
 		"ftp://example.com/d.yaml":       "ftp:// is not supported",
 		"https:///d.yaml":                "needs a host",
-		"http://u:geheim@198.51.100.1/d": "u:xxxxx@",
+		"http://u:geheim@198.51.100.1/d": "-f http://198.51.100.1/d: http:// can be changed",
+		"https://u:geheim/0@example.com": "-f https://…: this is not a valid address",
 	} {
 		_, err := Source{Stdin: strings.NewReader(strings.Repeat("a", maxBytes+1))}.Read(t.Context(), []string{name})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%q: got %v, want %q", name, err, want)
 		}
+	}
+}
+
+func TestNamesOfDownloadsHaveNoSecrets(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "u" || password != "geheim" || r.FormValue("key") != "geheim" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer server.Close()
+	address := strings.Replace(server.URL, "http://", "http://u:geheim@", 1) + "/dev.yaml?key=geheim"
+	files, err := Source{}.Read(t.Context(), []string{address})
+	if err != nil || len(files) != 1 || files[0].Name != server.URL+"/dev.yaml?…" {
+		t.Errorf("%+v, %v", files, err)
+	}
+	address = strings.Replace(address, "key=", "other=", 1)
+	if _, err := (Source{}).Read(t.Context(), []string{address}); err == nil ||
+		strings.Contains(err.Error(), "geheim") {
+		t.Errorf("%v", err)
 	}
 }
 
