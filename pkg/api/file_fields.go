@@ -95,7 +95,8 @@ func declareFileFields() []FileField {
 			Change: neverChanges("clusters are the only objects in files", "leave it as it is")},
 		{Path: "metadata", Type: TypeObject, Help: "name and labels of the cluster", Required: true},
 		{Path: "metadata.name", Help: "name of the cluster", Want: "lower-case letters, digits and '-', such as dev",
-			Example: "dev", Required: true, normalize: checksText(ValidateName),
+			// that of a new cluster is checked later
+			Example: "dev", Required: true, normalize: checksText(ValidateStoredName),
 			Change: neverChanges("machines, keys and kubeconfig have this name", "create another cluster")},
 		{Path: "metadata.labels", Type: TypeMap,
 			Help: "labels of the cluster, and of its nodes where the keys are allowed there",

@@ -142,7 +142,7 @@ func (p *ApplyPlan) planCreate(c *Client, o PlanOptions) error {
 			p.Differences = append(p.Differences, ApplyDifference{FieldDifference: d})
 		}
 	}
-	return p.Document.LocateErrors(wanted.Validate())
+	return p.Document.LocateErrors(errors.Join(api.ValidateName(p.Name), wanted.Validate()))
 }
 
 // planChange finds out what becomes of a cluster that exists.

@@ -183,6 +183,11 @@ func TestAllDocumentsAreCheckedBeforeAnyIsWritten(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "fine.yaml:4:") {
 		t.Errorf("a cluster twice: %v", err)
 	}
+	tooLong := newDocument(t, strings.Repeat("a", api.MaxNameLength+1), 1) // clusters of older versions may have it
+	_, err = c.PlanApply(t.Context(), []manifest.Document{docs[0], tooLong}, PlanOptions{})
+	if err == nil || !strings.Contains(err.Error(), ".yaml:4:9: metadata.name") {
+		t.Errorf("a name that is too long: %v", err)
+	}
 	if _, err := world.Store.ReadCluster(t.Context(), "fine"); !isClusterMissing(err) {
 		t.Errorf("a plan wrote: %v", err)
 	}

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -29,5 +30,18 @@ spec:
 	got, err := manifest.Export(c)
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// TestAClusterOfAnOlderVersionCanBeAFile: its name may be longer than that of a new one.
+func TestAClusterOfAnOlderVersionCanBeAFile(t *testing.T) {
+	c := parseSpec(t, "{}")
+	stored, err := c.NewCluster(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored.Metadata.Name = strings.Repeat("a", api.MaxNameLength+1)
+	if again := mustExport(t, stored); again.Metadata.Name != stored.Metadata.Name {
+		t.Errorf("%+v", again)
 	}
 }
