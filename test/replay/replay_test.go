@@ -31,6 +31,7 @@ var paths = []string{
 	"provision-groups", "bring-up-together", "bring-up-each", "bring-up-gathered",
 	"converge-scale-up", "converge-scale-down", "converge-deleted-launching", "converge-replace", "converge-head-lost",
 	"converge-refused", "converge-deleted", "converge-keys",
+	"converge-update-nodes", "converge-replace-outdated",
 }
 
 var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
