@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -79,22 +80,32 @@ func countPatches(cs *fake.Clientset) int {
 	return n
 }
 
-// TestTaintsOfOthersSurviveAConflict lets somebody else write the Node between the read and the patch.
+// TestTaintsOfOthersSurviveAConflict lets somebody else write the Node between the read and the patch. Like an API
+// server, it refuses a patch of another version than the Node's, and takes one without a version.
 func TestTaintsOfOthersSurviveAConflict(t *testing.T) {
-	cs := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
-	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "nodes"}, "n", errors.New("it was changed"))
-	patches := 0
-	cs.PrependReactor("patch", "nodes", func(ktesting.Action) (bool, runtime.Object, error) {
-		if patches++; patches > 1 {
-			return false, nil, nil
+	nodes := schema.GroupResource{Resource: "nodes"}
+	node := func(version string, taints ...string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: version},
+			Spec: corev1.NodeSpec{Taints: parseTaints(taints)}}
+	}
+	cs := fake.NewClientset(node("1"))
+	is := "1"
+	cs.PrependReactor("patch", "nodes", func(a ktesting.Action) (bool, runtime.Object, error) {
+		if is == "1" {
+			is = "2"
+			err := cs.Tracker().Update(corev1.SchemeGroupVersion.WithResource("nodes"), node(is, "own:NoExecute"), "")
+			if err != nil {
+				return true, nil, err
+			}
 		}
-		err := cs.Tracker().Update(corev1.SchemeGroupVersion.WithResource("nodes"), &corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{Name: "n"},
-			Spec:       corev1.NodeSpec{Taints: parseTaints([]string{"own:NoExecute"})}}, "")
-		if err != nil {
+		var sent metav1.PartialObjectMetadata
+		if err := json.Unmarshal(a.(ktesting.PatchAction).GetPatch(), &sent); err != nil {
 			return true, nil, err
 		}
-		return true, nil, conflict
+		if sent.ResourceVersion != "" && sent.ResourceVersion != is {
+			return true, nil, apierrors.NewConflict(nodes, "n", errors.New("it was changed"))
+		}
+		return false, nil, nil
 	})
 	if err := UpdateNodeSettings(t.Context(), cs, "n", settings(nil), settings(nil, "x:NoSchedule")); err != nil {
 		t.Fatal(err)
