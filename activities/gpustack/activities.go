@@ -97,8 +97,7 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 		if !stack.HasGPUs(c, m) {
 			continue
 		}
-		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: c.Spec.AcceleratorsOf(m).Name,
-			Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
+		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: c.Spec.AcceleratorsOf(m).Name}
 		if err := stack.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)
 		}

@@ -133,7 +133,7 @@ func TestNodesAreMarkedOnce(t *testing.T) {
 	n := node("a", 8)
 	n.Spec.Taints = []corev1.Taint{other}
 	c, _ := cluster(n)
-	m := NodeMark{Kind: api.GPUStackDevicePlugin, Accelerator: "A100-80GB", Taint: true}
+	m := NodeMark{Kind: api.GPUStackDevicePlugin, Accelerator: "A100-80GB"}
 	for range 2 {
 		if err := MarkNode(t.Context(), c, "a", m); err != nil {
 			t.Fatal(err)
@@ -141,7 +141,7 @@ func TestNodesAreMarkedOnce(t *testing.T) {
 	}
 	got, err := c.core.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
 	if err != nil || got.Labels[AcceleratorLabel] != "A100-80GB" || got.Labels[presentLabel] != "true" ||
-		!slices.Equal(got.Spec.Taints, []corev1.Taint{other, gpuTaint}) {
+		!slices.Equal(got.Spec.Taints, []corev1.Taint{other}) {
 		t.Errorf("%v, %v, %v", got.Labels, got.Spec.Taints, err)
 	}
 	if patch := newMarkPatch(got, m); patch != nil {

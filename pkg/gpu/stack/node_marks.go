@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/retry"
 )
 
 const (
@@ -27,25 +26,18 @@ const (
 	presentLabel = "nvidia.com/gpu.present"
 )
 
-// gpuTaint keeps off pods that request no accelerator. NVIDIA's software tolerates it.
-var gpuTaint = corev1.Taint{Key: gpu.ResourceName, Value: "present", Effect: corev1.TaintEffectNoSchedule}
-
-// NodeMark is the label and taint of nodes with accelerators.
+// NodeMark is the label of nodes with accelerators. The taint of such nodes is one of their settings
+// (api.Cluster.NodeSettings).
 type NodeMark struct {
 	// Kind is one of the GPUStack constants of package api.
 	Kind string
 	// Accelerator is the name of the accelerators in the spec.
 	Accelerator string
-	// Taint keeps pods that request no accelerator off the node. It is only for workers: the cluster's own pods need
-	// the head.
-	Taint bool
 }
 
-// MarkNode labels a node with its accelerator and, if m.Taint is set, taints it. It does not change a node that is
-// already marked.
+// MarkNode labels a node with its accelerator. It does not change a node that is already marked.
 func MarkNode(ctx context.Context, c *Client, node string, m NodeMark) error {
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { return patchNodeMarks(ctx, c, node, m) })
-	if err != nil {
+	if err := patchNodeMarks(ctx, c, node, m); err != nil {
 		return fmt.Errorf("marking node %s with its accelerator: %w", node, err)
 	}
 	return nil
@@ -71,8 +63,7 @@ func patchNodeMarks(ctx context.Context, c *Client, name string, m NodeMark) err
 	return err
 }
 
-// newMarkPatch returns the merge patch that marks a node, or nil if it is marked. A merge patch replaces all taints, so
-// it is only valid for the resource version that it was made from.
+// newMarkPatch returns the merge patch that marks a node, or nil if it is marked.
 func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 	labels := map[string]any{}
 	want := map[string]string{AcceleratorLabel: toLabelValue(m.Accelerator)}
@@ -84,18 +75,10 @@ func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 			labels[key] = value
 		}
 	}
-	patch := map[string]any{}
-	if len(labels) > 0 {
-		patch["metadata"] = map[string]any{"labels": labels}
-	}
-	if m.Taint && !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&gpuTaint) }) {
-		patch["spec"] = map[string]any{"taints": append(slices.Clone(node.Spec.Taints), gpuTaint)}
-		patch["metadata"] = map[string]any{"labels": labels, "resourceVersion": node.ResourceVersion}
-	}
-	if len(patch) == 0 {
+	if len(labels) == 0 {
 		return nil
 	}
-	return patch
+	return map[string]any{"metadata": map[string]any{"labels": labels}}
 }
 
 // toLabelValue makes the name of an accelerator a valid label value.
