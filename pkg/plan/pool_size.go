@@ -75,8 +75,14 @@ func (p *planner) classify(m *api.Machine) int {
 	return classInUse
 }
 
+// endsAnyway says whether a machine would be replaced if it stayed, so that its removal saves a replacement.
+func (p *planner) endsAnyway(m *api.Machine) bool { return m.ReplaceAsked || p.outdated[m] != "" }
+
 // describeVictim says why this machine of a pool is removed and not another one.
 func (p *planner) describeVictim(m *api.Machine) string {
+	if p.classify(m) == classInUse && p.endsAnyway(m) {
+		return "this one would be replaced otherwise"
+	}
 	return []string{"this one is not in use yet", "the Node of this one is not Ready", "this one is cordoned",
 		"this one has the fewest pods or is the newest"}[p.classify(m)]
 }
@@ -91,8 +97,14 @@ func (p *planner) chooseVictims(members []*api.Machine, count int) []*api.Machin
 		l := p.listedMachine(m)
 		return p.disputed[m] != "" || l != nil && l.Unknown
 	})
+	endsFirst := func(m *api.Machine) int {
+		if p.endsAnyway(m) {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(members, func(a, b *api.Machine) int {
-		return cmp.Or(cmp.Compare(p.classify(a), p.classify(b)),
+		return cmp.Or(cmp.Compare(p.classify(a), p.classify(b)), endsFirst(a)-endsFirst(b),
 			cmp.Compare(p.observed.Nodes[a.NodeName].Pods, p.observed.Nodes[b.NodeName].Pods),
 			cmp.Compare(b.Index, a.Index))
 	})

@@ -161,6 +161,20 @@ func TestTheLeastHarmfulMachineIsRemoved(t *testing.T) {
 			s.notReady(2, time.Minute)
 			s.fresh(1, api.MachinePrepared)
 		}, "Remove sky-x-1"},
+		{"outdated rather than empty", func(s *scene) {
+			s.launchedWith("2+", "2+")
+			s.record(1).Spec.CPUs = "4+"
+			s.node(1, func(n *plan.Node) { n.Pods = 40 })
+		}, "Remove sky-x-1"},
+		{"to be replaced rather than empty", func(s *scene) {
+			s.record(2).ReplaceAsked = true
+			s.node(2, func(n *plan.Node) { n.Pods = 40 })
+		}, "Remove sky-x-2"},
+		{"cordoned rather than outdated", func(s *scene) {
+			s.launchedWith("2+", "2+")
+			s.record(1).Spec.CPUs = "4+"
+			s.node(2, func(n *plan.Node) { n.Cordoned = true })
+		}, "Replace sky-x-1, Remove sky-x-2"},
 		{"one that leaves anyway", func(s *scene) { s.record(1).Leaving = api.LeaveDeleted }, "Remove sky-x-1"},
 		{"one that is being removed", func(s *scene) { s.running(api.ActionRemove, 2) }, ""},
 	} {
