@@ -31,8 +31,7 @@ func (c *Client) Apply(ctx context.Context, p ApplyPlan) (ApplyResult, error) {
 		if err := cl.ChangeTo(p.After.Spec, p.After.Metadata.Labels, c.now()); err != nil {
 			return err
 		}
-		cl.Metadata.LastApplied = p.After.Metadata.LastApplied
-		return nil
+		return p.recordApplied(cl)
 	})
 	if conflict := new(store.SpecConflictError); errors.As(err, &conflict) {
 		return c.resolveConflict(ctx, p, err)
@@ -49,14 +48,22 @@ func (c *Client) applySame(ctx context.Context, p ApplyPlan) (ApplyResult, error
 	if b.RefuseSpecChange() != "" || !unreached && b.Metadata.LastApplied == p.After.Metadata.LastApplied {
 		return same, nil
 	}
-	changed, err := c.ChangeSpec(ctx, b, func(cl *api.Cluster) error {
-		cl.Metadata.LastApplied = p.After.Metadata.LastApplied
-		return nil
-	})
+	changed, err := c.ChangeSpec(ctx, b, p.recordApplied)
 	if conflict := new(store.SpecConflictError); errors.As(err, &conflict) {
 		return c.resolveConflict(ctx, p, err)
 	}
 	return ApplyResult{ChangeResult: changed, Kind: ApplySame}, err
+}
+
+// recordApplied records what was applied. If another file was applied since the plan, which can leave the generation as
+// it is, the error is a *store.SpecConflictError: the plan stands on what was applied before it.
+func (p *ApplyPlan) recordApplied(cl *api.Cluster) error {
+	if cl.Metadata.LastApplied != p.Before.Metadata.LastApplied {
+		return &store.SpecConflictError{Cluster: p.Name, Seen: p.Before.Metadata.Generation,
+			Current: cl.Metadata.Generation}
+	}
+	cl.Metadata.LastApplied = p.After.Metadata.LastApplied
+	return nil
 }
 
 func (c *Client) applyCreate(ctx context.Context, p ApplyPlan) (ApplyResult, error) {

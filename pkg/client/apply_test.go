@@ -270,3 +270,22 @@ func TestApplyThatOnlyOwnsMoreRecordsIt(t *testing.T) {
 		t.Errorf("%v: %+v, then %+v", err, before.Metadata, after.Metadata)
 	}
 }
+
+// TestApplyConflictsWithAnotherFileThatChangedNothing: what that file has set would no longer be known as its own.
+func TestApplyConflictsWithAnotherFileThatChangedNothing(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	applyOne(t, c, newDocument(t, "shared", 1))
+	mine, err := planOne(t, c, newDocument(t, "shared", 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	applyOne(t, c, newDocument(t, "shared", 1, "    min_replicas: 0"))
+	before := revisionOf(t, "shared")
+	if _, err := c.Apply(t.Context(), mine); !errors.As(err, new(*ApplyConflictError)) {
+		t.Errorf("got %v", err)
+	}
+	if revisionOf(t, "shared") != before {
+		t.Error("a conflict wrote something")
+	}
+}
