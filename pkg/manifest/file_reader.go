@@ -24,6 +24,8 @@ const (
 	mostNodes = 100_000
 	// deepestMerge bounds merge keys that lead to other merge keys.
 	deepestMerge = 10
+	// mostSuggested bounds the errors for which the nearest name is looked up. Only the first ones are listed.
+	mostSuggested = 50 * mostErrors
 )
 
 // fileReader turns the nodes of a document into a tree, as the fields are declared.
@@ -146,7 +148,11 @@ func (r *fileReader) readObject(n *yaml.Node, declaredPath, at string) object {
 				read[name] = v
 			}
 		case !slices.Contains(ignored[declaredPath], name):
-			r.addError(e.key, joinPath(at, name), "unknown field", declared().suggestFor(declaredPath, name))
+			want := ""
+			if len(r.errs) < mostSuggested {
+				want = declared().suggestFor(declaredPath, name)
+			}
+			r.addError(e.key, joinPath(at, name), "unknown field", want)
 		}
 	}
 	for _, f := range declared().inside[declaredPath] {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,7 +37,32 @@ func (d Document) MergeInto(stored *api.Cluster) (api.ClusterSpec, map[string]st
 	}
 	d.boundReplicas(&spec)
 	spec.SetDefaults()
+	if err := d.checkAccelerators(&spec); err != nil {
+		return fail(d.LocateErrors(err))
+	}
 	return spec, labels, nil
+}
+
+// checkAccelerators refuses what is for accelerators only in a file that leaves none, as in the file of a new cluster.
+// What the file does not give leaves with the last accelerators.
+func (d Document) checkAccelerators(spec *api.ClusterSpec) error {
+	if spec.HasAccelerators() {
+		return nil
+	}
+	given := d.tree.child("spec")
+	if _, has := given["gpu_stack"]; !has {
+		spec.GPUStack = ""
+	}
+	if _, has := given["gpu_taint"]; !has {
+		spec.GPUTaint = false
+	}
+	var errs []error
+	for _, e := range api.FieldErrorsOf(spec.Validate()) {
+		if e.Field == "gpu_stack" || e.Field == "gpu_taint" {
+			errs = append(errs, &e)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // mergeObject merges the object with a declared path.

@@ -127,3 +127,23 @@ func TestATaintOfAFileReplacesOneWithItsKey(t *testing.T) {
 		t.Errorf("taints %q", got)
 	}
 }
+
+// TestTheLastAcceleratorsTakeTheirFieldsAlong: a file that still gives them is refused, as it is for a new cluster.
+func TestTheLastAcceleratorsTakeTheirFieldsAlong(t *testing.T) {
+	before := parseSpec(t, "pools: [{name: gpu, machine: {accelerators: 'A100:1'}}]")
+	stored, err := before.NewCluster(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored.Metadata.LastApplied = before.LastApplied()
+	stored.Spec.GPUTaint = true // by another command
+	after := applyFile(t, stored, parseSpec(t, "pools: [{name: gpu}]"))
+	if after.Spec.GPUTaint || after.Spec.GPUStack != "" {
+		t.Errorf("%+v", after.Spec)
+	}
+	_, _, err = parseSpec(t, "gpu_taint: true", "gpu_stack: operator", "pools: [{name: gpu}]").MergeInto(stored)
+	if err == nil || !strings.Contains(err.Error(), "dev.yaml:5:14: spec.gpu_taint: \"true\", want only with accel") ||
+		!strings.Contains(err.Error(), "dev.yaml:6:14: spec.gpu_stack") {
+		t.Errorf("%v", err)
+	}
+}

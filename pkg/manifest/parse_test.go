@@ -176,8 +176,8 @@ func TestCostlyFilesAreReadInTime(t *testing.T) {
 	pools := header + "spec:\n  pools:\n"
 	for name, text := range map[string]string{
 		"a merge of many fields": merged,
-		"the same mistake":       lines(pools, "  - {name: a%d, replicas: 0, spot_fallback: on_demand}\n", 1000),
-		"other mistakes":         lines(pools, "  - {name: a%d, replicas: 0, min_replicas: 1%[1]d}\n", 500),
+		"the same mistake":       lines(pools, "  - {name: a%d, replicas: 0, spot_fallback: on_demand}\n", 600),
+		"other mistakes":         lines(pools, "  - {name: a%d, replicas: 0, min_replicas: 1%[1]d}\n", 300),
 	} {
 		start := time.Now()
 		docs, err := manifest.Parse("dev.yaml", []byte(text))
