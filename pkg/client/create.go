@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -128,7 +129,7 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
-		cl.Metadata.Labels = want.Metadata.Labels
+		setResumedLabels(cl, want)
 		cl.Spec.CopySettings(existing.WithReleases(want.Spec.CreateRequest()))
 		if want.Metadata.LastApplied != "" {
 			cl.Metadata.LastApplied = want.Metadata.LastApplied
@@ -146,6 +147,17 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		return CreateResult{}, err
 	}
 	return c.startProvision(ctx, t, updated, o, true)
+}
+
+// setResumedLabels gives a cluster the labels of the create that resumes it. A create without labels keeps those that
+// the cluster has got since.
+func setResumedLabels(cl, want *api.Cluster) {
+	asked := want.Metadata.Labels
+	if want.Metadata.LastApplied == "" && len(asked) == 0 || maps.Equal(cl.Metadata.Labels, asked) {
+		return
+	}
+	cl.Metadata.Labels = asked
+	cl.Metadata.Generation++
 }
 
 // findRunningWorkflow returns the type of the workflow that is running for a cluster; empty if none is. If the cluster

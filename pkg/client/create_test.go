@@ -127,6 +127,31 @@ func TestSameCreateResumesAnIdleInitCluster(t *testing.T) {
 	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
 }
 
+func TestResumedCreateKeepsLabelsThatItDoesNotName(t *testing.T) {
+	world.StartWorker(t)
+	for name, asked := range map[string]map[string]string{"labels-kept": nil, "labels-set": {"team": "web"}} {
+		stored := storeCluster(t, name, api.PhaseInit)
+		if _, err := world.Store.UpdateCluster(t.Context(), stored.Ref(), func(c *api.Cluster) error {
+			c.Metadata.Labels = map[string]string{"team": "vision"}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want := newWantedCluster(name)
+		want.Metadata.Labels = asked
+		created, err := newClient(t).CreateCluster(t.Context(), want, CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, generation := created.Cluster.Metadata, stored.Metadata.Generation
+		if kept := asked == nil; kept && (got.Labels["team"] != "vision" || got.Generation != generation) ||
+			!kept && (got.Labels["team"] != "web" || got.Generation != generation+1) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		eventually.Holds(t, "READY", func() bool { return phaseOf(t, name) == api.PhaseReady })
+	}
+}
+
 // storeCluster stores a cluster in a phase.
 func storeCluster(t *testing.T, name string, phase api.Phase) *api.Cluster {
 	t.Helper()
