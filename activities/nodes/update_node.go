@@ -12,10 +12,14 @@ import (
 
 // UpdateNode gives a machine's Node the labels and taints that are wanted now, and takes away those that skyctl gave it
 // and that are not. First it writes them to RKE2's configuration, without a restart: RKE2 sets the labels of its
-// configuration each time it starts. The record comes last, so an update that was cut off is repeated as a whole.
+// configuration each time it starts. The record says before and after it what the Node may have, so an update that was
+// cut off is repeated as a whole, or undone.
 func (a *Activities) UpdateNode(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "update the Node", func(ctx context.Context, step *machineStep) error {
-		given, wanted := step.cluster.GivenNodeSettings(*step.record), step.cluster.NodeSettings(*step.record)
+		given, wanted, err := a.beginNodeUpdate(ctx, step)
+		if err != nil {
+			return err
+		}
 		if err := a.writeNodeConfig(ctx, step, wanted); err != nil {
 			return err
 		}
@@ -28,7 +32,7 @@ func (a *Activities) UpdateNode(ctx context.Context, m activities.MachineRef) er
 			return err
 		}
 		_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-			r.Node = &wanted
+			r.EndNodeUpdate(wanted)
 			if r.State == api.MachineReady {
 				r.Step, r.Trouble, r.Since = "", "", a.Now()
 			}
@@ -36,6 +40,17 @@ func (a *Activities) UpdateNode(ctx context.Context, m activities.MachineRef) er
 		})
 		return err
 	})
+}
+
+// beginNodeUpdate records what the Node may have from now on, and returns what it may have and what it is to have.
+func (a *Activities) beginNodeUpdate(ctx context.Context, step *machineStep) (given, wanted api.NodeSettings,
+	err error) {
+	m := step.machine
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		given, wanted = step.cluster.BeginNodeUpdate(r)
+		return nil
+	})
+	return given, wanted, err
 }
 
 // writeNodeConfig writes RKE2's configuration on a machine that runs, with other labels and taints.

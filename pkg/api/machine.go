@@ -39,6 +39,8 @@ type Machine struct {
 	// Node is what skyctl has given the machine's Node. It is nil in records of older versions: the labels and taints
 	// of the machine's pool then.
 	Node *NodeSettings `json:"node,omitempty"`
+	// NodeTried is what the Node may have besides, from an update that has not ended; nil if there is none.
+	NodeTried *NodeSettings `json:"node_tried,omitempty"`
 
 	State MachineState `json:"state"`
 	// Step says, for people, what happens to the machine now. Since is when it started.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +31,48 @@ func (c *Cluster) GivenNodeSettings(m Machine) NodeSettings {
 		return *m.Node
 	}
 	return c.poolNodeSettings(m)
+}
+
+// DescribeNodeChange says what of a machine's Node has to change by the records; empty if nothing.
+func (c *Cluster) DescribeNodeChange(m Machine) string {
+	wanted := c.NodeSettings(m)
+	why := c.GivenNodeSettings(m).DescribeChange(wanted)
+	if why == "" && m.NodeTried != nil {
+		why = cmp.Or(m.NodeTried.DescribeChange(wanted), "an update of its Node did not end")
+	}
+	return why
+}
+
+// BeginNodeUpdate records on a machine what its Node may have from now on, so that an update that is cut off can be
+// repeated, or undone if something else is wanted by then. It returns what the Node may have, and what it is to have.
+func (c *Cluster) BeginNodeUpdate(m *Machine) (given, wanted NodeSettings) {
+	given, wanted = c.GivenNodeSettings(*m), c.NodeSettings(*m)
+	if c.DescribeNodeChange(*m) == "" {
+		return given, wanted
+	}
+	tried := wanted
+	if m.NodeTried != nil {
+		given, tried = given.mergeSettings(*m.NodeTried), m.NodeTried.mergeSettings(wanted)
+	}
+	m.NodeTried = &tried
+	return given, wanted
+}
+
+// EndNodeUpdate records that a machine's Node has the settings that BeginNodeUpdate returned.
+func (m *Machine) EndNodeUpdate(wanted NodeSettings) { m.Node, m.NodeTried = &wanted, nil }
+
+// mergeSettings returns the settings of both. Of a label's two values, and of two taints with the same key and effect,
+// it takes the other one's.
+func (s NodeSettings) mergeSettings(other NodeSettings) NodeSettings {
+	merged := NodeSettings{Labels: map[string]string{}, Taints: slices.Clone(other.Taints)}
+	maps.Copy(merged.Labels, s.Labels)
+	maps.Copy(merged.Labels, other.Labels)
+	for _, t := range s.Taints {
+		if !slices.ContainsFunc(merged.Taints, func(o string) bool { return taintIdentity(o) == taintIdentity(t) }) {
+			merged.Taints = append(merged.Taints, t)
+		}
+	}
+	return merged
 }
 
 func (c *Cluster) poolNodeSettings(m Machine) NodeSettings {
@@ -112,6 +155,6 @@ func hasTaint(taints []string, wanted string) bool {
 // got the wanted labels and taints.
 func (c *Cluster) IsReachedBy(machines []Machine) bool {
 	return c.Spec.IsMetBy(machines) && !slices.ContainsFunc(machines, func(m Machine) bool {
-		return c.GivenNodeSettings(m).DescribeChange(c.NodeSettings(m)) != ""
+		return c.DescribeNodeChange(m) != ""
 	})
 }

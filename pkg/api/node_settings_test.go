@@ -100,3 +100,34 @@ func TestClusterIsReachedOnceNodesHaveTheirSettings(t *testing.T) {
 		t.Error("a Node has a label that is not wanted")
 	}
 }
+
+func TestUpdateOfANodeThatWasCutOffIsKnown(t *testing.T) {
+	c := changeable()
+	m := &c.Status.Machines[1]
+	c.SetWanted(m, nil)
+	pool := &c.Spec.Pools[0]
+	if _, _ = c.BeginNodeUpdate(m); m.NodeTried != nil {
+		t.Error("nothing differs, and the record changes")
+	}
+	pool.Labels, pool.Taints = labelMap{"a": "1"}, []string{"x=1:NoSchedule"}
+	c.BeginNodeUpdate(m)
+	if c.DescribeNodeChange(*m) == "" {
+		t.Error("an update that has begun counts as done")
+	}
+	pool.Labels, pool.Taints = labelMap{"b": "1"}, []string{"x=2:NoSchedule"}
+	c.BeginNodeUpdate(m)
+	pool.Labels, pool.Taints = nil, nil
+	if c.DescribeNodeChange(*m) == "" || c.IsReachedBy(c.Status.Machines) {
+		t.Error("what is wanted is what it had before, but it may have got something else")
+	}
+	given, wanted := c.BeginNodeUpdate(m)
+	if given.Labels["a"] != "1" || given.Labels["b"] != "1" ||
+		!slices.Equal(given.Taints, []string{"x=2:NoSchedule"}) ||
+		len(wanted.Taints) > 0 {
+		t.Errorf("given %+v, wanted %+v", given, wanted)
+	}
+	m.EndNodeUpdate(wanted)
+	if m.NodeTried != nil || c.DescribeNodeChange(*m) != "" {
+		t.Errorf("%+v", m)
+	}
+}

@@ -64,9 +64,9 @@ func ChangeSteps(before, after *api.Cluster, observed Observation, prices map[st
 func nodeSteps(old, changed *planner) []Step {
 	var steps []Step
 	for _, m := range changed.records {
-		why := changed.describeNodeChange(m)
+		why := changed.cluster.DescribeNodeChange(*m)
 		if known := old.machinesByName[m.Name]; why == "" || m.State != api.MachineReady || changed.leaving[m] != "" ||
-			known != nil && old.describeNodeChange(known) == why {
+			known != nil && old.cluster.DescribeNodeChange(*known) == why {
 			continue
 		}
 		i := slices.IndexFunc(steps, func(s Step) bool { return s.Pool == m.PoolName() && s.Why == why })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -92,7 +93,7 @@ func (s *sim) updateNode(name string, recorded bool) string {
 	if node == nil || !s.serves() {
 		return "the API does not answer"
 	}
-	given, wanted := s.c.GivenNodeSettings(*r), s.c.NodeSettings(*r)
+	given, wanted := s.c.BeginNodeUpdate(r)
 	labels := maps.Clone(node.settings.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -103,9 +104,43 @@ func (s *sim) updateNode(name string, recorded bool) string {
 	maps.Copy(labels, wanted.Labels)
 	node.settings = api.NodeSettings{Labels: labels, Taints: wanted.Taints}
 	if recorded {
-		r.Node = &wanted
+		r.EndNodeUpdate(wanted)
 	}
 	return ""
+}
+
+// TestUpdateThatWasCutOffCanBeCalledOff changes a pool back before an update that has reached the Node is recorded.
+func TestUpdateThatWasCutOffCanBeCalledOff(t *testing.T) {
+	for seed := range uint64(20) {
+		f := newFlow(seed)
+		f.fails, f.crashes = 0, 0
+		if _, err := f.run(0, 2000); err != nil {
+			t.Fatal(err)
+		}
+		m := f.worker()
+		if m == nil {
+			continue
+		}
+		before, spec := f.c.Spec.Clone(), f.c.Spec.Clone()
+		for i := range spec.Pools {
+			spec.Pools[i].Labels, spec.Pools[i].Taints = map[string]string{"new": "1"}, []string{"new:NoSchedule"}
+		}
+		f.changeTo(spec)
+		if failed := f.updateNode(m.Name, false); failed != "" {
+			t.Fatal(failed)
+		}
+		f.changeTo(before)
+		if _, err := f.run(0, 2000); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+func (f *flow) changeTo(spec api.ClusterSpec) {
+	if err := f.c.ChangeTo(spec, f.c.Metadata.Labels, f.now); err != nil {
+		panic(err)
+	}
+	f.c.Metadata.Generation++
 }
 
 // checkUpdates returns an error if nothing has changed and something is planned.

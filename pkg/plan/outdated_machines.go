@@ -15,16 +15,11 @@ func (p *planner) findOutdatedMachines() map[*api.Machine]string {
 	return outdated
 }
 
-// describeNodeChange says what of a machine's Node has to change by the records; empty if nothing.
-func (p *planner) describeNodeChange(m *api.Machine) string {
-	return p.cluster.GivenNodeSettings(*m).DescribeChange(p.cluster.NodeSettings(*m))
-}
-
 // planUpdate plans for a machine that works, and whose machine spec or Node settings are not those that are wanted. The
 // Node comes first, because that takes seconds, and the replacements of a pool hours. If it failed, it does not hold up
 // the replacement.
 func (p *planner) planUpdate(m *api.Machine, n Node) {
-	why, outdated := p.describeNodeChange(m), p.outdated[m]
+	why, outdated := p.cluster.DescribeNodeChange(*m), p.outdated[m]
 	if why == "" && n.Labels != nil {
 		why = p.cluster.NodeSettings(*m).DescribeMissing(n.Labels, n.Taints)
 	}
