@@ -492,6 +492,20 @@ func TestRepairBackoff(t *testing.T) {
 			s.gone(1)
 			s.repaired(api.ActionReplace, 1, -48*time.Hour, "no")
 		}, "Replace sky-x-1", "MachineGone", ""},
+		{"the successor of a machine that was brought up lately", func(s *scene) {
+			s.repaired(api.ActionBringUp, 1, 2*time.Minute, "")
+			s.record(1).Incarnation = "next"
+			s.fresh(1, api.MachineReserved)
+		}, "BringUp sky-x-1", "sky-x-1 MachineMissing: it is brought up", ""},
+		{"the successor of a machine that did not come up", func(s *scene) {
+			s.repaired(api.ActionBringUp, 1, 2*time.Minute, "no answer")
+			s.record(1).Incarnation = "next"
+			s.fresh(1, api.MachineReserved)
+		}, "", "it is brought up at 12:04:00Z (back-off after a recent attempt)", ""},
+		{"a machine that was brought up lately", func(s *scene) {
+			s.repaired(api.ActionBringUp, 1, 2*time.Minute, "")
+			s.fresh(1, api.MachineReserved)
+		}, "", "it is brought up at 12:04:00Z (back-off after a recent attempt)", ""},
 		{"another index is not delayed", func(s *scene) {
 			s.gone(1)
 			s.repaired(api.ActionReplace, 2, time.Minute, "no")

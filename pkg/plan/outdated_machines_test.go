@@ -148,6 +148,18 @@ func TestNodesAreUpdated(t *testing.T) {
 			change(s)
 		}
 	}
+	// Somebody removes the label of a Node again and again.
+	updated := func(times int, outcome string) func(*scene) {
+		return labels(func(s *scene) {
+			s.node(2, func(n *plan.Node) { n.Labels = map[string]string{"a": "b"} })
+			for range times {
+				s.repaired(api.ActionUpdateNode, 2, time.Minute, outcome)
+				a := &s.c.Status.Repairs[len(s.c.Status.Repairs)-1].Action
+				a.Reason = api.DriftNodeOutdated
+				a.Message = "its Node has label " + api.NodeLabelPool + "=unset, should have default"
+			}
+		})
+	}
 	hold(t, []rule{
 		{"labels of the cluster reach servers too", labels(func(s *scene) {
 			s.c.Metadata.Labels = map[string]string{"team": "vision"}
@@ -177,6 +189,12 @@ func TestNodesAreUpdated(t *testing.T) {
 			s.c.Spec.Pools[0].Labels = map[string]string{"tier": "low"}
 		}, "UpdateNode sky-x-1, UpdateNode sky-x-2, UpdateNode sky-x-3",
 			"sky-x-1 MachineOutdated: it is replaced after its Node is updated", ""},
+		{"to what they had a minute ago", updated(4, ""), "UpdateNode sky-x-2",
+			"sky-x-2 NodeOutdated: its Node is updated", ""},
+		{"to the same again and again", updated(5, ""), "",
+			"sky-x-2 NodeOutdated: its Node is updated at 12:05:00Z (back-off after a recent attempt)", ""},
+		{"after a failure", updated(1, "no answer"), "",
+			"sky-x-2 NodeOutdated: its Node is updated at 12:05:00Z (back-off after a recent attempt)", ""},
 		{"without the keys for it", labels(func(s *scene) {
 			s.c.Spec.Pools[0].Labels = map[string]string{"tier": "low"}
 			s.w.KeysMissing = []string{"ssh-key"}

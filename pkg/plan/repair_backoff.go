@@ -101,7 +101,16 @@ const (
 	// quickAdditions is how often machines may be added to a pool within Policy.Backoff while nothing fails. A person
 	// may scale a pool several times.
 	quickAdditions = 10
+	// quickUpdates is the same for the updates of a Node to the same labels and taints: a person may set a label,
+	// remove it and set it again.
+	quickUpdates = 5
 )
+
+// quickRepeats says how often an action may run within Policy.Backoff while nothing fails, if that is more than once.
+var quickRepeats = map[api.ActionKind]int{
+	api.ActionAddMachines: quickAdditions,
+	api.ActionUpdateNode:  quickUpdates,
+}
 
 // earliestRetry returns when an action can run again. The pause doubles with each failure in a row. What was tried for
 // another spec does not count.
@@ -120,17 +129,24 @@ func (p *planner) earliestRetry(a api.Action) time.Time {
 	if p.isAddition(a) {
 		longest = additionPauses * p.policy.Backoff
 	}
-	if a.Kind == api.ActionAddMachines && !isFailedRepair(last) {
-		i := len(past) - quickAdditions
-		if i < 0 {
-			return time.Time{}
-		}
-		return repairEndTime(past[i]).Add(pause)
+	quick := quickRepeats[a.Kind]
+	switch {
+	case isFailedRepair(last):
+	case len(past) < quick || startsWithNewMachine(a, last):
+		return time.Time{}
+	case quick > 0:
+		return repairEndTime(past[len(past)-quick]).Add(pause)
 	}
 	for i := len(past) - 2; i >= 0 && isFailedRepair(past[i]) && pause < longest; i-- {
 		pause *= 2
 	}
 	return repairEndTime(last).Add(pause)
+}
+
+// startsWithNewMachine says whether an action brings up the successor of a machine that was brought up. The pause
+// before a machine is replaced again has passed then.
+func startsWithNewMachine(a api.Action, last api.Repair) bool {
+	return a.Kind == api.ActionBringUp && a.Incarnation != last.Action.Incarnation
 }
 
 // failedRepairWeight is the number of successful repairs that count as much as a failed one. A repair that is needed
