@@ -258,5 +258,21 @@ func (p *ApplyPlan) readLastApplied() *api.Cluster {
 	if err != nil {
 		return nil
 	}
+	p.keepReplicasOf(docs[0], applied)
 	return applied
+}
+
+// keepReplicasOf sets the replicas of pools of which a file gave none to what they are: the file left them to other
+// commands.
+func (p *ApplyPlan) keepReplicasOf(file manifest.Document, applied *api.Cluster) {
+	merged, _, err := file.MergeInto(p.Before)
+	if err != nil {
+		return
+	}
+	for i := range applied.Spec.Pools {
+		pool := &applied.Spec.Pools[i]
+		if now := merged.FindPool(pool.Name); now != nil {
+			pool.Replicas = now.Replicas
+		}
+	}
 }

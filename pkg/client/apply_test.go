@@ -134,6 +134,24 @@ func TestApplyMergesWithWhatOthersChanged(t *testing.T) {
 	}
 }
 
+func TestDiffRemembersOnlyReplicasThatAFileGave(t *testing.T) {
+	for file, want := range map[string]string{
+		`{"cloud":"docker","pools":[{"name":"default"}]}`:              "",
+		`{"cloud":"docker","pools":[{"name":"default","replicas":2}]}`: "2",
+	} {
+		p := ApplyPlan{Name: "x", Before: &api.Cluster{}}
+		p.Before.Metadata = api.Metadata{Name: "x", LastApplied: `{"spec":` + file + `}`}
+		p.Before.Spec = api.ClusterSpec{Cloud: "docker", Pools: []api.Pool{{Name: "default", Replicas: 4}}}
+		p.Before.Spec.SetDefaults()
+		p.After = &api.Cluster{Metadata: p.Before.Metadata, Spec: p.Before.Spec.Clone()}
+		p.After.Spec.Pools[0].Replicas = 3
+		got := p.findDifferences()
+		if len(got) != 1 || got[0].LastApplied != want || got[0].ChangedSince != (want != "") {
+			t.Errorf("after %s: %+v", file, got)
+		}
+	}
+}
+
 func TestApplySaysWhatChangedMeanwhile(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
