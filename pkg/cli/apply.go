@@ -199,7 +199,8 @@ func (a *app) confirmPlans(ctx context.Context, plans []client.ApplyPlan, flags 
 	question := strings.Join(parts, "; ") + "?"
 	question = strings.ToUpper(question[:1]) + question[1:]
 	if !terminal.IsTerminal(a.env.In) {
-		return usageErrorf("there is no terminal to confirm it, so use --yes; nothing was changed: %s", question)
+		return usageErrorf("there is no terminal to answer the question %q, so use --yes; nothing was changed",
+			question)
 	}
 	return a.requireConfirmation(ctx, question, "changed")
 }

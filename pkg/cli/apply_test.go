@@ -82,7 +82,7 @@ func TestApplyAsksBeforeItEndsMachines(t *testing.T) {
 	before := readCluster(t, "asked")
 	less := newFile(t, "asked", 1)
 	p.run("apply", "-f", less).checkOutput(t, ExitUsage, "",
-		"use --yes; nothing was changed: End 2 machines of cluster asked?")
+		"answer the question \"End 2 machines of cluster asked?\", so use --yes; nothing was changed")
 	p.run("apply", "-f", less, "--dry-run").checkOutput(t, 0, "remove  sky-asked-3", "")
 	if now := readCluster(t, "asked"); now.Metadata.Revision != before.Metadata.Revision {
 		t.Errorf("something was written: %+v", now)
@@ -200,8 +200,18 @@ sed -i 's/replicas: 3$/replicsa: 4/' "$1"; fi`)
 	if len(left) != 1 || !strings.Contains(got.err, "Your text is kept in "+filepath.Join(temporary, left[0].Name())) {
 		t.Errorf("%v: %s", left, got.err)
 	}
-	p.useEditor("exit 3")
-	p.run("edit", "cluster", "retried").checkOutput(t, ExitFailed, "", "the editor failed")
+	kept, _ := os.ReadFile(filepath.Join(temporary, left[0].Name()))
+	for i, l := range strings.Split(string(kept), "\n") { // the place is that of the file that is kept
+		if strings.Contains(l, "replicas: many") && !strings.Contains(got.err, fmt.Sprintf("the text:%d:", i+1)) {
+			t.Errorf("line %d of\n%s: %s", i+1, kept, got.err)
+		}
+	}
+	p.useEditor("exit 3") // nothing is written, so nothing is kept
+	got = p.run("edit", "cluster", "retried")
+	got.checkOutput(t, ExitFailed, "", "the editor failed")
+	if now, _ := os.ReadDir(temporary); len(now) != 1 || strings.Contains(got.err, "is kept") {
+		t.Errorf("%v: %s", now, got.err)
+	}
 	p.run("edit", "cluster", "nobody").checkOutput(t, ExitNotFound, "", "nobody")
 }
 

@@ -178,7 +178,8 @@ func (a *app) confirmChange(ctx context.Context, s *terminal.Spinner, r changeRe
 		return nil
 	}
 	if !terminal.IsTerminal(a.env.In) {
-		return usageErrorf("there is no terminal to confirm it, so use --yes: %s", question)
+		return usageErrorf("there is no terminal to answer the question %q, so use --yes; nothing was changed",
+			question)
 	}
 	s.KeepLine()
 	return a.requireConfirmation(ctx, question, "changed")

@@ -129,7 +129,11 @@ func (e *clusterEdit) editUntilValid(ctx context.Context) (*client.ApplyPlan, er
 	body, header, invalid := e.beganText, e.newHeader(nil), error(nil)
 	for {
 		saved, err := e.openEditor(header, body)
-		if err != nil {
+		switch {
+		case err != nil && bytes.Equal(body, e.beganText) && e.isTextAsBegun():
+			e.removeText()
+			return nil, err
+		case err != nil:
 			return nil, e.keepText(err)
 		}
 		switch edited := dropHeader(saved); {
@@ -152,7 +156,7 @@ func (e *clusterEdit) editUntilValid(ctx context.Context) (*client.ApplyPlan, er
 		invalid = err
 		header = e.newHeader(err)
 		if _, err = e.planText(ctx, body, header); err != nil { // with the lines as the editor counts them now
-			header = e.newHeader(err)
+			invalid, header = err, e.newHeader(err)
 		}
 	}
 }
@@ -255,6 +259,12 @@ func (e *clusterEdit) leaveUnchanged() error {
 	e.removeText()
 	_, err := fmt.Fprintf(e.env.Out, "cluster/%s not changed\n", e.name)
 	return err
+}
+
+// isTextAsBegun says whether the person has written nothing yet.
+func (e *clusterEdit) isTextAsBegun() bool {
+	saved, err := regularfile.Read(e.path, regularfile.SmallFile)
+	return err == nil && bytes.Equal(dropHeader(saved), e.beganText)
 }
 
 func (e *clusterEdit) removeText() { _ = os.Remove(e.path) } // a file that is left has no secrets
