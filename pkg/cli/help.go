@@ -39,7 +39,8 @@ ignores an unknown variable $SKYCTL_... and prints a note.
 const exitCodesHelp = `Every command exits with one of these codes:
 
   0    success
-  1    the operation failed: a cluster went to ERROR, a file could not be written
+  1    the operation failed: a cluster went to ERROR, a file could not be written;
+       with skyctl diff: there is a difference
   2    bad input: a flag, an argument, a setting; nothing was written or launched
   3    the cluster exists already, its state does not allow the command, or somebody else has just
        changed it

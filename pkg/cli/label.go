@@ -168,7 +168,7 @@ func (o *labelOptions) newRequest(name string) changeRequest {
 			return c.ChangeTo(c.Spec, labels, o.env.Now())
 		},
 		recorded: describe, same: describe,
-		goal:    func(*api.Cluster) client.Goal { return client.Goal{Name: "with the labels on its nodes"} },
+		goal:    func(*api.Cluster) client.Goal { return client.Goal{Name: "done with the labels of its nodes"} },
 		reached: func(*api.Cluster) string { return fmt.Sprintf("The nodes of cluster %s have the labels", name) },
 	}
 }

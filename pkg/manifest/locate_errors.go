@@ -92,7 +92,10 @@ func (l errorLocator) locateError(f api.FieldError) []*PlaceError {
 		p := l.findPlace(path)
 		e := &PlaceError{Source: l.Source, Line: max(1, p.line), Column: max(1, p.column), Path: path,
 			Found: quoteValue(path, f.Value), Want: api.WordForFile(f.Want)}
-		if f.Field == "num_nodes" {
+		switch {
+		case f.Value == "" && !l.has(path):
+			e.Found = "left out"
+		case f.Field == "num_nodes":
 			e.Found = f.Value + " machines with the server"
 		}
 		all = append(all, e)

@@ -26,7 +26,7 @@ func download(ctx context.Context, address string) ([]byte, error) {
 		err = checkAddress(u)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-f %s: %w", DisplayName(address), err)
+		return nil, fmt.Errorf("%s: %w", DisplayName(address), err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, downloadTimeout,
 		fmt.Errorf("no complete answer within %v", downloadTimeout))

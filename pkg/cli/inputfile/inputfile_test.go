@@ -71,8 +71,8 @@ func TestUnreadableSourcesAreNamed(t *testing.T) {
 		"http://example.com/d.yaml":      "use https://",
 		"ftp://example.com/d.yaml":       "ftp:// is not supported",
 		"https:///d.yaml":                "needs a host",
-		"http://u:geheim@198.51.100.1/d": "-f http://198.51.100.1/d: http:// can be changed",
-		"https://u:geheim/0@example.com": "-f https://…: this is not a valid address",
+		"http://u:geheim@198.51.100.1/d": "http://198.51.100.1/d: http:// can be changed",
+		"https://u:geheim/0@example.com": "https://…: this is not a valid address",
 	} {
 		_, err := Source{Stdin: strings.NewReader(strings.Repeat("a", maxBytes+1))}.Read(t.Context(), []string{name})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
