@@ -38,6 +38,12 @@ func TestOutdatedMachinesAreReplaced(t *testing.T) {
 			s.record(3).ReplaceAsked = true
 			s.running(api.ActionReplace, 3)
 		}), "Replace sky-x-1", "sky-x-3 ReplaceAsked: it is being replaced", ""},
+		{"that a person named, within the limit too if the cloud's list is out of date", func(s *scene) {
+			for _, i := range []int{1, 2} {
+				s.record(i).ReplaceAsked = true
+				s.unlist(i)
+			}
+		}, "Replace sky-x-1", "", ""},
 		{"while another one does not work", old(func(s *scene) { s.notReady(2, time.Minute) }), "",
 			"sky-x-2 NodeNotReady: RKE2 is restarted at 12:05:00Z if it is not Ready by then", ""},
 		{"while the successor of one comes up", old(func(s *scene) {

@@ -80,7 +80,7 @@ func (p *planner) limitReplacements() {
 				return false
 			}
 			m := p.machines[a.Index]
-			if p.listedMachine(m) == nil || p.isBeingReplaced(m) { // it does not exist, or counts already
+			if p.isBeingReplaced(m) || p.listedMachine(m) == nil && !p.isNodeReady(m) { // it counts already, or is gone
 				return false
 			}
 			return !takeRoom(room, idle, m, p.isNodeReady(m))
