@@ -75,6 +75,11 @@ func (s *ClusterStatus) EndRepair(id, failure string, now time.Time) {
 	}
 }
 
+// IsFor reports whether the repair was started for an action's message. The record may have only the start of it.
+func (r Repair) IsFor(message string) bool {
+	return r.Action.Message == message || r.Action.Message == shortenText(message)
+}
+
 func shortenText(s string) string {
 	if len(s) <= maxRepairText {
 		return s

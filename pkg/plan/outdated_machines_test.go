@@ -208,6 +208,24 @@ func TestNodesAreUpdated(t *testing.T) {
 	})
 }
 
+// TestUpdateWithALongReasonPausesAfterAFailure changes so many labels that the record of the failure has not all of
+// them.
+func TestUpdateWithALongReasonPausesAfterAFailure(t *testing.T) {
+	s := newScene(2)
+	s.c.Metadata.Labels = map[string]string{}
+	for i := range 40 {
+		s.c.Metadata.Labels[fmt.Sprintf("label-number-%d", i)] = "value"
+	}
+	for _, a := range check(t, s).Actions {
+		id := fmt.Sprint(a.Index)
+		s.c.Status.BeginRepair(api.Repair{ID: id, Action: a, At: s.w.At.Add(-time.Minute)})
+		s.c.Status.EndRepair(id, "it failed", s.w.At)
+	}
+	if d := check(t, s); len(s.c.Status.Repairs) != 2 || len(d.Actions) > 0 {
+		t.Errorf("%d repairs have failed, and at once follow: %s", len(s.c.Status.Repairs), actions(d))
+	}
+}
+
 func TestUpdatesAreUnderWay(t *testing.T) {
 	s := newScene(4)
 	s.launchedWith("2+", "4+")

@@ -118,7 +118,7 @@ func (p *planner) earliestRetry(a api.Action) time.Time {
 	past := p.pastRepairs(a)
 	if a.Reason == api.DriftMachineOutdated || a.Reason == api.DriftNodeOutdated {
 		past = slices.DeleteFunc(past, func(r api.Repair) bool {
-			return r.Action.Reason == a.Reason && r.Action.Message != a.Message
+			return r.Action.Reason == a.Reason && !r.IsFor(a.Message)
 		})
 	}
 	if len(past) == 0 {
