@@ -101,6 +101,9 @@ func (r *convergeRun) retireMachine(ctx workflow.Context, action observe.RepairA
 		}
 	}
 	if err := terminateMachine(ctx, r.cluster, action); err != nil {
+		if action.Outdated && action.HasNode { // its pool may get the machine's spec again, and then it stays
+			uncordonNode(ctx, old)
+		}
 		return err
 	}
 	if err := forgetNode(ctx, r.cluster, old.NodeName); err != nil {
@@ -122,13 +125,18 @@ func drainMachine(ctx workflow.Context, action observe.RepairAction) error {
 	kind := activityKind{attempt: in.LongestDrain(), heartbeat: heartbeatTimeout, total: in.LongestDrain() + time.Hour}
 	err := kind.runActivity(ctx, m.Name+": drain the Node", nodeActivities.DrainMachine, in)
 	if err != nil && action.Kind == api.ActionReplace {
-		clean, _ := workflow.NewDisconnectedContext(ctx)
-		if left := uncordon.runActivity(clean, m.Name+": make the Node schedulable again", nodeActivities.UncordonNode,
-			m); left != nil {
-			workflow.GetLogger(ctx).Warn("the Node stays cordoned", "node", m.NodeName, "error", left)
-		}
+		uncordonNode(ctx, m)
 	}
 	return err
+}
+
+// uncordonNode makes a Node schedulable again whose machine stays, also if ctx has ended.
+func uncordonNode(ctx workflow.Context, m activities.MachineRef) {
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	if left := uncordon.runActivity(clean, m.Name+": make the Node schedulable again", nodeActivities.UncordonNode,
+		m); left != nil {
+		workflow.GetLogger(ctx).Warn("the Node stays cordoned", "node", m.NodeName, "error", left)
+	}
 }
 
 func terminateMachine(ctx workflow.Context, cluster api.Ref, action observe.RepairAction) error {

@@ -81,6 +81,27 @@ func TestOutdatedMachineGetsAnotherPlacement(t *testing.T) {
 	}
 }
 
+// TestOutdatedMachineThatIsNotTerminatedTakesPodsAgain fails after the drain: the person may call the change off, and
+// then nothing else makes the Node schedulable.
+func TestOutdatedMachineThatIsNotTerminatedTakesPodsAgain(t *testing.T) {
+	w := newConvergeWorld(t, nil, outdated(), reached)
+	w.RegisterActivity(&machines.Activities{})
+	w.OnActivity(machineActivities.PlanPool, mock.Anything, mock.Anything).Return(
+		machines.PoolPlan{Placements: []api.Placement{{}}}, nil)
+	w.OnActivity(nodeActivities.DrainMachine, mock.Anything, mock.Anything).Return(nil)
+	w.OnActivity(machineActivities.Terminate, mock.Anything, mock.Anything).Return(
+		activities.MakeFinal(activities.StepError(t.Context(), "terminate", "", errors.New("the cloud refuses"))))
+	uncordoned := 0
+	w.OnActivity(nodeActivities.UncordonNode, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.MachineRef) error { uncordoned++; return nil })
+	if err := w.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.ended) != 1 || !strings.Contains(w.ended[0].Error, "the cloud refuses") || uncordoned != 1 {
+		t.Errorf("ended %+v, uncordoned %d times", w.ended, uncordoned)
+	}
+}
+
 func TestOutdatedMachineStaysIfThereIsNoPlaceForAnother(t *testing.T) {
 	w := newConvergeWorld(t, nil, outdated(), reached)
 	w.RegisterActivity(&machines.Activities{})
