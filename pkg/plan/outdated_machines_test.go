@@ -76,6 +76,12 @@ func TestOutdatedMachinesAreReplaced(t *testing.T) {
 		{"a failure for the same spec", old(func(s *scene) {
 			s.outdatedRepair("cpus is 2+, should be 4+", 1)
 		}), "", "sky-x-1 MachineOutdated: it is replaced at 12:04:00Z (back-off after a recent attempt)", ""},
+		{"gone after failures to replace it", old(func(s *scene) {
+			for range 4 {
+				s.outdatedRepair("cpus is 2+, should be 4+", 1)
+			}
+			s.gone(1)
+		}), "Replace sky-x-1", "sky-x-1 MachineGone: it is replaced", ""},
 		{"a failure for another spec", old(func(s *scene) { s.outdatedRepair("cpus is 2+, should be 8+", 1) }),
 			"Replace sky-x-1", "", ""},
 	})

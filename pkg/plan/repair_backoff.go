@@ -57,11 +57,13 @@ func (p *planner) isAddition(a api.Action) bool {
 }
 
 // pastRepairs returns the repairs with the same key as an action within the window, oldest first. It ignores records
-// from the future, which would block repairs until then.
+// from the future, which would block repairs until then. Replacements that a person wanted do not count for one of a
+// machine that does not work: that there was no other machine, or that pods did not leave, is no failed repair.
 func (p *planner) pastRepairs(a api.Action) []api.Repair {
 	var found []api.Repair
 	for _, r := range p.cluster.Status.Repairs {
-		if r.Action.RepairKey() == a.RepairKey() && p.isRecentRepair(r) {
+		if r.Action.RepairKey() == a.RepairKey() && p.isRecentRepair(r) &&
+			(isWantedReplacement(a) || !isWantedReplacement(r.Action)) {
 			found = append(found, r)
 		}
 	}
