@@ -12,10 +12,14 @@ import (
 
 // newHomeWatch returns the watch over the installation's home. A team's installation lives in its etcd, so it has no
 // directory on this computer.
-func newHomeWatch(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) *homewatch.Watch {
+func newHomeWatch(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) (*homewatch.Watch,
+	error) {
 	w := &homewatch.Watch{Store: st, Pool: pool, Now: utcNow, Log: log}
-	if !cfg.IsExternal() {
-		w.Here, w.Ledger = home.FindLocation(cfg.Dir), home.Ledger{Dir: cfg.LedgerDir}
+	if cfg.IsExternal() {
+		return w, nil
 	}
-	return w
+	w.Here, w.Ledger = home.FindLocation(cfg.Dir), home.Ledger{Dir: cfg.LedgerDir}
+	var err error
+	w.Restored, err = home.ReadRestoration(cfg.ServerDir())
+	return w, err
 }

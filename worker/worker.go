@@ -69,7 +69,10 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	acts.Sweeps.Start = NewOperationStarter(c, cfg.Temporal.TaskQueue)
-	watch := newHomeWatch(cfg, st, pool, log)
+	watch, err := newHomeWatch(cfg, st, pool, log)
+	if err != nil {
+		return err
+	}
 	if err := watch.RecordStart(ctx); err != nil {
 		return fmt.Errorf("check that this state is the installation's home: %w", err)
 	}

@@ -25,8 +25,8 @@ func (w *Watch) Adopt(ctx context.Context, confirmed bool) (operation.AdoptResul
 	r := operation.AdoptResult{Before: before, After: before,
 		Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
 	r.Findings = append(r.Findings, w.exchangeAllMarks(ctx, before, clusters, nil, &r)...)
-	for _, f := range doubtFindings(before.Doubt) { // the machine that reported it may be unreachable by now
-		if f.Kind == api.HomeSeenOnMachine && !slices.Contains(r.Findings, f) {
+	for _, f := range lastingFindings(before.Doubt) { // the machine that reported it may be unreachable by now
+		if !slices.Contains(r.Findings, f) {
 			r.Findings = append(r.Findings, f)
 		}
 	}

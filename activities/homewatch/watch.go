@@ -26,6 +26,8 @@ type Watch struct {
 	// Here is where the state is; zero for a team's etcd.
 	Here   home.Location
 	Ledger home.Ledger
+	// Restored says from which backup the state was restored; nil if it was not.
+	Restored *home.Restoration
 	Now    func() time.Time
 	Log    *slog.Logger
 
@@ -80,7 +82,10 @@ func (w *Watch) RecordStart(ctx context.Context) error {
 	ledger := w.readLedger(installation)
 	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
 		h.Installation = installation
-		found := append(home.CompareRecords(*h, w.Here, ledger), machineFindings(h.Doubt)...)
+		found := append(home.CompareRecords(*h, w.Here, ledger), lastingFindings(h.Doubt)...)
+		if f := home.CompareRestoration(*h, w.Restored); f != nil {
+			found, h.Restored = append(found, *f), w.Restored.ID
+		}
 		if w.setDoubt(h, found); h.Doubt == nil {
 			w.setStartNumber(h, h.Starts+1)
 		}
@@ -116,13 +121,11 @@ func (w *Watch) setDoubt(h *api.Home, found []api.HomeFinding) {
 	h.Doubt = doubt
 }
 
-// machineFindings returns the findings that stay until the state is adopted: their machines are not asked again.
-func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
-	if d == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(d.Findings),
-		func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine })
+// lastingFindings returns the findings that stay until the state is adopted: their machines are not asked again, and a
+// restore is noticed once.
+func lastingFindings(d *api.HomeDoubt) []api.HomeFinding {
+	return slices.DeleteFunc(doubtFindings(d),
+		func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine && f.Kind != api.HomeRestored })
 }
 
 // readLedger reads this computer's record of starts. If it is unreadable there is nothing to compare with, and the

@@ -20,6 +20,8 @@ type Home struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
 	// AdoptedAt is when a person last declared this directory the installation's home.
 	AdoptedAt time.Time `json:"adopted_at,omitzero"`
+	// Restored is the id of the restore from a backup that put this state in doubt last.
+	Restored string `json:"restored,omitempty"`
 	// Doubt is why this may not be the installation's only or newest state; nil if it is.
 	Doubt *HomeDoubt `json:"doubt,omitempty"`
 }
@@ -51,6 +53,8 @@ const (
 	HomeStartedElsewhere HomeFindingKind = "StartedElsewhere"
 	// HomeSeenOnMachine: a machine of a cluster has the mark of a newer start of the same installation.
 	HomeSeenOnMachine HomeFindingKind = "SeenOnMachine"
+	// HomeRestored: the state was restored from a backup.
+	HomeRestored HomeFindingKind = "Restored"
 )
 
 // HomeHint says what to do about a doubt.

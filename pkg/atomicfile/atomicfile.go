@@ -4,24 +4,42 @@ package atomicfile
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
 
 // Write creates or replaces a file.
-func Write(name string, data []byte) error { return writeThenPublish(name, data, os.Rename) }
+func Write(name string, data []byte) error { return WriteFrom(name, writes(data)) }
 
 // Create creates a file. If it exists, the error wraps fs.ErrExist. Of several concurrent calls, one succeeds.
-func Create(name string, data []byte) error { return writeThenPublish(name, data, os.Link) }
+func Create(name string, data []byte) error { return CreateFrom(name, writes(data)) }
+
+// WriteFrom is Write for content that a function writes.
+func WriteFrom(name string, content func(io.Writer) error) error {
+	return writeThenPublish(name, content, os.Rename)
+}
+
+// CreateFrom is Create for content that a function writes.
+func CreateFrom(name string, content func(io.Writer) error) error {
+	return writeThenPublish(name, content, os.Link)
+}
+
+func writes(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
 
 // writeThenPublish writes to a temporary file (.NAME-…) in the same directory, then gives it its name.
-func writeThenPublish(name string, data []byte, give func(from, to string) error) error {
+func writeThenPublish(name string, content func(io.Writer) error, give func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // already gone if it was renamed
-	_, err = f.Write(data)
+	err = content(f)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

@@ -52,6 +52,16 @@ func requireOneArgFor(cmd *cobra.Command, args []string, what string) error {
 }
 
 // requireClusterName is requireOneArg and checks the name.
+func requireFileName(cmd *cobra.Command, args []string) error {
+	if err := requireOneArgFor(cmd, args, "a file name"); err != nil {
+		return err
+	}
+	if args[0] == "" || args[0] == "-" {
+		return usageErrorf("%q is not a file name: %s needs a file", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
 func requireClusterName(cmd *cobra.Command, args []string) error {
 	if err := requireOneArg(cmd, args); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/pkg/server/backup"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -92,6 +93,12 @@ func exitCode(err error) int {
 		doubt       *client.HomeDoubtError
 		room        *diskSpaceError
 		interrupted *interruptedError
+		noBackup    *backup.FileError
+		present     *backup.ExistsError
+		occupied    *backup.OccupiedError
+		running     *backup.InUseError
+		backingUp   *backup.BusyError
+		noRoom      *backup.RoomError
 	)
 	switch {
 	case err == nil:
@@ -100,11 +107,13 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return ExitInterrupted
-	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &nowhere):
+	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &nowhere),
+		errors.As(err, &noBackup), errors.As(err, &present):
 		return ExitUsage
 	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
 		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed), errors.As(err, &taken),
-		errors.As(err, &inUse):
+		errors.As(err, &inUse), errors.As(err, &occupied), errors.As(err, &running), errors.As(err, &backingUp),
+		errors.As(err, &noRoom):
 		return ExitConflict
 	case errors.As(err, &notFound), errors.As(err, &noOrphan), errors.As(err, &noSecret):
 		return ExitNotFound

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 func (a *app) newServerCommand() *cobra.Command {
@@ -23,7 +24,8 @@ func (a *app) newServerCommand() *cobra.Command {
 ~/.skyconf. If no servers are configured, any command that needs the server starts it.
 Operations are durable: you can stop or kill the server at any time, and they resume when it starts
 again.`,
-		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt",
+		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt\n  " +
+			"skyctl server backup /mnt/usb/skyctl.backup",
 		a.newServerStartCommand(),
 		&cobra.Command{
 			Use: "stop", Short: "Stop the server", Args: refuseArgs,
@@ -32,7 +34,7 @@ again.`,
 			Example: "  skyctl server stop",
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStop(cmd.Context()) },
 		},
-		a.newServerStatusCommand(), a.newServerAdoptCommand())
+		a.newServerStatusCommand(), a.newServerAdoptCommand(), a.newServerBackupCommand(), a.newServerRestoreCommand())
 }
 
 func (a *app) newServerStartCommand() *cobra.Command {
@@ -149,6 +151,8 @@ type serverState struct {
 	// Disk is the disk of the state directory, Home the record of the installation's home.
 	Disk *diskState `json:"disk,omitempty"`
 	Home *api.Home  `json:"home,omitempty"`
+	// Backup is the last backup of the server on this computer.
+	Backup *store.BackupRecord `json:"backup,omitempty"`
 	// SetAside are Temporal databases that another version wrote; they are kept.
 	SetAside []daemon.SetAsideDatabase `json:"set_aside,omitempty"`
 }
@@ -220,6 +224,9 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 		if h, err := ops.ReadHome(ctx); err == nil && h.Starts > 0 {
 			state.Home = &h
 		}
+		if !cfg.IsExternal() {
+			state.Backup = readBackupRecord(ctx, ops)
+		}
 	}
 	return problem
 }
@@ -228,6 +235,9 @@ func (s serverState) toPage() render.ServerPage {
 	p := render.ServerPage{Version: s.Version, PID: s.PID, Started: s.Started, UI: s.UI, Parts: s.Parts}
 	if s.Disk != nil {
 		p.Disk = &render.DiskLine{Dir: s.Disk.Dir, Text: s.Disk.formatSpace(), HasProblem: s.Disk.Problem != ""}
+	}
+	if s.Backup != nil {
+		p.Backup = &render.BackupLine{TakenAt: s.Backup.TakenAt, File: s.Backup.File}
 	}
 	if s.Home != nil && s.Home.Doubt != nil {
 		p.Doubt = (&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()

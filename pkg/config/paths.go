@@ -57,6 +57,9 @@ func (c *Config) SkyPilotDir() string { return filepath.Join(c.Dir, "skypilot") 
 // ServerDir holds the data of skyd dev: Temporal's database and etcd's.
 func (c *Config) ServerDir() string { return filepath.Join(c.Dir, "server") }
 
+// RestoreDir holds a restored backup until skyd dev has created its data from it.
+func (c *Config) RestoreDir() string { return filepath.Join(c.Dir, "restore") }
+
 // PKIDir holds the certificates of skyd dev.
 func (c *Config) PKIDir() string { return filepath.Join(c.Dir, "pki") }
 

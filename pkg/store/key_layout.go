@@ -11,6 +11,7 @@ import (
 
 // keys is the layout of an installation in etcd:
 //
+//	<prefix>/backup
 //	<prefix>/clouds/<name>
 //	<prefix>/clusters/<name>
 //	<prefix>/damaged/<key of an object that was set aside, starting with clusters, machines or secrets>
@@ -32,6 +33,7 @@ type keys struct{ prefix string }
 
 func (k keys) installationKey() string          { return k.prefix + "/installation" }
 func (k keys) homeKey() string                  { return k.prefix + "/home" }
+func (k keys) backupKey() string                { return k.prefix + "/backup" }
 func (k keys) clustersPrefix() string           { return k.prefix + "/clusters/" }
 func (k keys) clusterKey(name string) string    { return k.clustersPrefix() + name }
 func (k keys) allMachinesPrefix() string        { return k.prefix + "/machines/" }

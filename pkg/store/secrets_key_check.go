@@ -90,6 +90,12 @@ func (s *Store) RequireSecretsKey(ctx context.Context) error {
 	return &OtherKeyError{Have: s.box.KeyID(), Need: need, Since: record.Since}
 }
 
+// CheckKeyInUse checks a key that is not the one of this Store. If workers use another one, the error is an
+// *OtherKeyError.
+func (s *Store) CheckKeyInUse(ctx context.Context, key []byte) error {
+	return newStore(s.etcd, s.keys.prefix, key).RequireSecretsKey(ctx)
+}
+
 // RecordSecretsKey records the key of this Store as the one in use. Secrets of other keys are not changed.
 func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
 	if s.box.Err() != nil {

@@ -40,6 +40,8 @@ type WorkerSettings struct {
 	// in doubt.
 	Place  home.Location
 	Ledger string
+	// Restored says from which backup the state was restored; nil if it was not.
+	Restored *home.Restoration
 	// Ahead is how far the clock of sweeps is ahead of real time, so that tests need not wait for grace periods.
 	Ahead time.Duration
 }
@@ -61,7 +63,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 	if s.Place != (home.Location{}) {
 		watch = &homewatch.Watch{
 			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now,
-			Log: slog.New(slog.DiscardHandler),
+			Log: slog.New(slog.DiscardHandler), Restored: s.Restored,
 		}
 	}
 	release := rke2.Source{Version: simcloud.Version, Source: s.Release}

@@ -23,6 +23,7 @@ type ServerPage struct {
 	UI      string
 	Parts   []ServerPart
 	Disk    *DiskLine
+	Backup  *BackupLine
 	// Doubt says why no machine is changed; empty if the home is not in doubt.
 	Doubt    string
 	SetAside []SetAsideDatabase
@@ -32,6 +33,19 @@ type ServerPage struct {
 type DiskLine struct {
 	Dir, Text  string
 	HasProblem bool
+}
+
+// BackupLine is the last backup of the state; TakenAt is zero if there is none.
+type BackupLine struct {
+	TakenAt time.Time
+	File    string
+}
+
+func (b BackupLine) format(now time.Time) []string {
+	if b.TakenAt.IsZero() {
+		return []string{"last backup", "none", "skyctl server backup FILE makes one"}
+	}
+	return []string{"last backup", FormatDuration(now.Sub(b.TakenAt)) + " ago", printable.Line(b.File)}
 }
 
 // SetAsideDatabase is a database of Temporal that another version wrote.
@@ -60,6 +74,9 @@ func (s ServerPage) RenderPage(now time.Time) string {
 	}
 	if s.Disk != nil {
 		rows = append(rows, []string{"disk", printable.Line(s.Disk.Dir), printable.Line(s.Disk.Text)})
+	}
+	if s.Backup != nil {
+		rows = append(rows, s.Backup.format(now))
 	}
 	text := ""
 	if s.PID != 0 {

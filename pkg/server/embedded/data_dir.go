@@ -16,6 +16,8 @@ import (
 // dataDir holds the data of skyd dev: Temporal's database, etcd's directory, and the version of the database's schema.
 type dataDir struct {
 	dir string
+	// restoreDir holds a restored backup from which the data are to be created, if it exists.
+	restoreDir string
 }
 
 func (d dataDir) databasePath() string      { return filepath.Join(d.dir, "temporal.db") }
@@ -28,7 +30,7 @@ func (d dataDir) unfinishedMarkPath() string { return filepath.Join(d.dir, "unfi
 
 // prepareDataDir creates the data directory, or prepares an existing one for this version of the program.
 func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (dataDir, error) {
-	d := dataDir{dir: c.ServerDir()}
+	d := dataDir{dir: c.ServerDir(), restoreDir: c.RestoreDir()}
 	if err := config.MakeDir(d.dir); err != nil {
 		return d, err
 	}
@@ -46,13 +48,19 @@ func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (da
 	if err != nil {
 		return d, fmt.Errorf("reading the data directory: %w", err)
 	}
+	restores, err := d.hasPendingRestore(len(entries) > 0)
+	if err != nil {
+		return d, err
+	}
 	if len(entries) > 0 {
 		return d, d.openExistingData(ctx, want, log)
 	}
-	if err := refuseLostData(c); err != nil {
-		return d, err
+	if !restores {
+		if err := refuseLostData(c); err != nil {
+			return d, err
+		}
 	}
-	if err := d.createUnfinished(ctx, want); err != nil {
+	if err := d.createUnfinished(ctx, want, restores); err != nil {
 		return d, fmt.Errorf("creating the database in %s: %w", d.dir, err)
 	}
 	return d, nil
@@ -94,12 +102,24 @@ func (d dataDir) markFinished() error {
 	if err := os.Remove(d.unfinishedMarkPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("marking the data as complete: %w", err)
 	}
-	return atomicfile.SyncDir(d.dir)
+	if err := atomicfile.SyncDir(d.dir); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(d.restoreDir); err != nil {
+		return fmt.Errorf("removing the restored backup, whose data are in place: %w", err)
+	}
+	return nil
 }
 
-func (d dataDir) createUnfinished(ctx context.Context, s schemaVersion) error {
+// createUnfinished creates the data: from a restored backup if restores is set, else empty.
+func (d dataDir) createUnfinished(ctx context.Context, s schemaVersion, restores bool) error {
 	if err := atomicfile.Write(d.unfinishedMarkPath(), nil); err != nil {
 		return err
+	}
+	if restores {
+		if err := d.restoreBackup(); err != nil {
+			return fmt.Errorf("restoring the backup in %s: %w", d.restoreDir, err)
+		}
 	}
 	return d.createDatabase(ctx, s)
 }

@@ -27,6 +27,11 @@ const (
 	etcdSnapshotEvery, etcdCatchUp = 1000, 100
 )
 
+// etcdName is the only member. It has no peers and does not listen for any: its peer URL is only a name.
+const etcdName = "skyd"
+
+var etcdPeerURL = url.URL{Scheme: "https", Host: "127.0.0.1:2380"}
+
 func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger,
 	fatal fatalErrorHandler) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -51,7 +56,7 @@ func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logg
 
 func etcdConfig(c *config.Config, dir string, log *zap.Logger) *embed.Config {
 	cfg := embed.NewConfig()
-	cfg.Name, cfg.Dir = "skyd", dir
+	cfg.Name, cfg.Dir = etcdName, dir
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 
 	client := url.URL{Scheme: "https", Host: config.LoopbackAddress(c.Dev.EtcdPort)}
@@ -60,10 +65,9 @@ func etcdConfig(c *config.Config, dir string, log *zap.Logger) *embed.Config {
 		CertFile: c.PKIFile("server.crt"), KeyFile: c.PKIFile("server.key"),
 		TrustedCAFile: c.PKIFile("ca.crt"), ClientCertAuth: true,
 	}
-	// A single member has no peers: it does not listen for any, and its peer URL is only a name.
 	cfg.PeerTLSInfo = cfg.ClientTLSInfo
 	cfg.ListenPeerUrls = nil
-	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "https", Host: "127.0.0.1:2380"}}
+	cfg.AdvertisePeerUrls = []url.URL{etcdPeerURL}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 
 	cfg.QuotaBackendBytes = etcdQuota
