@@ -28,8 +28,8 @@ type Watch struct {
 	Ledger home.Ledger
 	// Restored says from which backup the state was restored; nil if it was not.
 	Restored *home.Restoration
-	Now    func() time.Time
-	Log    *slog.Logger
+	Now      func() time.Time
+	Log      *slog.Logger
 
 	mu sync.Mutex
 	// readAt is when etcd and the ledger were last read, and doubt the doubt at that time.

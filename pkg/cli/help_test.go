@@ -155,7 +155,8 @@ func TestHelpMatchesItsGoldenFile(t *testing.T) {
 		"delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
 		"resume reconcile", "tunnel",
-		"server", "server start", "server stop", "server status", "server adopt", "version", "exit-codes", "options",
+		"server", "server start", "server stop", "server status", "server adopt", "server backup", "server restore",
+		"version", "exit-codes", "options",
 		"settings",
 	} {
 		var out bytes.Buffer

@@ -24,7 +24,7 @@ func (a *app) newServerCommand() *cobra.Command {
 ~/.skyconf. If no servers are configured, any command that needs the server starts it.
 Operations are durable: you can stop or kill the server at any time, and they resume when it starts
 again.`,
-		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt\n  " +
+		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt\n  "+
 			"skyctl server backup /mnt/usb/skyctl.backup",
 		a.newServerStartCommand(),
 		&cobra.Command{

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
@@ -113,7 +112,8 @@ func (b *backupOptions) create(ctx context.Context, o backup.CreateOptions) erro
 func (b *backupOptions) checkFlags(cfg *config.Config) error {
 	switch {
 	case cfg.IsExternal():
-		return usageErrorf("external servers are configured, so their state is not on this computer: back up etcd with " +
+		return usageErrorf("external servers are configured, so their state is not on this computer: back up etcd " +
+			"with " +
 			"etcdctl snapshot save, and keep a copy of secrets.key; see docs/team.md")
 	case b.recipient != "" && (b.keyFile != "" || b.newKey):
 		return usageErrorf("--recipient names a key that exists; --recovery-key-file and --new-recovery-key make a " +
@@ -168,11 +168,12 @@ func (b *backupOptions) makeKey() (string, error) {
 		return "", err
 	}
 	if b.keyFile == "" {
-		fmt.Fprintf(b.env.Err, "Recovery key, shown only now. Write it down, and keep it apart from the backup:\n\n  %s\n\n",
+		fmt.Fprintf(b.env.Err, "Recovery key, shown only now. Write it down, and keep it apart from the backup:\n\n "+
+			" %s\n\n",
 			key.Secret())
 		return key.Recipient(), nil
 	}
-	err = atomicfile.Create(b.keyFile, key.FormatFile(b.env.Now()))
+	err = key.WriteFile(b.keyFile, b.env.Now())
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return "", usageErrorf("--recovery-key-file %s exists, and a key is never overwritten: choose another name",

@@ -126,13 +126,15 @@ func (r *restoreOptions) finish(ctx context.Context, paths *config.Config) error
 		return fmt.Errorf("the state is restored, but its settings are invalid here: %w", err)
 	}
 	if key := paths.Dir + "/secrets.key"; cfg.SecretsKeyFile != key {
-		fmt.Fprintf(r.env.Err, "The secrets key of the backup is in %s, and the settings name %s: move it there, or change "+
+		fmt.Fprintf(r.env.Err, "The secrets key of the backup is in %s, and the settings name %s: move it there, or "+
+			"change "+
 			"secretsKeyFile in %s.\n", key, cfg.SecretsKeyFile, cfg.ConfigFile())
 		return nil
 	}
 	adopt := r.adopt
 	if !adopt && terminal.IsTerminal(r.env.In) {
-		err := r.requireConfirmation(ctx, "Two servers must never act on the same machines. Is the old computer gone, or "+
+		err := r.requireConfirmation(ctx, "Two servers must never act on the same machines. Is the old computer "+
+			"gone, or "+
 			"its server stopped for good? Adopt the state now?", "adopted")
 		if exitCode(err) == ExitInterrupted {
 			return err
@@ -142,7 +144,8 @@ func (r *restoreOptions) finish(ctx context.Context, paths *config.Config) error
 	if adopt {
 		return (&adoptOptions{app: r.app, yes: true}).run(ctx)
 	}
-	fmt.Fprintln(r.env.Err, "The server changes no machine of this state until you adopt it. When the old server is gone: "+
+	fmt.Fprintln(r.env.Err, "The server changes no machine of this state until you adopt it. When the old server is "+
+		"gone: "+
 		"skyctl server adopt")
 	return nil
 }

@@ -16,10 +16,9 @@ import (
 type BackupRecord struct {
 	// Recipient is the public part of the recovery key that backups are sealed to.
 	Recipient string `json:"recipient"`
-	// TakenAt, File and Bytes describe the last backup that was completed; TakenAt is zero if there is none.
+	// TakenAt and File describe the last backup that was completed; TakenAt is zero if there is none.
 	TakenAt time.Time `json:"taken_at,omitzero"`
 	File    string    `json:"file,omitempty"`
-	Bytes   int64     `json:"bytes,omitempty"`
 }
 
 // ReadBackupRecord returns what is known of backups, or the zero BackupRecord.
@@ -62,4 +61,6 @@ func decodeBackupRecord(kv *mvccpb.KeyValue) (*BackupRecord, error) {
 func (s *Store) DatabaseSize(ctx context.Context) (int64, error) { return s.etcd.DatabaseSize(ctx) }
 
 // StreamSnapshot writes etcd's whole database as of one revision, followed by its SHA-256. The caller limits the time.
-func (s *Store) StreamSnapshot(ctx context.Context, w io.Writer) error { return s.etcd.StreamSnapshot(ctx, w) }
+func (s *Store) StreamSnapshot(ctx context.Context, w io.Writer) error {
+	return s.etcd.StreamSnapshot(ctx, w)
+}

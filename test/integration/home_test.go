@@ -44,10 +44,14 @@ func (s *state) begin() {
 	s.t.Helper()
 	pool := remote.NewPool(time.Minute)
 	s.t.Cleanup(pool.Close)
+	restored, err := home.ReadRestoration(s.servers.Config.ServerDir())
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.acts = stage.NewActivities(stage.WorkerSettings{
 		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
 		Policy:      plan.DefaultPolicy(),
-		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger,
+		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger, Restored: restored,
 	}, s.store, pool, s.cloud, s.temporal)
 	if err := s.acts.Sweeps.Home.RecordStart(s.t.Context()); err != nil {
 		s.t.Fatal(err)

@@ -68,8 +68,8 @@ func writeFile(t *tar.Writer, f source) error {
 	return err
 }
 
-// readArchive opens a backup and passes each file to handle, which has to read it whole. accept can reject the manifest.
-// If readArchive succeeds, the seal, all checksums and the end of the file are right.
+// readArchive opens a backup and passes each file to handle, which has to read it whole. accept can reject the
+// manifest. If readArchive succeeds, the seal, all checksums and the end of the file are right.
 func readArchive(path string, key RecoveryKey, accept func(Manifest) error,
 	handle func(FileEntry, io.Reader) error) (Manifest, error) {
 	f, err := openSealed(path)
@@ -129,7 +129,8 @@ func readSealedFiles(plain io.Reader, accept func(Manifest) error,
 			return m, fmt.Errorf("reading %s: %w", f.Name, err)
 		}
 		if h.Name != f.Name || h.Size != f.Bytes {
-			return m, fmt.Errorf("it has %s with %d bytes, and its manifest %s with %d", h.Name, h.Size, f.Name, f.Bytes)
+			return m, fmt.Errorf("it has %s with %d bytes, and its manifest %s with %d", h.Name, h.Size, f.Name,
+				f.Bytes)
 		}
 		sum := sha256.New()
 		if err := handle(f, io.TeeReader(t, sum)); err != nil {

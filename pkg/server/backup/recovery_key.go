@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
@@ -29,8 +30,13 @@ func (k RecoveryKey) Recipient() string { return k.identity.Recipient().String()
 // Secret is the key as people keep it: AGE-SECRET-KEY-1…
 func (k RecoveryKey) Secret() string { return k.identity.String() }
 
-// FormatFile is the key as a file that age reads too.
-func (k RecoveryKey) FormatFile(now time.Time) []byte {
+// WriteFile creates a file with the key, which only its owner can read. If it exists, the error wraps fs.ErrExist.
+func (k RecoveryKey) WriteFile(path string, now time.Time) error {
+	return atomicfile.Create(path, k.formatFile(now))
+}
+
+// formatFile is the key as a file that age reads too.
+func (k RecoveryKey) formatFile(now time.Time) []byte {
 	return fmt.Appendf(nil, "# recovery key of skyctl backups, created %s\n# public key: %s\n%s\n",
 		now.UTC().Format(time.RFC3339), k.Recipient(), k.Secret())
 }

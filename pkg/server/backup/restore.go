@@ -39,7 +39,8 @@ type Restored struct {
 // stateParts returns the paths below a state directory that make it the state of an installation. Logs, certificates
 // and SkyPilot's files do not.
 func stateParts(c *config.Config) []string {
-	return []string{c.RestoreDir(), c.ServerDir(), filepath.Join(c.Dir, secretsKeyFile), c.ConfigFile(), c.ClustersDir()}
+	return []string{c.RestoreDir(), c.ServerDir(), filepath.Join(c.Dir, secretsKeyFile), c.ConfigFile(),
+		c.ClustersDir()}
 }
 
 // CheckRestoreDir finds why a state directory cannot be restored into. It changes nothing.
@@ -83,8 +84,8 @@ func findState(c *config.Config) ([]string, error) {
 	return found, nil
 }
 
-// Restore checks a backup from its start to its end, and only then lays it down in the state directory. The next start of
-// skyd dev creates its data from it. An interrupted Restore can be repeated with Force.
+// Restore checks a backup from its start to its end, and only then lays it down in the state directory. The next start
+// of skyd dev creates its data from it. An interrupted Restore can be repeated with Force.
 func Restore(o RestoreOptions) (Restored, error) {
 	if err := CheckRestoreDir(o.Config, o.Force); err != nil {
 		return Restored{}, err
