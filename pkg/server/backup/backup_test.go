@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/config"
@@ -305,6 +306,31 @@ func TestSealedFileWithOtherContentIsRefused(t *testing.T) {
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {
 			t.Errorf("%s: the directory was created: %v", says, err)
 		}
+	}
+}
+
+// The seal is checked to the end of the file, also behind what the archive needs.
+func TestDamageBehindTheArchiveIsFound(t *testing.T) {
+	b := newBackup(t)
+	b.write(t)
+	f, err := os.Open(b.create.File)
+	must(t, err)
+	defer f.Close()
+	plain, err := age.Decrypt(f, b.key.identity)
+	must(t, err)
+	archive, err := io.ReadAll(plain)
+	must(t, err)
+	var longer bytes.Buffer
+	w, err := age.Encrypt(&longer, b.key.identity.Recipient())
+	must(t, err)
+	_, err = w.Write(append(archive, make([]byte, 256<<10)...))
+	must(t, err)
+	must(t, w.Close())
+	o := b.restoreOptions(filepath.Join(t.TempDir(), "new"))
+	o.File = filepath.Join(t.TempDir(), "f")
+	must(t, os.WriteFile(o.File, longer.Bytes()[:longer.Len()-1], 0o600))
+	if _, err := Restore(o); err == nil || !strings.Contains(err.Error(), "damaged or incomplete") {
+		t.Errorf("got %v", err)
 	}
 }
 
