@@ -106,8 +106,8 @@ var mayImport = map[string]string{
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
 		"pkg/plan pkg/store",
-	"pkg/server/backup": "pkg/atomicfile pkg/config pkg/diskspace pkg/home pkg/regularfile pkg/server/daemon pkg/store " +
-		"pkg/store/secretbox",
+	"pkg/server/backup": "pkg/atomicfile pkg/config pkg/diskspace pkg/home pkg/regularfile pkg/server/daemon " +
+		"pkg/store pkg/store/secretbox",
 	"pkg/server/daemon": "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
 	"pkg/cli/inputfile": "pkg/regularfile",
 	"pkg/cli/render":    "pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
