@@ -79,8 +79,7 @@ func TestClusterChangesWhileItServes(t *testing.T) {
 		what string
 		run  func(*installation)
 	}{
-		{"two machines more", growByTwo},
-		{"a file with other labels is applied", applyFile},
+		{"two machines more, and a file with other labels", growByTwo},
 		{"two machines less, and a second pool", shrinkAndAddPool},
 		{"a machine is replaced, and one of the pool deleted", replaceAndDeleteMachine},
 		{"a file gives the machines of the pool more memory", giveMoreMemory},
@@ -175,6 +174,7 @@ func growByTwo(i *installation) {
 			i.t.Errorf("no pod of the service is on %s: its removal proves nothing", m.Name)
 		}
 	}
+	applyFile(i)
 }
 
 func (i *installation) podsOn(node string) string {
