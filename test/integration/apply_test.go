@@ -34,7 +34,7 @@ func TestFileWithSeveralPoolsIsCreatedAndAFailedOneResumed(t *testing.T) {
 	w := newWorld(t, here)
 	file := fmt.Sprintf(`apiVersion: %s
 kind: Cluster
-metadata: {name: filed, labels: {team: vision}}
+metadata: {name: layered, labels: {team: vision}}
 spec:
   cloud: %s
   control_plane: {machine: {cpus: "2"}}
@@ -47,7 +47,7 @@ spec:
     machine: {cpus: "8"}
     taints: ["batch=yes:NoSchedule"]
 `, api.APIVersion, spec(1).Cloud)
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: "sky-filed-3", Times: 1,
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: "sky-layered-3", Times: 1,
 		Err: simcloud.NewRefusal(cloud.Capacity)})
 	first := w.apply(file)
 	ref := first.Cluster.Ref()
