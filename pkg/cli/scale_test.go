@@ -94,7 +94,7 @@ func TestPoolIsCreatedShownAndDeleted(t *testing.T) {
 	p.run("delete", "pool", "gpu", "--cluster", "pooled").checkOutput(t, ExitNotFound, "",
 		`cluster "pooled" has no pool gpu (its pools: default)`)
 	p.run("delete", "pool", "default", "--cluster", "pooled").checkOutput(t, ExitUsage, "",
-		"use --yes: Delete pool default with the only workers of cluster pooled (2 machines)?")
+		`the question "Delete pool default with the only workers of cluster pooled (2 machines)?", so use --yes`)
 	p.run("delete", "pool", "default", "--cluster", "pooled", "--yes", "--wait").checkOutput(t, 0, "Deleted pool", "")
 	if c := readCluster(t, "pooled"); len(c.Status.Machines) != 1 || len(c.Spec.Pools) != 0 {
 		t.Errorf("%+v", c.Spec)
