@@ -7,17 +7,51 @@ export CGO_ENABLED := 0
 # The same for building, vetting and testing, so that each package is compiled once.
 export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION := $(shell release/version.sh)
 LDFLAGS := -s -w -X github.com/sky-shift/skyctl/pkg/version.version=$(VERSION)
 BIN     := $(CURDIR)/bin
-KIT      = $(shell test/rke2kit/build.sh)
+KIT      = $(shell test/rke2kit/build.sh $(KIT_OPTIONS))
+COMPILE := test/setup/compile.sh
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup skypilot venv demo demo-down test check lint unit e2e e2e-rke2 faults bench help clean
+.PHONY: build install release release-check external kit host-image setup skypilot venv demo demo-down test check lint unit light heavy e2e check-rke2 e2e-rke2 e2e-skypilot faults bench docs help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
-	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/skyctl ./cmd/skyd
+	@$(COMPILE) "skyctl and skyd" -ldflags '$(LDFLAGS)' -o $(BIN)/ -- ./cmd/skyctl ./cmd/skyd
+
+# PREFIX has bin/ and share/; DESTDIR is put before it, as packagers need it. The list of files is that of install.sh, by
+# which skyctl uninstall says how they go.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+install: build ## install skyctl, skyd, man pages and shell completions: PREFIX=/usr/local, DESTDIR=
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null) go run ./release/manpages -out $(BIN)/release-files
+	@to='$(DESTDIR)$(PREFIX)'; files=$(BIN)/release-files; \
+	install -D -m 0755 -t "$$to/bin" $(BIN)/skyctl $(BIN)/skyd; \
+	install -D -m 0644 -t "$$to/share/man/man1" $$files/man/*; \
+	install -D -m 0644 $$files/completions/skyctl.bash "$$to/share/bash-completion/completions/skyctl"; \
+	install -D -m 0644 $$files/completions/skyctl.zsh "$$to/share/zsh/site-functions/_skyctl"; \
+	install -D -m 0644 $$files/completions/skyctl.fish "$$to/share/fish/vendor_completions.d/skyctl.fish"; \
+	install -D -m 0644 LICENSE "$$to/share/doc/skyctl/LICENSE"; \
+	if [ -z '$(DESTDIR)' ]; then list=share/skyctl/installed-files; install -D -m 0644 /dev/null "$$to/$$list"; \
+		(cd "$$to" && ls bin/skyctl bin/skyd share/man/man1/skyctl*.1.gz share/bash-completion/completions/skyctl \
+			share/zsh/site-functions/_skyctl share/fish/vendor_completions.d/skyctl.fish share/doc/skyctl/LICENSE $$list >$$list); fi; \
+	echo "Installed skyctl and skyd into $$to"
+
+# The tools of releases are a module of their own, as the linters are.
+RELEASE_TOOLS := $(BIN)/release
+$(RELEASE_TOOLS)/goreleaser: release/tools/go.mod release/tools/go.sum
+	@mkdir -p $(RELEASE_TOOLS)
+	@echo "Building goreleaser, syft and cosign: this takes some minutes the first time"
+	go -C release/tools build -ldflags '-s -w' -o $(RELEASE_TOOLS)/ tool
+	@touch $@
+
+release-check: $(RELEASE_TOOLS)/goreleaser kit ## build a release with goreleaser, publish nothing, and inspect all of it
+	@PATH="$(RELEASE_TOOLS):$$PATH" SKYCTL_KIT=$(KIT) release/check.sh
+
+release: $(RELEASE_TOOLS)/goreleaser kit ## make a draft of the release of the tag that is checked out: see docs/releasing.md
+	@PATH="$(RELEASE_TOOLS):$$PATH" SKYCTL_KIT=$(KIT) release/run.sh
 
 setup: ## install what is missing on this machine: Docker engine, packages
 	@test/setup/packages.sh
@@ -31,12 +65,13 @@ EXTERNAL := temporal-server=go.temporal.io/server/cmd/server temporal-sql-tool=g
 external: ## build Temporal, its tools and etcd as separate programs, for the tests
 	@for e in $(EXTERNAL); do go build -ldflags '-s -w' -o $(BIN)/external/$${e%%=*} $${e#*=}; done
 
+# KIT_OPTIONS=--without-helm leaves out Helm, which only GPU tests need.
 kit: $(BIN)/kubectl ## build the offline RKE2 kit (cached), and take kubectl out of it
 
 # The kit's Kubernetes program is kubectl too, where it is called that.
 $(BIN)/kubectl: FORCE
 	@mkdir -p $(BIN)
-	@kit=$$(test/rke2kit/build.sh); if [ ! -e $@ ] || [ "$$kit/version" -nt $@ ]; then \
+	@kit=$$(test/rke2kit/build.sh $(KIT_OPTIONS)); if [ ! -e $@ ] || [ "$$kit/version" -nt $@ ]; then \
 		tar -xzOf "$$kit"/rke2.linux-*.tar.gz share/rke2/bin/kube >$@.new; chmod +x $@.new; mv $@.new $@; fi
 
 FORCE:
@@ -51,13 +86,14 @@ skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skycon
 venv: setup
 	@test/skypilot/venv.sh test/skypilot/requirements.txt >/dev/null
 
-demo: setup build kit ## start here: create a cluster of three nodes on Docker hosts and fetch a page from a pod
+demo: ## start here: create a cluster of three nodes on Docker hosts and fetch a page from a pod; SKYCTL_DIST=DIR or URL
+	@SKYCTL_DIST='$(SKYCTL_DIST)' test/demo/prepare.sh
 	@test/demo/up.sh
 
 demo-down: ## remove everything that `make demo` created
 	@test/demo/down.sh
 
-test: setup lint build kit unit e2e ## all tests, set-up included
+test: setup lint build kit light heavy e2e ## all tests, set-up included
 
 # Tests that need root, Docker, the kit or a virtual environment are left out: single ones by themselves (test/needs),
 # and these packages, which need it for anything they test.
@@ -77,27 +113,60 @@ lint: $(LINTERS)/revive ## gofmt, go vet, staticcheck, revive, a tidy go.mod, an
 	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	go mod tidy -diff
 	go vet ./...
+	go vet -tags skypilot_task,release_check ./test/e2e ./test/release
 	$(LINTERS)/staticcheck -checks inherit,-ST1000 ./...
 	$(LINTERS)/revive -config test/lint/revive.toml ./...
 	$(LINTERS)/workflowcheck ./workflows
 	$(MAKE) -C test/rke2kit lint LINTERS=$(LINTERS)
 
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
-HEAVY := /(cmd/skyd|pkg/(cli|client|cloud/docker|cloud/skypilot|server/embedded)|test/(external|faults|integration|skypilot))$$
+HEAVY    := /(activities/snapshots|cmd/skyd|pkg/(cli|client|cloud/docker|server/embedded|server/service)|test/(external|faults|integration))$$
+# A server of SkyPilot takes a core while it starts.
+WITH_SKY := /(pkg/cloud/skypilot|test/skypilot)$$
+
+unit: light heavy ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 
 # -vet=off: lint vets the same packages.
-unit: build external kit venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
-	SKYCTL_TEST_BIN=$(BIN) go test -vet=off -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
-	SKYCTL_TEST_BIN=$(BIN) go test -vet=off -count=1 -p 1 -timeout 30m $$(go list ./... | grep -E '$(HEAVY)')
+TEST_UNITS = SKYCTL_TEST_BIN=$(BIN) go test -vet=off -count=1
+
+light: build external venv
+	$(TEST_UNITS) $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)|$(WITH_SKY)')
+	$(TEST_UNITS) -p 1 -timeout 30m $$(go list ./... | grep -E '$(WITH_SKY)')
 	$(MAKE) -C test/rke2kit test
+
+heavy: build external kit venv
+	$(TEST_UNITS) -p 1 -timeout 30m $$(go list ./... | grep -E '$(HEAVY)')
 
 # Two at a time: they wait, for servers, sweeps and retries. Seven of them took 834 s, of which 210 s were processor time.
 e2e: build kit external venv ## real clusters on Docker hosts, through the built programs
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
 		go test -vet=off -count=1 -parallel 2 -timeout 60m ./test/e2e
 
-e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, except what needs the kit's stand-ins for NVIDIA
-	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -parallel 1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
+# What the tests on the official release run with. RKE2 is where it comes from (as the setting rke2.source), and RKE2_VERSION
+# the release (default: that of the setting); IMAGE is a web server for the pods; MIRROR is a pull-through mirror of Docker
+# Hub: its address, or "local" for one that runs here (test/setup/mirror.sh). A cluster of three nodes pulls about 30 images.
+RKE2         ?= release
+RKE2_VERSION ?=
+IMAGE        ?= docker.io/traefik/whoami:v1.11.0@sha256:200689790a0a0ea48ca45992e0450bc26ccab5307375b41c84dfc4f2475937ab
+MIRROR       ?=
+READ_MIRROR   = mirror='$(MIRROR)'; if [ "$$mirror" = local ]; then mirror=$$(test/setup/mirror.sh); fi
+
+check-rke2: setup ## say what `make e2e-rke2` lacks here: the release, images, memory, disk, privileges
+	@$(READ_MIRROR); go run ./test/setup/checkrelease -source '$(RKE2)' -version '$(RKE2_VERSION)' -image '$(IMAGE)' \
+		-mirror "$$mirror"
+
+# One at a time, and with six times the time: machines pull their images.
+e2e-rke2: check-rke2 build kit external venv ## e2e on the official RKE2 release; RKE2=, IMAGE= and MIRROR= choose its sources
+	@$(READ_MIRROR); SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2='$(RKE2)' SKYCTL_TEST_RKE2_VERSION='$(RKE2_VERSION)' \
+		SKYCTL_TEST_IMAGE='$(IMAGE)' SKYCTL_TEST_MIRROR="$$mirror" SKYCTL_TEST_PATIENCE=6 \
+		go test -vet=off -count=1 -parallel 1 -timeout 8h ./test/e2e $(E2E)
+
+# The first run installs Debian and PyPI packages into the image of the task's pod, which takes minutes. So the test has a
+# build tag that `make test` does not set.
+e2e-skypilot: build kit venv ## SkyPilot runs a task on a cluster; the first run builds the image of its pod for minutes
+	SKYCTL_TEST_TASK_IMAGE=$$(test/setup/taskimage/build.sh) SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) \
+		SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
+		go test -vet=off -tags skypilot_task -count=1 -timeout 30m -run '^TestSkyPilotRunsATask$$' -v ./test/e2e
 
 # What make test runs of these is one try of each kill, several kills in one operation, shorter outages and fewer rounds of
 # drift.
@@ -109,6 +178,11 @@ clean: ## remove what was built: bin/ and the kit
 
 bench: setup build kit external ## measure what users wait for, each with a baseline; BENCH="-strict -rounds 9" and other options
 	SKYCTL_TEST_RKE2=$(KIT) go run ./test/bench -bin $(BIN) $(BENCH)
+
+# mkdocs and its theme are pinned with hashes, in a virtual environment of their own (cached). They need Python 3.11.
+docs: ## build docs/ as a site into bin/site; broken links and anchors are errors
+	@venv=$$(test/skypilot/venv.sh release/site/requirements.txt docs) && NO_MKDOCS_2_WARNING=1 "$$venv"/bin/mkdocs build
+	@echo "The site is in bin/site: open bin/site/index.html"
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

@@ -28,10 +28,7 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 		return c.Others, nil
 	}
 	want := "one of: " + strings.Join(slices.Sorted(maps.Keys(c.Named)), " ")
-	if name == "" {
-		want = "set the cloud to " + want
-	}
-	return nil, &api.FieldError{Field: "cloud", Value: name, Want: want}
+	return nil, &api.FieldError{Field: "cloud", Value: name, Want: want, Unset: name == ""}
 }
 
 // SharedProvider is the provider of all clouds that are not Named.

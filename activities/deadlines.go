@@ -19,12 +19,15 @@ type Deadlines struct {
 	Boot time.Duration
 	// Reach: from when the cloud reports a machine as up until it answers SSH.
 	Reach time.Duration
-	// Install: to copy RKE2's files to the machine.
-	Install time.Duration
+	// Install: to copy RKE2's files to the machine. Images: to copy a cluster's archives of images there, which can be
+	// ten times as large.
+	Install, Images time.Duration
 	// Server: from the start of the RKE2 server until agents can join, and from there until the Kubernetes API answers.
 	Server time.Duration
-	// Agent: from the start of an RKE2 agent until its unit is up.
+	// Agent: from the start of an RKE2 agent, but not before the Kubernetes API is ready, until its unit is up.
 	Agent time.Duration
+	// AddOns: until a cluster whose Nodes are Ready has what pods need besides. It fails nothing.
+	AddOns time.Duration
 	// Node: until a Node is Ready.
 	Node time.Duration
 	// GPU: until every accelerator is allocatable.
@@ -37,8 +40,9 @@ type Deadlines struct {
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Query: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
-		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute,
-		Node: 10 * time.Minute, GPU: 30 * time.Minute, Recover: 5 * time.Minute,
+		Reach: 5 * time.Minute, Install: 15 * time.Minute, Images: 15 * time.Minute, Server: 15 * time.Minute,
+		Agent:  10 * time.Minute,
+		AddOns: 3 * time.Minute, Node: 10 * time.Minute, GPU: 30 * time.Minute, Recover: 5 * time.Minute,
 	}
 }
 
@@ -63,6 +67,27 @@ func (e *deadlineError) Interruptible() bool { return true }
 // WithDeadline bounds a part of a step. An error caused by this deadline is final.
 func WithDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})
+}
+
+// WithExtendedDeadline is WithDeadline, but asks when d has passed how much longer the step may take, and again when
+// that has passed; 0 or less ends it.
+func WithExtendedDeadline(ctx context.Context, d time.Duration,
+	timeLeft func(context.Context) time.Duration) (context.Context, context.CancelFunc) {
+	extended, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for left := d; ; {
+			select {
+			case <-extended.Done():
+				return
+			case <-time.After(left):
+			}
+			if left = timeLeft(extended); left <= 0 {
+				cancel(&deadlineError{after: d})
+				return
+			}
+		}
+	}()
+	return extended, func() { cancel(nil) }
 }
 
 // AsDeadlineError marks an error as caused by the step's deadline if that has passed, and keeps its text.

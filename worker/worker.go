@@ -21,6 +21,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/activities/snapshots"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/client/start"
@@ -51,7 +52,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	home, _ := os.UserHomeDir() // without one, there are no credentials in it
-	learnSecrets(cfg, os.Environ(), home)
+	connect.LearnSecrets(cfg, os.Environ(), home)
 	defer st.Close()
 	if _, err := st.EnsureInstallationID(ctx); err != nil {
 		return fmt.Errorf("read the installation id from etcd: %w", err)
@@ -62,6 +63,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	}
 	defer c.Close()
 	pool := remote.NewPool(idleConnectionTimeout)
+	pool.ReachThrough(connect.NewBastion(cfg, st))
 	defer pool.Close()
 	defer keepTunnels(ctx, cfg, st, pool, log)()
 	acts, err := newActivities(cfg, st, pool, log)
@@ -76,11 +78,14 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err := watch.RecordStart(ctx); err != nil {
 		return fmt.Errorf("check that this state is the installation's home: %w", err)
 	}
-	acts.Sweeps.Home, acts.Nodes.Home = watch, watch
+	acts.Sweeps.Home, acts.Nodes.Home, acts.Snapshots.Home = watch, watch, watch
+	acts.Snapshots.Start = NewSnapshotStarter(c, cfg.Temporal.TaskQueue)
+	acts.Snapshots.StartChecks = NewCheckStarter(c, cfg.Temporal.TaskQueue)
 	go watch.MarkMachines(ctx)
 	// Otherwise the SDK reads and hashes the whole program file.
 	sdkworker.SetBinaryChecksum(version.ReadBuild().String())
 	go ensureScheduleWithRetry(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
+	go keepForgettingChecks(ctx, c, cfg.Temporal.Namespace, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if !cfg.IsExternal() { // then this is the only worker
 		ReleaseInterrupted(ctx, c, cfg.Temporal.Namespace, cfg.Temporal.TaskQueue, log)
@@ -120,11 +125,14 @@ func runUntilDone(ctx context.Context, w runner) error {
 
 // Activities are the side effects that a worker offers.
 type Activities struct {
-	Clusters *record.Activities
-	Machines *machines.Activities
-	Nodes    *nodes.Activities
-	Sweeps   *observe.Activities
-	GPUs     *gpustack.Activities
+	Clusters  *record.Activities
+	Machines  *machines.Activities
+	Nodes     *nodes.Activities
+	Sweeps    *observe.Activities
+	GPUs      *gpustack.Activities
+	Snapshots *snapshots.Activities
+	// SnapshotChecks verify snapshots.
+	SnapshotChecks *snapshots.Verifier
 }
 
 // NewOperationStarter returns a function with which sweeps start operations; it returns false if one is running
@@ -161,16 +169,26 @@ func New(c client.Client, taskQueue string, acts Activities, more ...interceptor
 	w.RegisterWorkflow(workflows.Repair)
 	w.RegisterWorkflow(workflows.Converge)
 	w.RegisterWorkflow(workflows.BringUp)
+	w.RegisterWorkflow(workflows.Restore)
+	w.RegisterWorkflow(workflows.Stop)
 	w.RegisterWorkflow(workflows.Sweep)
 	w.RegisterWorkflow(workflows.Orphans)
 	w.RegisterWorkflow(workflows.Plan)
 	w.RegisterWorkflow(workflows.Check)
 	w.RegisterWorkflow(workflows.Adopt)
+	w.RegisterWorkflow(workflows.ListLocalData)
+	w.RegisterWorkflow(workflows.CheckMachines)
+	w.RegisterWorkflow(workflows.CheckSnapshot)
+	w.RegisterWorkflow(workflows.KeepSnapshots)
+	w.RegisterWorkflow(workflows.ScheduleSnapshots)
+	w.RegisterWorkflow(workflows.VerifySnapshots)
 	w.RegisterActivity(acts.Clusters)
 	w.RegisterActivity(acts.Machines)
 	w.RegisterActivity(acts.Nodes)
 	w.RegisterActivity(acts.Sweeps)
 	w.RegisterActivity(acts.GPUs)
+	w.RegisterActivity(acts.Snapshots)
+	w.RegisterActivity(acts.SnapshotChecks)
 	return w
 }
 
@@ -189,20 +207,23 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
 	release := rke2.Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
+	files := newSnapshotFiles(cfg, st)
 	// Only skyd dev runs as the owner of the clusters and writes into the owner's home.
 	var clusterDir func(string) string
 	if !cfg.IsExternal() {
 		clusterDir = cfg.ClusterDir
 	}
 	return Activities{
-		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
+		Clusters: &record.Activities{
+			Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release, AddOnsTimeout: deadlines.AddOns,
+		},
 		Machines: &machines.Activities{
 			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release,
 			Settings: cfg.UsedSettings(),
 		},
 		Nodes: &nodes.Activities{
 			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
-			RenewWithin: policy.ExpiresWithin,
+			RenewWithin: policy.ExpiresWithin, Snapshots: files,
 		},
 		Sweeps: &observe.Activities{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
@@ -211,7 +232,16 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 		GPUs: &gpustack.Activities{
 			Store: st, Pool: pool, Deadlines: deadlines, Now: utcNow, Stack: stack, TestImage: cfg.GPU.TestImage,
 		},
+		Snapshots: &snapshots.Activities{Store: st, Pool: pool, Now: utcNow, Files: files},
+		SnapshotChecks: &snapshots.Verifier{
+			Store: st, Files: files, Clouds: clouds, Deadlines: deadlines, Now: utcNow, RKE2: release,
+		},
 	}, nil
+}
+
+func newSnapshotFiles(cfg *config.Config, st *store.Store) *activities.SnapshotFiles {
+	return &activities.SnapshotFiles{Store: st, Dir: cfg.Snapshots.Dir,
+		QuotaBytes: uint64(cfg.Snapshots.QuotaGiB) << 30} //nolint:gosec // a positive number
 }
 
 // newGPUStackSource returns a function that builds a kind of GPU stack from the settings.
@@ -292,11 +322,12 @@ func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (cl
 	return c, nil
 }
 
-// workerIdentity identifies this worker in the Web UI.
+// workerIdentity identifies this worker in the Web UI and for skyctl version.
 func workerIdentity() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"
 	}
-	return fmt.Sprintf("skyd %d on %s", os.Getpid(), host)
+	return connect.FormatWorkerIdentity(connect.WorkerProcess{Version: version.ReadBuild().Version, PID: os.Getpid(),
+		Host: host})
 }

@@ -34,12 +34,15 @@ var (
 	cloudQuery = activityKind{attempt: 2 * time.Minute, heartbeat: heartbeatTimeout, total: 6 * time.Minute}
 	// launch requests a machine or waits for it; the cloud may have to build the image first.
 	launch = activityKind{attempt: 20 * time.Minute, heartbeat: heartbeatTimeout, total: 30 * time.Minute}
-	// step changes one machine. Its own deadlines, whose errors say what it waited for, are shorter than these.
-	step = activityKind{attempt: 30 * time.Minute, heartbeat: heartbeatTimeout, total: 45 * time.Minute}
+	// step changes one machine. Its own deadlines, whose errors say what it waited for, are shorter than these: a
+	// worker that joins may wait for its machine to answer, then for the head's API, and then for its agent.
+	step = activityKind{attempt: 40 * time.Minute, heartbeat: heartbeatTimeout, total: 55 * time.Minute}
 	// cleanup terminates machines. It retries for a long time, because a remaining machine costs money.
 	cleanup = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 24 * time.Hour}
 	// purge terminates machines only if that is quick.
 	purge = activityKind{attempt: 30 * time.Second, heartbeat: heartbeatTimeout, total: 24 * time.Hour, attempts: 2}
+	// snapshotRead reads a whole snapshot where it is kept.
+	snapshotRead = activityKind{attempt: 20 * time.Minute, heartbeat: heartbeatTimeout, total: 30 * time.Minute}
 	// lostCheck checks twice, with a pause, whether a machine is gone.
 	lostCheck = activityKind{attempt: 4 * time.Minute, heartbeat: heartbeatTimeout, total: 5 * time.Minute}
 	// uncordon makes a Node schedulable again. A delete of the cluster may wait for it.

@@ -14,12 +14,13 @@ import (
 
 // Converge makes a cluster match its spec: it observes the cluster, starts the planner's actions, and observes again
 // when an action ends, the spec changes, or some time has passed. It ends once nothing runs, no action is due, and the
-// spec's generation is reached. If the cluster is to be deleted by then, it continues as Delete.
+// spec's generation is reached. If the cluster is to be deleted, restored or stopped by then, it continues as Delete,
+// Restore or Stop.
 func Converge(ctx workflow.Context, in operation.ConvergeInput) error {
 	work, stop := workflow.WithCancel(ctx)
 	r := newConvergeRun(work, in)
 	err := r.convergeUntilDone(work)
-	if r.deleting {
+	if r.leaving {
 		stop()
 	}
 	r.awaitActions(ctx)
@@ -57,8 +58,8 @@ type convergeRun struct {
 	// groups is how many children run. They share the joins that a server can take at once.
 	groups int64
 	asked  time.Time
-	// deleting is set when the cluster is to be deleted.
-	deleting bool
+	// leaving is set when another operation has to run: Delete, Restore or Stop.
+	leaving bool
 }
 
 func newConvergeRun(ctx workflow.Context, in operation.ConvergeInput) *convergeRun {
@@ -89,8 +90,8 @@ func (r *convergeRun) convergeUntilDone(ctx workflow.Context) error {
 		if err != nil {
 			return err
 		}
-		if assessed.Deleting { // whoever asked for it may not have reached Temporal to cancel this run
-			r.deleting = true
+		if assessed.Deleting || assessed.Next != "" { // whoever asked may not have reached Temporal to cancel this run
+			r.leaving = true
 			return temporal.NewCanceledError()
 		}
 		workflow.SetCurrentDetails(ctx, r.describe(assessed.Doing))

@@ -219,18 +219,29 @@ func TestBlockedDrainsHoldUpNoOtherAction(t *testing.T) {
 	}
 }
 
-func TestConvergeStopsItsActionsOnceTheClusterIsToBeDeleted(t *testing.T) {
-	w := newConvergeWorld(t, func(ctx context.Context, _ activities.MachineRef) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}, restart(1), observe.Assessment{Deleting: true})
-	w.OnActivity(clusterActivities.Wanted, mock.Anything, mock.Anything).Return(record.WantedState{Deleted: true}, nil)
-	w.RegisterDelayedCallback(func() { w.SignalWorkflow(operation.SignalChanged, nil) }, time.Second)
-	var next *workflow.ContinueAsNewError
-	if err := w.run(t); !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
-		t.Errorf("got %v", err)
-	}
-	if len(w.ended) != 1 || !w.ended[0].Stopped {
-		t.Errorf("%+v", w.ended)
+func TestConvergeStopsItsActionsOnceAnotherOperationHasToRun(t *testing.T) {
+	for want, tt := range map[string]struct {
+		assessed observe.Assessment
+		wanted   record.WantedState
+	}{
+		operation.WorkflowDelete: {observe.Assessment{Deleting: true}, record.WantedState{Deleted: true}},
+		operation.WorkflowRestore: {observe.Assessment{Next: operation.WorkflowRestore},
+			record.WantedState{Next: operation.WorkflowRestore}},
+		operation.WorkflowStop: {observe.Assessment{Next: operation.WorkflowStop},
+			record.WantedState{Next: operation.WorkflowStop}},
+	} {
+		w := newConvergeWorld(t, func(ctx context.Context, _ activities.MachineRef) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, restart(1), tt.assessed)
+		w.OnActivity(clusterActivities.Wanted, mock.Anything, mock.Anything).Return(tt.wanted, nil)
+		w.RegisterDelayedCallback(func() { w.SignalWorkflow(operation.SignalChanged, nil) }, time.Second)
+		var next *workflow.ContinueAsNewError
+		if err := w.run(t); !errors.As(err, &next) || next.WorkflowType.Name != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if len(w.ended) != 1 || !w.ended[0].Stopped {
+			t.Errorf("%+v", w.ended)
+		}
 	}
 }

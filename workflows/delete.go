@@ -51,5 +51,11 @@ func removeCluster(ctx workflow.Context, in operation.DeleteInput) error {
 			ref.Name,
 			"error", err)
 	}
+	if workflow.GetVersion(ctx, "delete-snapshots", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		if err := etcdWrite.runActivity(ctx, ref.Name+": delete the scheduled snapshots",
+			snapshotActivities.DeleteClusterSnapshots, ref); err != nil {
+			return err
+		}
+	}
 	return etcdWrite.runActivity(ctx, ref.Name+": remove the record", clusterActivities.Forget, ref)
 }

@@ -19,6 +19,10 @@ type machineBringUp struct {
 	joins *joinQueue
 	// powerOffAt is when a machine powers itself off unless the timer is cleared first; zero: it gets no timer.
 	powerOffAt time.Time
+	// restore is what the server is restored from before it starts; nil: it starts empty, or with what it has.
+	restore *api.RestoreRequest
+	// oldData is where the data is that a restored server had before; empty if it had none.
+	oldData string
 	// onReached is called when a machine reaches a condition; nil: nobody counts them.
 	onReached func(workflow.Context, activities.MachineRef, api.ConditionType)
 }
@@ -113,6 +117,9 @@ func (b *machineBringUp) startServerOrJoin(ctx workflow.Context, m activities.Ma
 // startServer starts RKE2 on the head and waits for the Kubernetes API. Workers wait only for the supervisor, which
 // answers earlier.
 func (b *machineBringUp) startServer(ctx workflow.Context, m activities.MachineRef) error {
+	if err := b.restoreServer(ctx, m); err != nil {
+		return err
+	}
 	if err := b.runStep(ctx, m, "start the server", nodeActivities.StartHead, m); err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ func TestHeadLostAfterJoinsRestartsAllMachines(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	w.failures["api sky-c1-0"] = []error{final("wait for the Kubernetes API", "sky-c1-0", activities.ReasonLost)}
+	w.during["api sky-c1-0"] = w.until(func() bool { return w.index("join sky-c1-1") >= 0 })
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,11 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // endOperation returns how an operation on a READY cluster ends. One that was cancelled because the cluster is to be
-// deleted continues as Delete.
+// deleted continues as Delete; the same is true for Restore and Stop.
 func endOperation(ctx workflow.Context, cluster api.Ref, err error) error {
 	switch {
 	case err == nil, workflow.IsContinueAsNewError(err):
@@ -21,8 +22,12 @@ func endOperation(ctx workflow.Context, cluster api.Ref, err error) error {
 		return temporal.NewNonRetryableApplicationError(failureOf(err).Message, failureOf(err).Reason, nil)
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
-	if _, end := readWantedState(clean, cluster); end != nil {
+	wanted, end := readWantedState(clean, cluster)
+	if end != nil {
 		return end
+	}
+	if wanted.Next != "" {
+		return workflow.NewContinueAsNewError(clean, wanted.Next, operation.NewRequestedInput(wanted.Next, cluster))
 	}
 	return err
 }

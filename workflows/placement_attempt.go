@@ -94,7 +94,7 @@ func newPlacementAttempt(ctx workflow.Context, p *provisionRun, placement api.Pl
 	}
 	a.bringUp = &machineBringUp{
 		progress: p.progress, joins: newJoinQueue(ctx, joinsAtOnce), powerOffAt: powerOffTime(placement, p.deadline),
-		onReached: a.countAtMilestone,
+		restore: p.restore, onReached: a.countAtMilestone,
 	}
 	return a
 }

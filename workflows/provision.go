@@ -44,6 +44,8 @@ type provisionRun struct {
 	// deadline is when the cluster has to be READY; late is set when it has passed.
 	deadline time.Time
 	late     bool
+	// restore is the snapshot from which the server starts; nil for a create.
+	restore *api.RestoreRequest
 	// onlyGPUs is set when all but the GPU stack is done.
 	onlyGPUs bool
 }
@@ -82,10 +84,16 @@ func (p *provisionRun) provisionCluster(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	return p.tryPlacements(ctx, placements, p.finishCluster)
+}
+
+// tryPlacements tries placements in order until one holds the whole cluster, and finishes the cluster there.
+func (p *provisionRun) tryPlacements(ctx workflow.Context, placements []machines.ClusterPlacement,
+	finish func(workflow.Context, api.Placement) error) (err error) {
 	for i, placement := range placements {
 		err = p.tryPlacement(ctx, placement)
 		if err == nil {
-			return p.finishCluster(ctx, placement.Placement)
+			return finish(ctx, placement.Placement)
 		}
 		if ctx.Err() != nil || !mayTryNextPlacement(err) {
 			return err
@@ -166,7 +174,7 @@ func (p *provisionRun) leavePlacement(ctx workflow.Context, placement api.Placem
 		clusterActivities.RecordAttempt, attempt); err != nil {
 		return err
 	}
-	if !last && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+	if !last && p.restore == nil && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 		// Temporal terminates a run whose history grows too long, and a terminated run cannot clean up.
 		next := p.in
 		next.Timeout, next.Continued = p.deadline.Sub(workflow.Now(ctx)), true

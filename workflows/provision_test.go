@@ -21,6 +21,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/activities/snapshots"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -71,6 +72,7 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 	w.RegisterActivity(&record.Activities{})
 	w.RegisterActivity(&machines.Activities{})
 	w.RegisterActivity(&nodes.Activities{})
+	w.RegisterActivity(&snapshots.Activities{})
 	w.onClusters()
 	w.onMachines(placements)
 	w.onNodes(joinTakes)
@@ -128,6 +130,8 @@ func (w *world) until(holds func() bool) func(context.Context) error {
 }
 
 func (w *world) onClusters() {
+	w.OnActivity(snapshotActivities.DeleteClusterSnapshots, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "delete snapshots") })
 	a := &record.Activities{}
 	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context,
 		_ operation.ProvisionInput) (record.BeginResult, error) {
@@ -493,7 +497,8 @@ func TestDeleteConfirmsBeforeItRemovesTheRecord(t *testing.T) {
 	if err := w.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.exist) != 0 || w.index("forget") < w.index("release") || w.index("release") < 0 {
+	if len(w.exist) != 0 || w.index("forget") < w.index("delete snapshots") ||
+		w.index("delete snapshots") < w.index("release") || w.index("release") < 0 {
 		t.Errorf("left %v, log %q", w.exist, w.log)
 	}
 }

@@ -16,6 +16,8 @@ var guardedActivities = map[string]bool{
 	"Prepare": true, "StartHead": true, "Join": true, "Arm": true, "Disarm": true, "Retire": true,
 	"ForgetNode": true, "Restart": true, "RefreshCredentials": true, "ApplyGPUs": true, "TryGPU": true,
 	"RestoreKeys": true, "DrainMachine": true, "UpdateNode": true, "UncordonNode": true,
+	"TakeSnapshot": true, "CollectSnapshot": true, "DeleteSnapshot": true, "DeleteClusterSnapshots": true,
+	"SendSnapshot": true, "StopServer": true, "RestoreServer": true, "RejoinWorker": true, "CleanRestored": true,
 }
 
 // NewMachineGuard returns an interceptor that makes activities wait while the home is in doubt, if they change

@@ -8,6 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/snapshots"
 )
 
 // harmless are the activities of machines and nodes that don't change machines: they read, or only write to etcd.
@@ -15,6 +16,10 @@ var harmless = []string{
 	"Check", "CheckSpec", "Plan", "Survey", "Existing", "AwaitServer", "AwaitNode", "Diagnose", "WriteKubeconfig",
 	"ProbeGPUs", "AwaitGPUs",
 	"RecordAddress", "CheckLost", "PlanPool", "RecordPoolAttempt", "RepositionMachine",
+	"CheckSnapshot", "ConfirmGone", "PlanServer",
+	"AssessSnapshots", "StartDueSnapshots", "RecordSnapshots", "WantSnapshot", "FailSnapshot", "ListLocalData",
+	"CheckMachines",
+	"CheckSnapshotFile",
 }
 
 func TestEveryActivityThatChangesMachinesIsGuarded(t *testing.T) {
@@ -29,7 +34,8 @@ func TestEveryActivityThatChangesMachinesIsGuarded(t *testing.T) {
 		known[name] = true
 	}
 	found := map[string]bool{}
-	for _, of := range []any{&machines.Activities{}, &nodes.Activities{}, &gpustack.Activities{}} {
+	for _, of := range []any{&machines.Activities{}, &nodes.Activities{}, &gpustack.Activities{},
+		&snapshots.Activities{}} {
 		methods := reflect.TypeOf(of)
 		for i := range methods.NumMethod() {
 			name := methods.Method(i).Name

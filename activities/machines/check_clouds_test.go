@@ -7,6 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // checkedCloud is a cloud that only reports its state.
@@ -30,7 +31,7 @@ func TestCheckInspectsEveryCloudThatReportsItsState(t *testing.T) {
 		Others: checkedCloud{finding: api.CheckFinding{Name: "SkyPilot"},
 			clouds: []api.CloudStatus{{Name: "aws", Enabled: true}, {Name: "gcp", Reason: "no key"}}},
 	}}
-	r, err := a.Check(t.Context())
+	r, err := a.Check(t.Context(), operation.CheckInput{})
 	if err != nil || len(r.Providers) != 2 || r.Providers[0].Name != "Docker" || r.Providers[1].Name != "SkyPilot" ||
 		r.Worker.Version == "" {
 		t.Fatalf("%v: %+v", err, r)
@@ -40,8 +41,27 @@ func TestCheckInspectsEveryCloudThatReportsItsState(t *testing.T) {
 	}
 }
 
+func TestCheckOfOneCloudAsksItsProviderAlone(t *testing.T) {
+	a := &Activities{Clouds: activities.Clouds{
+		Named: map[string]cloud.Cloud{"docker": checkedCloud{finding: api.CheckFinding{Name: "Docker"},
+			clouds: []api.CloudStatus{{Name: "docker", Enabled: true}}}},
+		Others: checkedCloud{finding: api.CheckFinding{Name: "SkyPilot"},
+			clouds: []api.CloudStatus{{Name: "aws", Enabled: true}, {Name: "gcp", Enabled: true}}},
+	}}
+	for name, c := range map[string]struct {
+		provider string
+		enabled  bool
+	}{"docker": {"Docker", true}, "gcp": {"SkyPilot", true}, "nimbus": {"SkyPilot", false}} {
+		r, err := a.Check(t.Context(), operation.CheckInput{Cloud: name})
+		if err != nil || len(r.Providers) != 1 || r.Providers[0].Name != c.provider || len(r.Clouds) != 1 ||
+			r.Clouds[0].Name != name || r.Clouds[0].Enabled != c.enabled {
+			t.Errorf("%s: %v: %+v", name, err, r)
+		}
+	}
+}
+
 func TestCheckWorksWithoutOtherClouds(t *testing.T) {
-	r, err := (&Activities{}).Check(t.Context())
+	r, err := (&Activities{}).Check(t.Context(), operation.CheckInput{})
 	if err != nil || r.Providers == nil || r.Clouds == nil {
 		t.Errorf("%v: %+v", err, r)
 	}

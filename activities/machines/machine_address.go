@@ -1,6 +1,7 @@
 package machines
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -39,13 +40,14 @@ func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
-	up := *found
+	up := keepUnlistedAddresses(record, *found)
 	if starter, can := onCloud.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
 		bootCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 		defer cancel()
 		if up, err = starter.StartMachine(bootCtx, target, record.PrivateAddress); err != nil {
 			return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(bootCtx, err))
 		}
+		up = keepUnlistedAddresses(record, up)
 	}
 	if hasSameAddresses(record, up) {
 		return nil
@@ -54,6 +56,15 @@ func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef)
 		return activities.StepError(ctx, step, m.Name, err)
 	}
 	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+}
+
+// keepUnlistedAddresses completes what a cloud lists of a machine with what is recorded of it: a cloud may not know a
+// machine's private address, with which RKE2 is configured.
+func keepUnlistedAddresses(r *api.Machine, up cloud.Machine) cloud.Machine {
+	up.Address = cmp.Or(up.Address, r.Address)
+	up.PrivateAddress = cmp.Or(up.PrivateAddress, r.PrivateAddress)
+	up.SSHPort = cmp.Or(up.SSHPort, r.SSHPort)
+	return up
 }
 
 func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {

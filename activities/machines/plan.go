@@ -8,6 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
 // CheckSpec ranks the placements for a new cluster or for a pool, without writing anything. What is wrong with the spec
@@ -28,6 +29,7 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 	case in.Cluster != nil:
 		placements, pools, err = a.rankNewPools(ctx, *in.Cluster)
 		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
+		invalid = append(invalid, rke2.CheckImages(in.Cluster.RKE2.Images)...)
 	default:
 		placements, err = a.rankNewCluster(ctx, in.Spec)
 		invalid = append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
@@ -42,8 +44,24 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		// a person waits for the answer and has to fix it
 		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Pools: pools, Worker: a.newWorkerInfo()},
+	return operation.PlanResult{Placements: placements, Pools: pools, Warnings: a.listWarnings(in),
+			Worker: a.newWorkerInfo()},
 		activities.StepError(ctx, step, "", err)
+}
+
+// listWarnings lists what the cloud of a new cluster warns of.
+func (a *Activities) listWarnings(in operation.PlanInput) []api.Finding {
+	if in.Pool != nil {
+		return nil
+	}
+	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
+	if err != nil {
+		return nil
+	}
+	if w, ok := c.(cloud.Warner); ok {
+		return w.ListWarnings()
+	}
+	return nil
 }
 
 // rankNewCluster checks the spec of a cluster that does not exist yet, and ranks its placements.
@@ -57,7 +75,8 @@ func (a *Activities) rankNewCluster(ctx context.Context, spec api.GroupSpec) ([]
 	if err := c.ValidateSpec(queryCtx, spec); err != nil {
 		return nil, err
 	}
-	return c.RankPlacements(queryCtx, spec, api.Neighbors{})
+	placements, err := c.RankPlacements(queryCtx, spec, api.Neighbors{})
+	return spec.PreferServerSized(placements), err
 }
 
 // rankNewPools checks the groups of a cluster that does not exist yet, and ranks the placements for all of them. The

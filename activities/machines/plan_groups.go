@@ -51,6 +51,9 @@ func rankCluster(ctx context.Context, onCloud cloud.Cloud, groups []api.Placemen
 		if err != nil {
 			return nil, err
 		}
+		if g.WithServers {
+			placements = g.PreferServerSized(placements)
+		}
 		ranked[i] = cloud.RankedGroup{Count: g.NumNodes, Placements: placements}
 	}
 	var all []ClusterPlacement

@@ -139,3 +139,42 @@ func TestCheckSpecPlacesAllPoolsOfANewCluster(t *testing.T) {
 		t.Errorf("%v: %+v", err, got)
 	}
 }
+
+func TestServersGetPlacementsThatAreLargeEnough(t *testing.T) {
+	small, large := in("east", 1), in("west", 2)
+	small.CPUs, small.MemoryGiB, large.CPUs, large.MemoryGiB = 2, 2, 2, 4
+	c := &strictCloud{sizedCloud: sizedCloud{byCPUs: map[string][]api.Placement{"": {small, large},
+		"1": {small, large}}}}
+	a := &Activities{Clouds: activities.Clouds{Others: c}, Deadlines: activities.Deadlines{Query: time.Minute}}
+	got, err := a.CheckSpec(t.Context(), operation.PlanInput{Spec: api.GroupSpec{Cloud: "sim", NumNodes: 2}})
+	if err != nil || len(got.Placements) != 1 || got.Placements[0].Region != "west" {
+		t.Errorf("of a create: %v: %+v", err, got)
+	}
+	spec := api.ClusterSpec{Cloud: "sim", ControlPlane: api.ControlPlane{Replicas: 1},
+		Pools: []api.Pool{{Name: "workers", Replicas: 1, Machine: api.MachineSpec{CPUs: "1"}}}}
+	ranked, err := rankCluster(t.Context(), c, spec.PlacementGroups())
+	if err != nil || len(ranked) != 1 || ranked[0].Region != "west" {
+		t.Errorf("of a cluster with a pool of its own kind: %v: %+v", err, ranked)
+	}
+	spec.ControlPlane.Machine.CPUs = "1" // as a cluster of an older version
+	ranked, err = rankCluster(t.Context(), c, spec.PlacementGroups())
+	if err != nil || len(ranked) != 2 || ranked[0].Region != "east" {
+		t.Errorf("of a cluster that asks for less: %v: %+v", err, ranked)
+	}
+}
+
+func TestReplacedServerGetsAPlacementThatIsLargeEnough(t *testing.T) {
+	small, large, first := in("east", 1), in("east", 2), in("east", 3)
+	small.InstanceType, small.MemoryGiB, large.InstanceType, large.MemoryGiB = "small", 2, "large", 4
+	first.InstanceType = "first"
+	a, ref := newPoolWorld(t, &sizedCloud{byCPUs: map[string][]api.Placement{"": {small, large}}},
+		api.Pool{Name: "workers", Replicas: 1})
+	if err := a.Store.PutMachines(t.Context(), ref, []api.Machine{{Name: "sky-a-0", Role: api.RoleHead,
+		State: api.MachineReady, Incarnation: "x", Placement: first}}); err != nil {
+		t.Fatal(err)
+	}
+	ranked, err := a.PlanServer(t.Context(), ref)
+	if err != nil || len(ranked) != 2 || ranked[0].InstanceType != "first" || ranked[1].InstanceType != "large" {
+		t.Errorf("%v: %+v", err, ranked)
+	}
+}

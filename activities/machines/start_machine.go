@@ -32,5 +32,6 @@ func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) 
 	if err := a.markCostEstimated(ctx, *record, m); err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
-	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+	return activities.StepError(ctx, step, m.Name,
+		a.recordNewAddress(ctx, c, m, keepUnlistedAddresses(record, up)))
 }

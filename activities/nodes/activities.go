@@ -29,6 +29,8 @@ type Activities struct {
 	// RenewWithin: credentials that expire within it are renewed.
 	RenewWithin time.Duration
 	Now         func() time.Time
+	// Snapshots are the files from which clusters are restored.
+	Snapshots *activities.SnapshotFiles
 	// Home writes its mark on prepared machines; nil writes none.
 	Home *homewatch.Watch
 

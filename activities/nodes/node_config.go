@@ -16,8 +16,21 @@ func newRKE2Node(c *api.Cluster, r *api.Machine) rke2.Node {
 	return rke2.Node{
 		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
 		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB, PodCIDR: c.Spec.PodCIDR(),
-		Labels: given.Labels, Taints: given.Taints,
+		EncryptPods:   r.Placement.Exposed,
+		SnapshotEvery: c.Spec.Snapshots.Interval(),
+		Labels:        given.Labels, Taints: given.Taints,
+		Config: c.Spec.RKE2.Config, CNI: c.Spec.Network.CNI, Ingress: ingressOf(c),
+		ServiceLB: c.Spec.EnableServiceLB != nil && *c.Spec.EnableServiceLB,
 	}
+}
+
+// ingressOf returns the ingress controller of a cluster: the one that is wanted, or else that of the release with which
+// it was created, so that another release does not change it. A cluster of an older version of skyctl has neither.
+func ingressOf(c *api.Cluster) string {
+	if c.Spec.Ingress != "" || c.Status.Artifacts == nil {
+		return c.Spec.Ingress
+	}
+	return c.Status.Artifacts.Ingress
 }
 
 // serverURL returns where agents join.

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
+	"github.com/sky-shift/skyctl/pkg/rke2config"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -150,7 +151,23 @@ func (a *Activities) awaitNodeReachable(ctx context.Context, step *machineStep,
 	}
 	worker := step.record
 	routes := []portRoute{{worker, head, preflight.HeadAPIPort}}
-	laterRoutes := []portRoute{{head, worker, preflight.KubeletPort}, {worker, head, preflight.OverlayPort},
-		{head, worker, preflight.OverlayPort}}
+	laterRoutes := []portRoute{{head, worker, preflight.KubeletPort}}
+	if overlay, known := overlayPort(step.cluster.Spec.Network.CNI, head); known {
+		laterRoutes = append(laterRoutes, portRoute{worker, head, overlay}, portRoute{head, worker, overlay})
+	}
 	return a.runWhileReachable(ctx, step, routes, laterRoutes, wait)
+}
+
+// overlayPort is the port of the pod network of a head's cluster. That of a network plugin that RKE2 does not deploy is
+// not known.
+func overlayPort(cni string, head *api.Machine) (port preflight.Port, known bool) {
+	switch {
+	case cni == rke2config.None:
+		return preflight.Port{}, false
+	case cni == "calico" || cni == "flannel":
+		return preflight.StandardOverlayPort, true
+	case head.Placement.Exposed && api.EncryptsPods(cni):
+		return preflight.EncryptedOverlayPort, true
+	}
+	return preflight.OverlayPort, true
 }

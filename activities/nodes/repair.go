@@ -14,6 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/kubeconfig"
+	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -96,21 +98,37 @@ func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error
 		if err != nil {
 			return err
 		}
-		if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
+		if m.Role == api.RoleHead {
+			deleted, err := a.restartServer(ctx, step, h)
+			if err == nil && deleted {
+				step.report("restarting RKE2 again: its Node was deleted, and a new one registers")
+				_, err = a.restartServer(ctx, step, h)
+			}
 			return err
 		}
 		recoverCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Recover)
 		defer cancel()
-		if m.Role == api.RoleHead {
-			err = rke2.AwaitServer(recoverCtx, h, step.report)
-		} else {
-			err = rke2.AwaitAgent(recoverCtx, h, step.report)
+		if err := rke2.RestartUnit(recoverCtx, h, m.Role); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := rke2.AwaitAgent(recoverCtx, h, step.report); err != nil {
 			return err
 		}
 		return a.awaitNodeReady(recoverCtx, step)
 	})
+}
+
+// restartServer restarts RKE2 on a head, and waits until its Node is Ready, unless the deletion of that was requested
+// and has ended now.
+func (a *Activities) restartServer(ctx context.Context, step *machineStep, h *remote.Host) (nodeDeleted bool,
+	err error) {
+	recoverCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Recover)
+	defer cancel()
+	nodeDeleted, err = rke2.RestartServer(recoverCtx, h, step.machine.NodeName, step.report)
+	if err != nil || nodeDeleted {
+		return nodeDeleted, err
+	}
+	return false, a.awaitNodeReady(recoverCtx, step)
 }
 
 // RefreshCredentials reads tokens and kubeconfig from the head again. If the head's own certificates expire soon, it
@@ -150,13 +168,27 @@ func (a *Activities) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	if a.ClusterDir == nil {
 		return nil
 	}
-	kubeconfig, err := a.Store.ReadSecret(ctx, ref, store.SecretKubeconfig)
+	content, err := a.Store.ReadSecret(ctx, ref, store.SecretKubeconfig)
 	if err == nil {
-		err = kubefile.WriteEntries(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig)
+		err = a.writeKubeconfigFiles(ctx, ref, content)
 	}
 	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
 		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)
 		return activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
 	return activities.StepError(ctx, step, "", err)
+}
+
+// writeKubeconfigFiles writes the cluster's kubeconfig file, and renews the entries in the kubeconfigs into which the
+// person has merged it. Those are the person's: if they cannot be written, the next command of the person does it.
+func (a *Activities) writeKubeconfigFiles(ctx context.Context, ref api.Ref, content []byte) error {
+	dir := a.ClusterDir(ref.Name)
+	if err := kubefile.WriteEntries(filepath.Join(dir, "kubeconfig"), content); err != nil {
+		return err
+	}
+	if err := kubeconfig.Refresh(ctx, dir, ref.Name, ref.UID, content); err != nil {
+		activity.GetLogger(ctx).Warn("the entries in a person's kubeconfig are not renewed; skyctl use renews them",
+			"cluster", ref.Name, "error", err)
+	}
+	return nil
 }

@@ -29,7 +29,7 @@ func (a *Activities) addRKE2Settings(ctx context.Context, step *machineStep, nod
 		v := valuesOf(r.Secret)
 		node.Registries = append(node.Registries, rke2.Registry{Host: r.Host, Mirrors: r.Mirrors,
 			Username: v.textOf(api.SecretKeyUsername), Password: v.textOf(api.SecretKeyPassword),
-			Token: v.textOf(api.SecretKeyToken)})
+			Token: v.textOf(api.SecretKeyToken), CA: r.CA})
 	}
 	if len(settings.Env) > 0 {
 		node.Env = map[string]string{}

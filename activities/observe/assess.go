@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
@@ -48,6 +49,8 @@ type Assessment struct {
 	MayAct bool `json:"may_act,omitempty"`
 	// Deleting: the cluster is to be deleted.
 	Deleting bool `json:"deleting,omitempty"`
+	// Next is the workflow type that has to run instead, such as Restore; empty if none has to.
+	Next string `json:"next,omitempty"`
 	// InError: the cluster is in ERROR. It is planned as READY if a person requested that.
 	InError bool `json:"in_error,omitempty"`
 	// NextAt is when something that waits becomes due; zero if nothing waits.
@@ -84,8 +87,9 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
-		return Assessment{Deleting: c.Status.Phase == api.PhaseDeleting}, nil // a repair can't help here
+	next := operation.RequestedOperation(c)
+	if next != "" || c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
+		return Assessment{Deleting: c.Status.Phase == api.PhaseDeleting, Next: next}, nil // a repair can't help here
 	}
 	all, err := a.listProviders(ctx, []string{a.Clouds.ProviderName(c.CloudName())})
 	if err != nil {
@@ -99,11 +103,13 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		a.reportInvalid(ctx, c, err)
 		return Assessment{}, nil
 	}
-	decision, observation, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in)
+	assessed, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in)
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	found := Assessment{Fail: decision.Fail, Stop: decision.Stop, NextAt: decision.NextAt, Doing: decision.Doing,
+	decision, observation := assessed.decision, assessed.observation
+	found := Assessment{Next: assessed.next, Fail: decision.Fail, Stop: decision.Stop, NextAt: decision.NextAt,
+		Doing:   decision.Doing,
 		Reached: decision.Converged || c.Status.ObservedGeneration == c.Metadata.Generation,
 		InError: c.Status.Phase == api.PhaseError,
 		MayAct:  c.Status.PausedAt.IsZero() && (c.Status.Phase == api.PhaseReady || isRepairRequested(c, in.Asked)),
@@ -152,9 +158,9 @@ func newRepairAction(c *api.Cluster, observation plan.Observation, action api.Ac
 // assessCluster observes a READY or failed cluster, decides what to do, and records both. If a person requested it
 // (in.Asked is not zero), a cluster in ERROR that can be repaired is planned as READY, and earlier tries do not count.
 func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
-	in AssessInput) (plan.Decision, plan.Observation, error) {
+	in AssessInput) (assessedCluster, error) {
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
-		return plan.Decision{}, plan.Observation{}, err
+		return assessedCluster{}, err
 	}
 	planned := *c
 	if !in.Asked.IsZero() {
@@ -174,13 +180,22 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	}
 	if err != nil {
 		// A state that was not observed in time is not drift.
-		return plan.Decision{}, observation, fmt.Errorf("observe cluster %s: %w", c.Metadata.Name, err)
+		return assessedCluster{}, fmt.Errorf("observe cluster %s: %w", c.Metadata.Name, err)
 	}
 	decision := plan.Decide(&planned, observation, a.Policy)
-	if err := a.withholdActions(ctx, &decision); err != nil {
-		return plan.Decision{}, observation, err
+	if err := a.withholdActions(ctx, c, &decision); err != nil {
+		return assessedCluster{}, err
 	}
-	return decision, observation, a.recordDecision(ctx, c, observed, decision, in.Operation)
+	next, err := a.recordDecision(ctx, c, observed, decision, in.Operation)
+	return assessedCluster{decision, observation, next}, err
+}
+
+// assessedCluster is what was observed of a cluster and decided about it.
+type assessedCluster struct {
+	decision    plan.Decision
+	observation plan.Observation
+	// next is the workflow type that its record asks for by now; empty if it asks for none.
+	next string
 }
 
 // repairIDPrefix is the prefix of the ids of repairs that this activity's workflow has recorded.
@@ -188,13 +203,15 @@ func repairIDPrefix(ctx context.Context) string {
 	return activity.GetInfo(ctx).WorkflowExecution.RunID + "-"
 }
 
-// recordDecision records what was observed of a cluster. It writes nothing that is unchanged.
+// recordDecision records what was observed of a cluster. It writes nothing that is unchanged. It returns the workflow
+// type that the record asks for by now.
 func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, observed apiObservation,
-	d plan.Decision, operation string) error {
+	d plan.Decision, runs string) (next string, err error) {
 	now := a.Now()
 	d = redactDecision(d)
-	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
-		if c.Status.Phase != before.Status.Phase {
+	repair, restores := newLostServerRepair(before, d, now), false
+	after, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
+		if restores = false; c.Status.Phase != before.Status.Phase {
 			return nil // an operation has started; its changes are not drift
 		}
 		if observed.seen != nil {
@@ -207,18 +224,22 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 			observed.gpus.UpdateClusterStatus(&c.Status, now)
 		}
 		drift := slices.Clone(d.Drift)
-		if operation == "" && c.Status.Operation != nil && c.Status.PausedAt.IsZero() {
+		if runs == "" && c.Status.Operation != nil && c.Status.PausedAt.IsZero() {
 			keepNextSteps(drift, c.Status.Drift)
 		}
 		c.Status.SetDrift(drift, now)
-		recordProgress(c, before, d, operation, now)
+		recordProgress(c, before, d, runs, now)
 		for _, condition := range d.Conditions {
 			c.Status.SetCondition(condition, now)
 		}
+		restores = requestRestore(c, before, d, repair)
 		return nil
 	})
 	if err != nil {
-		return err
+		return "", err
+	}
+	if restores {
+		a.recordRestoreEvent(ctx, before, repair)
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
@@ -229,7 +250,8 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, ob
 			a.recordEventNow(ctx, activities.NewEvent(before, drift.Machine, kind, string(drift.Reason), drift.Message))
 		}
 	}
-	return nil
+	after.Status.Machines = before.Status.Machines
+	return operation.RequestedOperation(after), nil
 }
 
 // keepNextSteps keeps what the operation that is under way says it does about each drift, because a sweep does not see

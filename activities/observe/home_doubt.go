@@ -2,8 +2,10 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -37,16 +39,21 @@ func (a *Activities) postponeOrphans(ctx context.Context, r *operation.OrphansRe
 	return nil
 }
 
-// withholdActions removes all actions from a decision while the home is in doubt.
-func (a *Activities) withholdActions(ctx context.Context, d *plan.Decision) error {
+// withholdActions removes all actions from a decision while the home is in doubt. Before a restore, which ends a
+// server, it asks the cluster's machines.
+func (a *Activities) withholdActions(ctx context.Context, c *api.Cluster, d *plan.Decision) error {
 	if len(d.Drift)+len(d.Actions) == 0 && d.Fail == nil {
 		return nil
 	}
 	doubt, err := a.Home.ReadDoubt(ctx)
-	if err != nil || doubt == nil {
+	if err != nil {
 		return err
 	}
-	d.Actions, d.Fail = nil, nil
+	found := new(homewatch.DoubtError)
+	if doubt == nil && (d.Restore == nil || !errors.As(a.Home.Confirm(ctx, *c), &found)) {
+		return nil
+	}
+	d.Actions, d.Fail, d.Restore = nil, nil, nil
 	for i := range d.Drift {
 		d.Drift[i].Next = api.HomeHeld
 	}

@@ -79,8 +79,10 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 			"kubeconfig"),
 			observed.kubeconfig)
 	}
-	observation.Units, err = a.observeUnits(ctx, c, observation)
-	return observation, observed, err
+	if observation.Units, err = a.observeUnits(ctx, c, observation); err != nil {
+		return observation, observed, err
+	}
+	return observation, observed, a.observeSnapshot(ctx, c, &observation)
 }
 
 // isWorkerError reports whether an error is about etcd or its secrets key. It does not mean that a machine is
@@ -103,7 +105,7 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 	for name, n := range seen.Nodes {
 		nodes[name] = plan.Node{
 			Ready: n.Ready, Why: n.Why, Pressure: n.Pressure, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet,
-			Pods: n.Pods, Labels: n.Labels, Taints: n.Taints,
+			Deleting: n.Deleting, Pods: n.Pods, Labels: n.Labels, Taints: n.Taints,
 		}
 	}
 	return nodes
@@ -139,7 +141,22 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, observation
 		observed.seen = &seen
 	}
 	observed.gpus, observation.GPU = a.observeGPUs(ctx, c, client)
+	observation.AddOns = observeAddOns(ctx, c, client)
 	return observed, nil
+}
+
+// observeAddOns asks again for the add-ons that the cluster lacked; nil if it lacked none, or does not answer.
+func observeAddOns(ctx context.Context, c *api.Cluster, client kubernetes.Interface) *api.Condition {
+	known := c.Status.FindCondition(api.AddOnsReady)
+	if known == nil || known.Status == api.ConditionTrue {
+		return nil
+	}
+	missing, err := kube.FindMissingAddOns(ctx, client)
+	if err != nil {
+		return nil
+	}
+	condition := api.NewAddOnsCondition(missing)
+	return &condition
 }
 
 // observeUnits checks RKE2 over SSH on the machines whose state is still unclear.

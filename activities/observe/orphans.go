@@ -39,6 +39,7 @@ func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, 
 	if err != nil {
 		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
+	a.removeLeftIsolated(ctx, providers)
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
 		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
@@ -60,6 +61,15 @@ func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, 
 	}
 	a.reportOrphans(ctx, r.Orphans)
 	return r, nil
+}
+
+// removeLeftIsolated removes the hosts on which a killed worker verified snapshots.
+func (a *Activities) removeLeftIsolated(ctx context.Context, providers []string) {
+	for _, p := range providers {
+		if isolator, ok := a.Clouds.CloudOfProvider(p).(cloud.Isolator); ok {
+			isolator.RemoveLeftIsolated(ctx)
+		}
+	}
 }
 
 // addProviderOrphans records a provider's orphans, and adds them to a result with the time at which each is due.

@@ -139,11 +139,15 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		return a.reportInvalid(ctx, c, err), nil
 	}
 	found := &operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
-	if c.Status.Phase.IsBusy() {
+	requested := operation.RequestedOperation(c)
+	if c.Status.Phase.IsBusy() || requested != "" {
 		if doubt, err := a.Home.RecentDoubt(ctx); err != nil || doubt != nil {
 			found.Why = api.HomeHeld
 			return found, err
 		}
+	}
+	if requested != "" {
+		return a.startRequested(ctx, c, found, requested)
 	}
 	switch c.Status.Phase {
 	case api.PhaseInit, api.PhaseProvisioning:
@@ -155,6 +159,8 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 	case api.PhaseDeleting:
 		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, operation.WorkflowDelete,
 			operation.DeleteInput{Cluster: c.Ref()})
+	case api.PhaseStopped:
+		return a.sweepStopped(ctx, c, found, listings.forCluster(a.Clouds, c))
 	}
 	if _, asked := listings[a.Clouds.ProviderName(c.CloudName())]; !asked {
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep observes it", true
@@ -164,11 +170,15 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 	if again {
 		in.Asked = a.Now()
 	}
-	decision, _, err := a.assessCluster(ctx, c, listings.forCluster(a.Clouds, c), in)
+	assessed, err := a.assessCluster(ctx, c, listings.forCluster(a.Clouds, c), in)
 	if err != nil {
 		return nil, err
 	}
+	decision := assessed.decision
 	found.Drift = decision.Drift
+	if next := assessed.next; next != "" {
+		return found, a.startNext(ctx, c, found, next, operation.NewRequestedInput(next, c.Ref()))
+	}
 	repairAnyway := again && c.Status.CanBeRepaired() // even without drift, it has to become READY again
 	if len(decision.Drift) == 0 && decision.Fail == nil && !repairAnyway {
 		return nil, nil
@@ -177,14 +187,20 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		found.Why = "no action is needed now"
 		return found, nil
 	}
+	return found, a.startNext(ctx, c, found, operation.WorkflowConverge,
+		operation.ConvergeInput{Cluster: c.Ref(), Again: again})
+}
+
+// startNext starts what a READY cluster needs, unless this state may not be the installation's home.
+func (a *Activities) startNext(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster, workflow string,
+	input any) error {
 	if doubt := new(homewatch.DoubtError); errors.As(a.Home.Confirm(ctx, *c), &doubt) {
 		found.Why = api.HomeHeld
-		return found, nil
+		return nil
 	}
-	started, err := a.Start(ctx, c.Ref(), operation.WorkflowConverge,
-		operation.ConvergeInput{Cluster: c.Ref(), Again: again})
-	setStartResult(found, operation.WorkflowConverge, started)
-	return found, err
+	started, err := a.Start(ctx, c.Ref(), workflow, input)
+	setStartResult(found, workflow, started)
+	return err
 }
 
 // startOperation starts an operation that should be running. It is only drift if it was not running yet.
@@ -195,6 +211,10 @@ func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *
 	if started {
 		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "the operation continues",
 			Message: fmt.Sprintf("no operation was running on the cluster, which is %s", c.Status.Phase)}
+		if operation.RequestedOperation(c) != "" {
+			drift.Message = fmt.Sprintf("no operation was running on the cluster, whose %s was requested",
+				strings.ToLower(workflow))
+		}
 		found.Drift = []api.Drift{drift}
 		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+
 			workflow))

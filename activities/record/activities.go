@@ -20,7 +20,9 @@ type Activities struct {
 	RKE2 rke2.Source
 	// ClusterDir returns where a person's files of a cluster are; nil if this worker does not run as that person.
 	ClusterDir func(cluster string) string
-	Now        func() time.Time
+	// AddOnsTimeout bounds the wait for the add-ons of a cluster whose Nodes are Ready.
+	AddOnsTimeout time.Duration
+	Now           func() time.Time
 }
 
 func (a *Activities) recordEventNow(ctx context.Context, e api.Event) {

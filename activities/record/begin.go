@@ -9,7 +9,6 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
-	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
 // BeginResult is what Provision has to know about a cluster when it starts.
@@ -20,7 +19,7 @@ type BeginResult struct {
 	Pools []api.PoolPlacement `json:"pools,omitempty"`
 	// Tried are the placements that this create has already tried.
 	Tried []api.Placement `json:"tried,omitempty"`
-	// Settled: the cluster is READY or in ERROR, so there is nothing to provision.
+	// Settled: there is nothing to provision: the cluster is READY, in ERROR or STOPPED, or it is being restored.
 	Settled bool `json:"settled,omitempty"`
 	// GPUs: the cluster needs a GPU stack before it is READY.
 	GPUs bool `json:"gpus,omitempty"`
@@ -35,13 +34,12 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 	if err != nil {
 		return BeginResult{}, activities.StepError(ctx, step, "", err)
 	}
-	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
+	if isSettled(c) {
 		return BeginResult{Settled: true}, nil // the caller saw an older state
 	}
 	artifacts := c.Status.Artifacts
 	if artifacts == nil || !in.Continued && !api.AnyMachineMayExist(c.Status.Machines) {
-		release := a.RKE2.ForSpec(c.Spec.ControlPlaneGroup())
-		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
+		pinned, err := a.RKE2.Pin(ctx, c.Spec)
 		if err != nil {
 			return BeginResult{}, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),
 				activities.StepError(ctx, "choose the RKE2 release", "", err))
@@ -79,6 +77,14 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 	return begun, nil
 }
 
+func isSettled(c *api.Cluster) bool {
+	switch c.Status.Phase {
+	case api.PhaseReady, api.PhaseError, api.PhaseStopped:
+		return true
+	}
+	return c.Status.Restore != nil && c.Status.Phase != api.PhaseDeleting
+}
+
 // placementsOfPools returns the placements of the pools whose machines may exist elsewhere than the control plane's.
 func placementsOfPools(controlPlane *api.Placement, machines []api.Machine) []api.PoolPlacement {
 	var pools []api.PoolPlacement
@@ -99,6 +105,8 @@ type WantedState struct {
 	Deleted bool `json:"deleted,omitempty"`
 	// KeepMachines: machines stay after a failure.
 	KeepMachines bool `json:"keep_machines,omitempty"`
+	// Next is the workflow type that has to run: Restore or Stop; empty if neither is requested.
+	Next string `json:"next,omitempty"`
 }
 
 // Wanted reads what is requested for the cluster now. It fails with ReasonGone if the cluster no longer exists.
@@ -107,7 +115,8 @@ func (a *Activities) Wanted(ctx context.Context, ref api.Ref) (WantedState, erro
 	if err != nil {
 		return WantedState{}, activities.StepError(ctx, "read the cluster", "", err)
 	}
-	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
+	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure,
+		Next: operation.RequestedOperation(c)}, nil
 }
 
 // clearMachineStatus removes the status that described machines which are gone.

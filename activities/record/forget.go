@@ -5,17 +5,26 @@ import (
 	"errors"
 	"path/filepath"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/kubeconfig"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Forget removes the person's kubeconfig of the cluster, and then all records of it in etcd.
+// Forget removes the cluster from the person's kubeconfigs, and then all records of it in etcd.
 func (a *Activities) Forget(ctx context.Context, ref api.Ref) error {
 	const step = "forget the cluster"
 	if a.ClusterDir != nil {
-		if err := kubefile.RemoveEntries(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), ref.Name); err != nil {
+		dir := a.ClusterDir(ref.Name)
+		// the file of a person must not hold this up
+		if err := kubeconfig.RemoveOwnMerged(ctx, dir, ref.Name); err != nil {
+			activity.GetLogger(ctx).Warn("the entries in a person's kubeconfig are not removed", "cluster", ref.Name,
+				"error", err)
+		}
+		if err := kubefile.RemoveEntries(filepath.Join(dir, "kubeconfig"), ref.Name); err != nil {
 			return activities.StepError(ctx, step, "", err)
 		}
 	}

@@ -67,11 +67,15 @@ type ReadyResult struct {
 	Changed bool `json:"changed,omitempty"`
 }
 
-// MarkReady reads the cluster's resources and versions through its API, and marks it READY.
+// MarkReady waits for the cluster's add-ons, reads its resources and versions through its API, and marks it READY.
 func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) (ReadyResult, error) {
 	const step = "measure the cluster"
 	none := ReadyResult{}
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
+	if err != nil {
+		return none, activities.StepError(ctx, step, "", err)
+	}
+	addOns, err := a.awaitAddOns(ctx, c)
 	if err != nil {
 		return none, activities.StepError(ctx, step, "", err)
 	}
@@ -80,15 +84,19 @@ func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) (ReadyResult, e
 		return none, activities.StepError(ctx, step, "", err)
 	}
 	machines := c.Status.Machines
+	var wasReady bool
 	stored, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			return errDeleting
 		}
 		c.Status.Resources = resources
+		addOns.Message = redact.Text(addOns.Message)
+		c.Status.SetCondition(addOns, a.Now())
 		c.Status.Versions.Kubernetes = versions.Kubernetes
 		if c.IsReachedBy(machines) {
 			c.Status.ObservedGeneration = c.Metadata.Generation
 		}
+		wasReady = c.Status.Phase == api.PhaseReady
 		c.Status.SetPhase(api.PhaseReady, "", a.Now())
 		return nil
 	})
@@ -101,7 +109,23 @@ func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) (ReadyResult, e
 	}
 	a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventNormal, "Ready",
 		"READY with "+activities.FormatCount(len(c.Status.Machines), "machine")))
+	a.recordMissingAddOns(ctx, c, addOns)
+	if !wasReady {
+		a.recordCreateTime(ctx, stored)
+	}
 	return ReadyResult{Changed: stored.Status.ObservedGeneration != stored.Metadata.Generation}, nil
+}
+
+// recordCreateTime keeps how long a create took, for the estimates of later ones. Without it they only lack a number.
+func (a *Activities) recordCreateTime(ctx context.Context, c *api.Cluster) {
+	took, ok := c.Status.MeasureCreate()
+	if !ok || c.Status.Placement == nil {
+		return
+	}
+	if err := a.Store.RecordCreateTime(ctx, c.Status.Placement.Cloud,
+		api.CreateTime{Machines: c.Spec.MachineCount(), Seconds: int(took.Seconds())}); err != nil {
+		activities.RecordHeartbeat(ctx, "the time of the create is not kept: "+err.Error())
+	}
 }
 
 // MarkFailedInput marks a cluster as failed.

@@ -24,6 +24,10 @@ const workerStopTimeout = 30 * time.Second
 func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	started := time.Now()
 	used := cfg.UsedSettings()
+	writer := daemon.Writer{Version: version.ReadBuild().Version, Level: api.WorkerLevel}
+	if err := daemon.RefuseNewerState(cfg, writer); err != nil {
+		return err
+	}
 	stack, err := embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: log,
 		Restart: func() { restartProcess(log) }})
 	if err != nil {
@@ -36,7 +40,7 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 		err = errors.Join(err, stack.Close())
 		log.Info("stopped")
 	}()
-	if err := worker.PrepareSecretsKey(ctx, cfg); err != nil {
+	if err := prepareObjects(ctx, cfg, writer); err != nil {
 		return err
 	}
 	workerCtx, stopWorker := context.WithCancel(ctx)
@@ -76,6 +80,15 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	}
 }
 
+// prepareObjects makes sure that this skyd can read and write the objects. Only then a skyd of a lower level is
+// refused.
+func prepareObjects(ctx context.Context, cfg *config.Config, writer daemon.Writer) error {
+	if err := worker.PrepareSecretsKey(ctx, cfg); err != nil {
+		return err
+	}
+	return daemon.RecordWriter(cfg, writer)
+}
+
 // restartProcess replaces this process with a new start of the same command. It returns only if that fails.
 func restartProcess(log *slog.Logger) {
 	self, err := os.Executable()
@@ -96,5 +109,6 @@ func newDaemonState(cfg *config.Config, used map[string]api.UsedSetting, stack *
 		UIAddress:       stack.UIAddress(),
 		Level:           api.WorkerLevel,
 		Settings:        used,
+		PortNote:        stack.PortNote(),
 	}
 }

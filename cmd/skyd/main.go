@@ -72,7 +72,8 @@ func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Co
 		return cfg, logger, err
 	}
 	root.AddCommand(newDevCommand(load), newWorkerCommand(load), newVersionCommand(stdout),
-		newTeamCommand(load, stdout, stderr))
+		newTeamCommand(load, stdout, stderr), newBelongingsCommand(load, stdout),
+		newHostImageCommand(load, stdout), newInstallSkyPilotCommand(load, stdout, stderr))
 	return root
 }
 

@@ -385,3 +385,73 @@ func dialEtcd(t *testing.T, c *config.Config) *clientv3.Client {
 	t.Cleanup(func() { _ = e.Close() })
 	return e
 }
+
+// TestSecondSkydOfAComputerChoosesPorts runs a skyd without settings while its usual ports are taken.
+func TestSecondSkydOfAComputerChoosesPorts(t *testing.T) {
+	settings(t)
+	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
+		t.Setenv(name, "")
+	}
+	c, err := config.Load(nil, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []int{c.Dev.TemporalPort, c.Dev.UIPort, c.Dev.EtcdPort} {
+		l, err := net.Listen("tcp", net.JoinHostPort(config.Loopback, strconv.Itoa(port)))
+		if err == nil { // else somebody else has it
+			t.Cleanup(func() { _ = l.Close() })
+		}
+	}
+	first := start(t, c)
+	if first.TemporalAddress == c.Temporal.Address || first.EtcdEndpoint == c.Etcd.Endpoints[0] ||
+		first.UIAddress == c.UI.Address || !strings.Contains(first.PortNote, strconv.Itoa(c.Dev.EtcdPort)) {
+		t.Errorf("it uses the taken ports, or does not say so: %+v", first)
+	}
+	if strings.Count(read(t, c.LogFile()), first.PortNote) != 1 {
+		t.Errorf("the log does not say once: %s", first.PortNote)
+	}
+	if err := daemon.Stop(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, c)
+	if again.TemporalAddress != first.TemporalAddress || again.EtcdEndpoint != first.EtcdEndpoint ||
+		again.UIAddress != first.UIAddress || again.PortNote != "" {
+		t.Errorf("the next start uses others, or says it again: %+v, then %+v", first, again)
+	}
+}
+
+func TestSkyPilotIsInstalledForKnownCloudsOnly(t *testing.T) {
+	c := settings(t)
+	for _, c := range []struct{ python, cloud, says string }{
+		{"", "vast", "choose from aws, azure, do, gcp"},
+		{"/opt/python", "aws", "the setting skypilot.python names /opt/python"},
+	} {
+		t.Setenv("SKYCTL_SKYPILOT_PYTHON", c.python)
+		out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "install-skypilot",
+			c.cloud).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s: %v: %s", c.cloud, err, out)
+		}
+	}
+	if _, err := os.Stat(c.SkyPilotDir()); err == nil {
+		t.Errorf("it wrote %s", c.SkyPilotDir())
+	}
+}
+
+func TestDevRefusesTheStateOfANewerVersion(t *testing.T) {
+	c := settings(t)
+	if err := os.MkdirAll(c.ServerDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	newer := daemon.Writer{Version: "v99.0.0", Level: api.WorkerLevel + 1}
+	if err := daemon.RecordWriter(c, newer); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "dev").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "install skyd v99.0.0 or newer") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if files, err := os.ReadDir(c.ServerDir()); err != nil || len(files) != 1 {
+		t.Errorf("it wrote %v, %v", files, err)
+	}
+}

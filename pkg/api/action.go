@@ -40,6 +40,9 @@ const (
 	ActionWriteKubeconfig ActionKind = "WriteKubeconfig"
 	// ActionGPU applies the GPU stack again and waits for it.
 	ActionGPU ActionKind = "RepairGPU"
+	// ActionRestore is the restore of a lost head on another machine, in the record of repairs. It is no action of a
+	// decision, but an operation of its own.
+	ActionRestore ActionKind = "Restore"
 )
 
 // Action is one thing to do about a drift.

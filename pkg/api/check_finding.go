@@ -10,6 +10,9 @@ type CheckFinding struct {
 	Details []string `json:"details,omitempty"`
 	// Problem says why the check failed, and what to do; empty if it passed.
 	Problem string `json:"problem,omitempty"`
+	// Findings are all problems and warnings of a part that is checked by rules, problems first. Problem repeats its
+	// problems. Older workers send none.
+	Findings []Finding `json:"findings,omitempty"`
 }
 
 // CloudStatus is whether a cloud is enabled.

@@ -74,6 +74,15 @@ type ClusterStatus struct {
 	// is not the cloud's.
 	RemovedCost          float64 `json:"removed_cost,omitempty"`
 	RemovedCostEstimated bool    `json:"removed_cost_estimated,omitempty"`
+	// Restore is a restore that is wanted or under way; nil if none is. Restored is the last one that has ended.
+	Restore  *RestoreRequest `json:"restore,omitempty"`
+	Restored *RestoreResult  `json:"restored,omitempty"`
+	// RestoredRevision is the highest revision of etcd with which a restore has begun; 0 if there was none.
+	RestoredRevision int64 `json:"restored_revision,omitempty"`
+	// Stop is a stop that is wanted, or done if the phase is STOPPED; nil otherwise.
+	Stop *StopRequest `json:"stop,omitempty"`
+	// Snapshots is what is known of keeping the cluster's snapshots; nil before the first time.
+	Snapshots *SnapshotStatus `json:"snapshots,omitempty"`
 	// PausedAt is when a person paused repairs; zero if they are not paused.
 	PausedAt time.Time `json:"paused_at,omitzero"`
 	// Machines have their own keys in etcd, so that many can be written at once. Reading a cluster joins them.
@@ -114,6 +123,8 @@ type Placement struct {
 	OnDemand bool `json:"on_demand,omitempty"`
 	// Tunnel: the Kubernetes API is reached through SSH, and its port is not open to the outside.
 	Tunnel bool `json:"tunnel,omitempty"`
+	// Exposed: strangers reach every port of the machines, so traffic of pods between them has to be encrypted.
+	Exposed bool `json:"exposed,omitempty"`
 }
 
 // FailedPlacement is a placement that failed, with the cloud's reason.
@@ -168,4 +179,18 @@ type Artifacts struct {
 	Source string `json:"source"`
 	// SHA256 of the release tarball in hexadecimal, by architecture (amd64, arm64).
 	SHA256 map[string]string `json:"sha256"`
+	// Ingress is the ingress controller that the release deploys by itself. It is pinned so that a later release does
+	// not change it. Empty is that of no release: one before 1.31, or pinned by an older version of skyctl.
+	Ingress string `json:"ingress,omitempty"`
+	// Images are archives of images that every machine gets before RKE2 starts.
+	Images []PinnedImages `json:"images,omitempty"`
+}
+
+// PinnedImages is an archive of images with the checksum that it had when the cluster was created.
+type PinnedImages struct {
+	// From is a file of the worker's computer, or a URL.
+	From   string `json:"from"`
+	SHA256 string `json:"sha256"`
+	// Arch is the only architecture whose machines get the archive; empty is any.
+	Arch string `json:"arch,omitempty"`
 }

@@ -31,18 +31,22 @@ func (c *Cluster) FindMachine(name string) *Machine {
 	return &c.Status.Machines[i]
 }
 
-// RefuseSpecChange says why the spec cannot change now; empty if it can. A change during a create is recorded, and
-// carried out once the create has ended. In ERROR it can change only if a repair can continue: else nothing works
-// towards it, and the machines may be gone.
+// RefuseSpecChange says why the spec cannot change now; empty if it can. A change during a create or a restore is
+// recorded, and carried out once that has ended; a change of a stopped cluster counts once it is started. In ERROR it
+// can change only if a repair can continue: else nothing works towards it, and the machines may be gone.
 func (c *Cluster) RefuseSpecChange() string {
 	name := c.Metadata.Name
 	switch {
 	case c.Status.Phase == PhaseDeleting:
 		return "it is being deleted"
+	case c.Status.Phase == PhaseError && c.Status.Restore != nil:
+		return "its restore failed. To go on with it: skyctl restore cluster " + name + " --snapshot " +
+			c.Status.Restore.Snapshot
 	case c.Status.Phase == PhaseError && !c.Status.CanBeRepaired():
 		return "its create failed. Run the same create again, or delete it: skyctl delete cluster " + name
 	case c.Status.Phase == PhaseError && c.Status.Failure != nil && c.Status.Failure.Reason == string(DriftHeadLost):
-		return "its head is lost, so it cannot change. To delete it: skyctl delete cluster " + name
+		return "its head is lost, so it cannot change. To restore it: skyctl restore cluster " + name +
+			" --snapshot NAME; to delete it: skyctl delete cluster " + name
 	}
 	return ""
 }
@@ -147,6 +151,9 @@ func (c *Cluster) findWorker(name, consequence string) (*Machine, error) {
 	case m == nil:
 		return nil, &FieldError{Field: "machine", Value: name, Want: "a machine of the cluster: skyctl get machines " +
 			c.Metadata.Name + " lists them"}
+	case c.Status.Phase == PhaseStopped:
+		return nil, &FieldError{Field: "machine", Value: name, Want: "a machine of a cluster that runs: this one is " +
+			"stopped, and all its machines are ended"}
 	case m.Role == RoleHead:
 		return nil, &FieldError{Field: "machine", Value: name,
 			Want: "a worker: this is the only server of the cluster, and " + consequence}

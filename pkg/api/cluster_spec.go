@@ -27,6 +27,20 @@ type ClusterSpec struct {
 	RKE2              RKE2Settings `json:"rke2,omitzero"`
 	GPU               GPURelease   `json:"gpu,omitzero"`
 	Network           Network      `json:"network,omitzero"`
+	// Ingress is the ingress controller: one of rke2config.IngressControllers. Empty is that of the release, as
+	// Status.Artifacts has it, or none of skyctl's business in clusters of older versions.
+	Ingress string `json:"ingress,omitempty"`
+	// EnableServiceLB has RKE2 give Services of type LoadBalancer the addresses of the nodes. nil is false, and leaves
+	// the choice to the installation's settings while a cluster is being created.
+	EnableServiceLB *bool `json:"enable_servicelb,omitempty"`
+	// Snapshots says which snapshots of etcd are taken, and where they are kept.
+	Snapshots SnapshotPolicy `json:"snapshots,omitzero"`
+	// OnServerLoss says what happens if the machine of the only server is gone: one of the OnServerLoss constants, or
+	// empty for OnServerLossRestore.
+	OnServerLoss string `json:"on_server_loss,omitempty"`
+	// MaxSnapshotAge is how old a snapshot can be from which a lost server is restored, such as 24h; empty is
+	// DefaultMaxSnapshotAge.
+	MaxSnapshotAge string `json:"max_snapshot_age,omitempty"`
 
 	ControlPlane ControlPlane `json:"control_plane"`
 	// Pools are the groups of workers, in the order of their creation. Names are unique.
@@ -127,6 +141,10 @@ func (s ClusterSpec) ManagesGPUs() bool {
 func (s ClusterSpec) Clone() ClusterSpec {
 	s.Ports = slices.Clone(s.Ports)
 	s.RKE2 = s.RKE2.clone()
+	if s.EnableServiceLB != nil {
+		on := *s.EnableServiceLB
+		s.EnableServiceLB = &on
+	}
 	s.Pools = slices.Clone(s.Pools)
 	for i := range s.Pools {
 		s.Pools[i] = s.Pools[i].clone()

@@ -16,7 +16,9 @@ func NewClusterSpec(request GroupSpec) ClusterSpec {
 		GPUStack: request.GPUStack, GPUTaint: request.GPUTaint,
 		APICIDR: request.APICIDR, APIAccess: request.APIAccess, Ports: request.Ports, Provision: request.Provision,
 		KubernetesVersion: request.KubernetesVersion, RKE2: RKE2Settings{RKE2Release: request.RKE2}, GPU: request.GPU,
-		Network:      Network{MaxNodes: request.MaxNodes},
+		Network: Network{MaxNodes: request.MaxNodes, CNI: request.CNI}, Ingress: request.Ingress,
+		EnableServiceLB: request.EnableServiceLB,
+		Snapshots:       request.Snapshots, OnServerLoss: request.OnServerLoss, MaxSnapshotAge: request.MaxSnapshotAge,
 		ControlPlane: ControlPlane{Replicas: 1, Machine: machine},
 		Pools:        []Pool{{Name: DefaultPool, Replicas: request.NumNodes - 1, Machine: machine}},
 	}
@@ -36,7 +38,9 @@ func (s ClusterSpec) newGroup(m MachineSpec, count int) GroupSpec {
 		KubernetesVersion: s.KubernetesVersion, RKE2: s.RKE2.RKE2Release, GPU: s.GPU,
 		Zone: m.Zone, CPUs: m.CPUs, Memory: m.Memory, DiskSize: m.DiskSize, Accelerators: m.Accelerators,
 		UseSpot: m.UseSpot, MaxHourlyCost: m.MaxHourlyCost, ImageID: m.ImageID, SSHUser: m.SSHUser,
-		NumNodes: count, MaxNodes: s.Network.MaxNodes,
+		NumNodes: count, MaxNodes: s.Network.MaxNodes, CNI: s.Network.CNI, Ingress: s.Ingress,
+		EnableServiceLB: s.EnableServiceLB,
+		Snapshots:       s.Snapshots, OnServerLoss: s.OnServerLoss, MaxSnapshotAge: s.MaxSnapshotAge,
 	}
 }
 

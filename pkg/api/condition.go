@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,6 +38,9 @@ const (
 	MachinesPrepared  ConditionType = "MachinesPrepared"
 	ControlPlaneReady ConditionType = "ControlPlaneReady"
 	NodesReady        ConditionType = "NodesReady"
+	// AddOnsReady: pods can run as usual: the cloud controller has initialized all Nodes, and CoreDNS serves if the
+	// cluster has it. A create waits for it only for some minutes.
+	AddOnsReady ConditionType = "AddOnsReady"
 	// GPUReady: every node that should have accelerators offers them.
 	GPUReady ConditionType = "GPUReady"
 )
@@ -48,6 +52,14 @@ const (
 	// InSync: the machines and nodes are as recorded in etcd.
 	InSync ConditionType = "InSync"
 )
+
+// NewAddOnsCondition returns the condition AddOnsReady of a cluster that lacks these add-ons.
+func NewAddOnsCondition(missing []string) Condition {
+	if len(missing) == 0 {
+		return Condition{Type: AddOnsReady, Status: ConditionTrue}
+	}
+	return Condition{Type: AddOnsReady, Status: ConditionFalse, Reason: "Missing", Message: strings.Join(missing, "; ")}
+}
 
 // SetCondition sets a condition. LastTransitionTime changes only with the status.
 func (s *ClusterStatus) SetCondition(c Condition, now time.Time) {

@@ -1,5 +1,7 @@
 package api
 
+import "strings"
+
 // ConfigAddresses are the addresses that RKE2's configuration on a machine must have, in one line: its own two, and
 // that of the head if the machine joins one.
 func (m *Machine) ConfigAddresses(head *Machine) string {
@@ -11,6 +13,13 @@ func (m *Machine) ConfigAddresses(head *Machine) string {
 		line += " server " + head.PrivateAddress
 	}
 	return line
+}
+
+// ConfiguredPrivateAddress is the machine's own private address in RKE2's configuration; empty if that is unknown.
+func (m *Machine) ConfiguredPrivateAddress() string {
+	line, _ := strings.CutPrefix(m.ConfiguredFor, "node ")
+	address, _, _ := strings.Cut(line, " ")
+	return address
 }
 
 // HasOutdatedConfig reports whether RKE2's configuration on a machine has earlier addresses.

@@ -40,6 +40,8 @@ func (s *ClusterSpec) SetDefaults() {
 	s.Manager, s.Cloud, s.Region, s.GPUStack = normal.Manager, normal.Cloud, normal.Region, normal.GPUStack
 	s.APICIDR, s.APIAccess, s.Ports = normal.APICIDR, normal.APIAccess, normal.Ports
 	s.KubernetesVersion, s.RKE2.RKE2Release, s.GPU = normal.KubernetesVersion, normal.RKE2, normal.GPU
+	s.Network.CNI, s.Ingress = normal.CNI, normal.Ingress
+	s.Snapshots, s.OnServerLoss, s.MaxSnapshotAge = normal.Snapshots, normal.OnServerLoss, normal.MaxSnapshotAge
 	s.RKE2.normalize()
 	s.ControlPlane.Machine = normal.MachineSpec()
 	for i := range s.Pools {

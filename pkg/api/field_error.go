@@ -7,12 +7,19 @@ type FieldError struct {
 	Field string `json:"field"`
 	Value string `json:"value"`
 	Want  string `json:"want"`
+	// Unset: nothing was given, so there is no value to show.
+	Unset bool `json:"unset,omitempty"`
 }
 
 // ReasonInvalidSpec is the reason of a FieldError.
 const ReasonInvalidSpec = "InvalidSpec"
 
-func (e *FieldError) Error() string { return fmt.Sprintf("%s %q: %s", e.Field, e.Value, e.Want) }
+func (e *FieldError) Error() string {
+	if e.Unset {
+		return fmt.Sprintf("%s is not set: %s", e.Field, e.Want)
+	}
+	return fmt.Sprintf("%s %q: %s", e.Field, e.Value, e.Want)
+}
 
 // Reason is ReasonInvalidSpec.
 func (e *FieldError) Reason() string { return ReasonInvalidSpec }

@@ -17,6 +17,7 @@ const (
 	TypeSwitch               // true or false
 	TypeList                 // a list of texts
 	TypeMap                  // texts by key
+	TypeValueMap             // texts, or lists of texts, by key
 	TypeObject               // an object with declared fields
 	TypeObjectList           // a list of such objects, which Key distinguishes
 )
@@ -145,9 +146,10 @@ func machineFileFields(group string, change func(Field) ChangeRule) []FileField 
 
 // objectHelp says what the objects are that group fields of the spec.
 var objectHelp = map[string]string{
-	"spec.network": "network of the cluster",
-	"spec.rke2":    "source of the release of RKE2, and what RKE2 needs to reach others",
-	"spec.gpu":     "releases of the software for accelerators",
+	"spec.network":   "network of the cluster",
+	"spec.snapshots": "snapshots of etcd: when they are taken, and where they are kept",
+	"spec.rke2":      "source of the release of RKE2, and what RKE2 needs to reach others",
+	"spec.gpu":       "releases of the software for accelerators",
 }
 
 // newObjectOf declares the object that has the field with a path, unless it is declared already.
@@ -159,13 +161,25 @@ func newObjectOf(path string, declared []FileField) []FileField {
 	return []FileField{{Path: parent, Type: TypeObject, Help: objectHelp[parent]}}
 }
 
+// FilePathOf returns where the field with a name stands in a cluster file; empty if there is none, or it is of
+// machines.
+func FilePathOf(name string) string {
+	if f, known := FindField(name); known && !f.IsOfMachines() {
+		return f.filePath()
+	}
+	return ""
+}
+
 // filePath is where a field that is not of machines stands in a cluster file; empty if it has no place there.
 func (f Field) filePath() string {
 	switch f.Name {
 	case "num_nodes": // the replicas of the groups
 		return ""
-	case "max_nodes":
-		return "spec.network.max_nodes"
+	case "max_nodes", "cni":
+		return "spec.network." + f.Name
+	}
+	if name, is := strings.CutPrefix(f.Name, "snapshot_"); is {
+		return "spec.snapshots." + name
 	}
 	return "spec." + f.Name
 }

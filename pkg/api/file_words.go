@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -29,6 +30,8 @@ var textsOf = map[string]fileTexts{
 	"spec.manager":              {want: ManagerK8 + " (Kubernetes), the only manager"},
 	"spec.cloud":                {def: "the cheapest cloud that is enabled"},
 	"spec.gpu_taint":            {def: "false"},
+	"spec.enable_servicelb":     {def: "false"},
+	"spec.network.cni":          {help: "network plugin"},
 	"spec.gpu_stack":            {def: "operator with accelerators of NVIDIA, none with others"},
 	"spec.ports":                {help: "ports and ranges to open to the outside on every machine", def: "none"},
 	"spec.rke2.source":          {help: "where RKE2 comes from"},
@@ -41,8 +44,14 @@ var textsOf = map[string]fileTexts{
 	"spec.pools.replicas":       {def: "1 for a new pool; a pool that exists keeps its number"},
 	"spec.pools.labels": {help: "labels of the pool's nodes", def: "none",
 		want: "keys and values, such as tier: train"},
-	"spec.pools.taints":              {help: "taints of the pool's nodes", def: "none"},
-	"spec.pools.drain_force":         {def: "false: skyctl keeps the machine and says why"},
+	"spec.pools.taints":      {help: "taints of the pool's nodes", def: "none"},
+	"spec.pools.drain_force": {def: "false: skyctl keeps the machine and says why"},
+	pathControlPlane + "." + pathMachine + ".cpus": {
+		help: fmt.Sprintf("CPUs per machine, at least %d in a new cluster: 4 is exactly four, 4+ is at least four",
+			MinServerCPUs), def: fmt.Sprintf("left to the cloud, at least %d", MinServerCPUs)},
+	pathControlPlane + "." + pathMachine + ".memory": {
+		help: fmt.Sprintf("memory per machine in GiB, at least %d in a new cluster: 16 or 16+", MinServerMemoryGiB),
+		def:  fmt.Sprintf("left to the cloud, at least %d", MinServerMemoryGiB)},
 	pathMachine + ".cpus":            {def: "left to the cloud"},
 	pathMachine + ".memory":          {def: "left to the cloud"},
 	pathMachine + ".disk_size":       {help: "disk per machine in GiB", def: "left to the cloud"},

@@ -44,6 +44,14 @@ type GroupSpec struct {
 	// from it.
 	MaxNodes  int  `json:"max_nodes,omitempty"`
 	Provision bool `json:"provision"`
+	// CNI, Ingress and EnableServiceLB are those of Network and ClusterSpec.
+	CNI             string `json:"cni,omitempty"`
+	Ingress         string `json:"ingress,omitempty"`
+	EnableServiceLB *bool  `json:"enable_servicelb,omitempty"`
+	// Snapshots, OnServerLoss and MaxSnapshotAge are those of ClusterSpec.
+	Snapshots      SnapshotPolicy `json:"snapshots,omitzero"`
+	OnServerLoss   string         `json:"on_server_loss,omitempty"`
+	MaxSnapshotAge string         `json:"max_snapshot_age,omitempty"`
 	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. A create fills it, RKE2 and GPU from its
 	// settings. If they are empty, as in clusters of older versions, the worker's settings apply.
 	KubernetesVersion string      `json:"kubernetes_version,omitempty"`

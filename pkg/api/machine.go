@@ -56,12 +56,17 @@ type Machine struct {
 	CloudID        string `json:"cloud_id,omitempty"`
 	Address        string `json:"address,omitempty"`
 	PrivateAddress string `json:"private_address,omitempty"`
+	// MTU is the size of packets, in bytes, that the machine's network takes; 0 if it is unknown.
+	MTU int `json:"mtu,omitempty"`
 	// ConfiguredFor are the addresses in RKE2's configuration on the machine, in the form of ConfigAddresses. It is
 	// empty before the configuration is written. It is also empty if an older version wrote it; the configuration then
 	// has the recorded addresses.
 	ConfiguredFor string `json:"configured_for,omitempty"`
-	SSHUser       string `json:"ssh_user,omitempty"`
-	SSHPort       int    `json:"ssh_port,omitempty"`
+	// SnapshotSchedule is the interval of RKE2's own snapshots in its configuration on a head, in the form of
+	// SnapshotPolicy.Schedule. It is empty if an older version wrote it.
+	SnapshotSchedule string `json:"snapshot_schedule,omitempty"`
+	SSHUser          string `json:"ssh_user,omitempty"`
+	SSHPort          int    `json:"ssh_port,omitempty"`
 	// HostKey is the pinned SSH host key, in authorized_keys form.
 	HostKey string `json:"host_key,omitempty"`
 	// CPUs and MemoryGiB are what the cloud gave the machine; 0 if the machine itself reports them correctly.
@@ -72,6 +77,9 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
+	// APIReadyAt is when the Kubernetes API of a head was ready after its server was started by a create or a restore.
+	// It is zero until then, and in records of older versions.
+	APIReadyAt time.Time `json:"api_ready_at,omitzero"`
 	// BilledFrom and BilledUntil are the launch and end that the cloud reports; zero if it reported none.
 	BilledFrom  time.Time `json:"billed_from,omitzero"`
 	BilledUntil time.Time `json:"billed_until,omitzero"`

@@ -12,12 +12,14 @@ const (
 	PhaseReady        Phase = "READY"
 	PhaseError        Phase = "ERROR"
 	PhaseDeleting     Phase = "DELETING"
+	// PhaseStopped: a snapshot is kept off the machines, and the machines are ended, or about to be.
+	PhaseStopped Phase = "STOPPED"
 )
 
 // IsKnown reports whether p is a phase.
 func (p Phase) IsKnown() bool {
 	switch p {
-	case PhaseInit, PhaseProvisioning, PhaseReady, PhaseError, PhaseDeleting:
+	case PhaseInit, PhaseProvisioning, PhaseReady, PhaseError, PhaseDeleting, PhaseStopped:
 		return true
 	}
 	return false
@@ -56,9 +58,9 @@ func (s *ClusterStatus) WasReady() bool {
 }
 
 // CanBeRepaired reports whether a repair can continue with a cluster in ERROR: a repair or its GPU stack failed, and no
-// machine was terminated.
+// machine was terminated. After a restore that failed, only a restore can continue.
 func (s *ClusterStatus) CanBeRepaired() bool {
-	return s.Phase == PhaseError && (s.WasReady() || s.Failure != nil && s.Failure.Step == StepGPU)
+	return s.Phase == PhaseError && s.Restore == nil && (s.WasReady() || s.Failure != nil && s.Failure.Step == StepGPU)
 }
 
 // Transition records when a cluster entered a phase.

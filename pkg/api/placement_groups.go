@@ -83,6 +83,9 @@ func (g PlacementGroup) LocateErrors(err error) []error {
 	return locateFieldErrors(err, group)
 }
 
+// LocateServerErrors does the same for an error about the machines of the control plane.
+func LocateServerErrors(err error) []error { return locateFieldErrors(err, pathControlPlane) }
+
 // LocatePoolErrors does the same for an error about the machines of a pool.
 func LocatePoolErrors(pool string, err error) []error {
 	return locateFieldErrors(err, fmt.Sprintf("%s[%s]", pathPools, pool))

@@ -40,6 +40,8 @@ var podNetworks = []struct {
 type Network struct {
 	// MaxNodes is the largest number of machines that the cluster can have; 0 is MaxNumNodes.
 	MaxNodes int `json:"max_nodes,omitempty"`
+	// CNI is the network plugin: one of rke2config.CNIs; empty is canal.
+	CNI string `json:"cni,omitempty"`
 }
 
 // PodCIDR is the address range of the cluster's pods. It follows from MaxNodes.

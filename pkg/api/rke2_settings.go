@@ -21,6 +21,10 @@ type RKE2Settings struct {
 	Registries []Registry `json:"registries,omitempty"`
 	// Env are variables in the environment of RKE2. Names are unique.
 	Env []EnvVariable `json:"env,omitempty"`
+	// Config are further keys of RKE2's config.yaml, on every machine whose role knows them.
+	Config map[string]ConfigValue `json:"config,omitempty"`
+	// Images are archives of images that every machine gets before RKE2 starts. Paths are unique.
+	Images []ImageArchive `json:"images,omitempty"`
 }
 
 // Registry says how the machines of a cluster reach an image registry.
@@ -32,6 +36,9 @@ type Registry struct {
 	// Secret names the secret with the credentials for this host; empty is none. Those of a mirror stand under its own
 	// host.
 	Secret string `json:"secret,omitempty"`
+	// CA are the certificates, in PEM, of the authorities that signed the certificate of this host; empty are those of
+	// the machine's image.
+	CA string `json:"ca,omitempty"`
 }
 
 // AnyRegistry is the host of a Registry whose mirrors serve every registry that has none of its own.
@@ -77,6 +84,10 @@ func (s ClusterSpec) SecretReferences() []SecretReference {
 				KeySets: [][]string{{v.Key}}})
 		}
 	}
+	if p := s.Snapshots; p.S3Secret != "" {
+		all = append(all, SecretReference{Field: "snapshot_s3_secret", Secret: p.S3Secret,
+			KeySets: [][]string{{SecretKeyAccessKey, SecretKeySecretKey}}})
+	}
 	return all
 }
 
@@ -89,28 +100,78 @@ func (s ClusterSpec) SecretNames() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-func registryPath(r Registry) string  { return fmt.Sprintf("rke2.registries[%s]", r.Host) }
-func envPath(v EnvVariable) string    { return fmt.Sprintf("rke2.env[%s]", v.Name) }
-func (r Registry) clone() Registry    { r.Mirrors = slices.Clone(r.Mirrors); return r }
-func (s RKE2Settings) isSimple() bool { return len(s.Registries) == 0 && len(s.Env) == 0 }
+func registryPath(r Registry) string { return fmt.Sprintf("rke2.registries[%s]", r.Host) }
+func envPath(v EnvVariable) string   { return fmt.Sprintf("rke2.env[%s]", v.Name) }
+func (r Registry) clone() Registry   { r.Mirrors = slices.Clone(r.Mirrors); return r }
 
 func (s RKE2Settings) clone() RKE2Settings {
-	s.Registries, s.Env = slices.Clone(s.Registries), slices.Clone(s.Env)
+	s.Registries, s.Env, s.Images = slices.Clone(s.Registries), slices.Clone(s.Env), slices.Clone(s.Images)
 	for i := range s.Registries {
 		s.Registries[i] = s.Registries[i].clone()
+	}
+	s.Config = maps.Clone(s.Config)
+	for key, value := range s.Config {
+		s.Config[key] = slices.Clone(value)
 	}
 	return s
 }
 
+// AddMissing adds the entries of other whose keys s does not have.
+func (s *RKE2Settings) AddMissing(other RKE2Settings) {
+	merged, other := s.clone(), other.clone()
+	merged.Registries = appendMissing(merged.Registries, other.Registries, func(r Registry) string { return r.Host })
+	merged.Env = appendMissing(merged.Env, other.Env, func(v EnvVariable) string { return v.Name })
+	merged.Images = appendMissing(merged.Images, other.Images, ImageArchive.Name)
+	for key, value := range other.Config {
+		if _, has := merged.Config[key]; has {
+			continue
+		}
+		if merged.Config == nil {
+			merged.Config = map[string]ConfigValue{}
+		}
+		merged.Config[key] = value
+	}
+	*s = merged
+}
+
+func appendMissing[T any](list, others []T, key func(T) string) []T {
+	for _, other := range others {
+		if !slices.ContainsFunc(list, func(item T) bool { return key(item) == key(other) }) {
+			list = append(list, other)
+		}
+	}
+	return list
+}
+
 // normalize sorts what has no order.
 func (s *RKE2Settings) normalize() {
-	if s.isSimple() {
-		s.Registries, s.Env = nil, nil
-		return
-	}
 	*s = s.clone()
 	slices.SortStableFunc(s.Registries, func(a, b Registry) int { return cmp.Compare(a.Host, b.Host) })
 	slices.SortStableFunc(s.Env, func(a, b EnvVariable) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s.Images, func(a, b ImageArchive) int { return cmp.Compare(a.Path, b.Path) })
+	for i := range s.Registries {
+		s.Registries[i].CA = normalizeCA(s.Registries[i].CA)
+	}
+	for i := range s.Images {
+		s.Images[i].SHA256 = strings.ToLower(s.Images[i].SHA256)
+	}
+	s.dropEmptyLists()
+}
+
+// dropEmptyLists makes an empty list the same as none.
+func (s *RKE2Settings) dropEmptyLists() {
+	if len(s.Registries) == 0 {
+		s.Registries = nil
+	}
+	if len(s.Env) == 0 {
+		s.Env = nil
+	}
+	if len(s.Images) == 0 {
+		s.Images = nil
+	}
+	if len(s.Config) == 0 {
+		s.Config = nil
+	}
 }
 
 // maxRKE2Entries bounds each list: a transaction checks all secrets of a cluster, and etcd allows 128 conditions.
@@ -152,7 +213,8 @@ func IsSecretKey(key string) bool { return secretKey.MatchString(key) }
 
 // validate adds what is invalid. No error quotes a value that has a password in it.
 func (s RKE2Settings) validate(errs *fieldErrors) {
-	for list, n := range map[string]int{"rke2.registries": len(s.Registries), "rke2.env": len(s.Env)} {
+	for list, n := range map[string]int{"rke2.registries": len(s.Registries), "rke2.env": len(s.Env),
+		"rke2.config": len(s.Config), "rke2.images": len(s.Images)} {
 		if n > maxRKE2Entries {
 			errs.addField(list, strconv.Itoa(n), fmt.Sprintf("at most %d entries", maxRKE2Entries))
 		}
@@ -173,6 +235,17 @@ func (s RKE2Settings) validate(errs *fieldErrors) {
 		seen[v.Name] = true
 		v.validate(errs)
 	}
+	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
+		s.Config[key].validate(key, errs)
+	}
+	validateImages(s.Images, errs)
+}
+
+// Validate checks what is invalid, as Cluster.Validate does.
+func (s RKE2Settings) Validate() error {
+	var errs fieldErrors
+	s.validate(&errs)
+	return errs.joinErrors()
 }
 
 func (r Registry) validate(errs *fieldErrors) {
@@ -190,9 +263,15 @@ func (r Registry) validate(errs *fieldErrors) {
 	case r.Secret != "" && !IsSecretName(r.Secret):
 		errs.addField(path+".secret", r.Secret, WantSecretName)
 	case r.Secret != "" && r.Host == AnyRegistry:
-		errs.addField(path+".secret", r.Secret, "no secret for any host: name the host that gets the credentials")
-	case r.Secret == "" && len(r.Mirrors) == 0:
-		errs.addField(path, "", "mirrors, or a secret with the credentials")
+		errs.addField(path+".secret", r.Secret, "the field left out for any host: "+
+			"name the host that gets the credentials")
+	case r.CA != "" && r.Host == AnyRegistry:
+		errs.addField(path+".ca", "", "the field left out for any host: name the host that they are for")
+	case r.Secret == "" && len(r.Mirrors) == 0 && r.CA == "":
+		errs.addField(path, "", "mirrors, a secret with the credentials, or a CA")
+	}
+	if r.CA != "" && !isCertificates(r.CA) {
+		errs.addField(path+".ca", "", wantCA) // it may be a private key
 	}
 }
 
@@ -206,7 +285,7 @@ func (v EnvVariable) validate(errs *fieldErrors) {
 	case v.Secret == "" && v.Key != "":
 		errs.addField(path+".secret", "", "the name of the secret that has the key "+v.Key)
 	case v.Secret != "" && v.Value != "":
-		errs.addField(path+".value", "", "no value: the variable takes it from the secret "+v.Secret)
+		errs.addField(path+".value", "", "the field left out: the variable takes it from the secret "+v.Secret)
 	case v.Secret != "":
 		if !IsSecretName(v.Secret) {
 			errs.addField(path+".secret", v.Secret, WantSecretName)
@@ -216,8 +295,10 @@ func (v EnvVariable) validate(errs *fieldErrors) {
 		}
 	case credentialsInURL.MatchString(v.Value) || secretEnvName.MatchString(v.Name) && v.Value != "":
 		// the value itself must not be quoted
-		errs.addField(path+".value", "", "no value that has a password in it: store it with skyctl create secret, and "+
+		errs.addField(path+".value", "", "a text without a password: store it with skyctl create secret, and "+
 			"name its secret and key instead of the value")
+	case v.Value == "":
+		errs.addField(path, "", "a value, or the secret and the key that have it")
 	case strings.ContainsFunc(v.Value, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		errs.addField(path+".value", v.Value, wantEnvValue)
 	}
@@ -231,11 +312,18 @@ func isRegistryHost(host string) bool {
 		return true
 	}
 	name := registryPort.ReplaceAllString(host, "")
-	return len(validation.IsDNS1123Subdomain(name)) == 0
+	port := strings.TrimPrefix(host[len(name):], ":")
+	return isPort(port) && len(validation.IsDNS1123Subdomain(name)) == 0
+}
+
+// isPort reports whether a port can be one; "" is the usual port.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 func isMirror(v string) bool {
 	u, err := url.Parse(v)
-	return err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" &&
-		(u.Scheme == "https" || u.Scheme == "http")
+	return err == nil && u.Hostname() != "" && isPort(u.Port()) && u.User == nil && u.RawQuery == "" &&
+		u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http")
 }

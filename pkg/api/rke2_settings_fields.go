@@ -9,6 +9,8 @@ import (
 const (
 	pathRegistries = "spec.rke2.registries"
 	pathEnv        = "spec.rke2.env"
+	pathRKE2Config = "spec.rke2.config"
+	pathImages     = "spec.rke2.images"
 )
 
 // changesRKE2Settings is the rule of what RKE2 reads as it starts.
@@ -39,6 +41,9 @@ var registryFields = []registryField{
 		Help: "secret with the credentials for this host: its keys are username and password, or token; a new value " +
 			"counts for machines that are launched from then on"},
 		func(r Registry) string { return r.Secret }},
+	{FileField{Path: "ca", Default: "the authorities of the machine's image", Want: wantCA, Example: exampleCA,
+		Help: "certificates of the authorities, in PEM, that signed the certificate of this host"},
+		func(r Registry) string { return r.CA }},
 }
 
 var envFields = []envField{
@@ -55,6 +60,23 @@ var envFields = []envField{
 		func(v EnvVariable) string { return v.Key }},
 }
 
+// imageField declares a field of an ImageArchive.
+type imageField struct {
+	FileField
+	text func(ImageArchive) string
+}
+
+var imageFields = []imageField{
+	{FileField{Path: "path", Help: "file of skyd's computer, or a URL; a name with linux-amd64 or linux-arm64 in it " +
+		"goes to machines of that architecture only", Want: wantImagePath,
+		Example: "/srv/rke2/rke2-images.linux-amd64.tar.zst", Required: true},
+		func(a ImageArchive) string { return a.Path }},
+	{FileField{Path: "sha256", Default: "the checksum that the archive has when the cluster is created",
+		Want:    WantSHA256,
+		Example: strings.Repeat("0a", 32), Help: "SHA-256 of the archive; a URL needs it"},
+		func(a ImageArchive) string { return a.SHA256 }},
+}
+
 // rke2SettingsFileFields declares the lists of RKE2Settings.
 func rke2SettingsFileFields() []FileField {
 	fields := []FileField{{Path: pathRegistries, Type: TypeObjectList, Key: "host", Change: changesRKE2Settings,
@@ -67,6 +89,16 @@ func rke2SettingsFileFields() []FileField {
 			"addresses to NO_PROXY"})
 	for _, f := range envFields {
 		fields = append(fields, f.inList(pathEnv))
+	}
+	fields = append(fields, FileField{Path: pathRKE2Config, Type: TypeValueMap, Default: "none",
+		Change: changesRKE2Settings, Want: wantConfig, Example: "kube-proxy-arg=proxy-mode=nftables",
+		normalize: normalizeConfigValue,
+		Help: "further keys of RKE2's config.yaml, such as kube-apiserver-arg: [audit-log-maxage=30]; skyctl refuses " +
+			"those that it sets itself"},
+		FileField{Path: pathImages, Type: TypeObjectList, Key: "path", Change: changesRKE2Settings,
+			Help: "archives of images that each machine gets before RKE2 starts, for machines that reach no registry"})
+	for _, f := range imageFields {
+		fields = append(fields, f.inList(pathImages))
 	}
 	return fields
 }
@@ -91,6 +123,14 @@ func (c *comparison) compareRKE2Settings(before, after RKE2Settings) {
 			c.compareItem(pathEnv, name, f.FileField, textIn(wasEnv, name, f.text), textIn(isEnv, name, f.text))
 		}
 	}
+	c.compareMaps(pathRKE2Config, configTexts(before), configTexts(after), changesRKE2Settings)
+	wasImages, isImages := imagesByPath(before), imagesByPath(after)
+	for _, path := range mergeKeys(wasImages, isImages) {
+		for _, f := range imageFields {
+			c.compareItem(pathImages, path, f.FileField, textIn(wasImages, path, f.text),
+				textIn(isImages, path, f.text))
+		}
+	}
 }
 
 func (c *comparison) compareItem(list, key string, f FileField, before, after string) {
@@ -109,6 +149,14 @@ func envByName(s RKE2Settings) map[string]EnvVariable {
 	m := map[string]EnvVariable{}
 	for _, v := range s.Env {
 		m[v.Name] = v
+	}
+	return m
+}
+
+func imagesByPath(s RKE2Settings) map[string]ImageArchive {
+	m := map[string]ImageArchive{}
+	for _, a := range s.Images {
+		m[a.Path] = a
 	}
 	return m
 }

@@ -39,6 +39,8 @@ func TestDiffSpecComparesEveryField(t *testing.T) {
 			f.SetFloat(7)
 		case reflect.Bool:
 			f.SetBool(!f.Bool())
+		case reflect.Pointer:
+			f.Set(reflect.ValueOf(new(true)))
 		case reflect.Slice:
 			f.Set(reflect.ValueOf([]string{"7"}))
 		}
@@ -60,4 +62,16 @@ func leaves(of reflect.Type, way []int) [][]int {
 		all = append(all, here)
 	}
 	return all
+}
+
+func TestTextOfSeveralLinesIsSummarized(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "4+": "4+", "a\n": "a\n",
+		"-----BEGIN-----\nabc\n-----END-----":   "-----BEGIN----- … (3 lines, SHA-256 53fb624e…)",
+		"-----BEGIN-----\nabd\n-----END-----\n": "-----BEGIN----- … (3 lines, SHA-256 72ba9331…)",
+	} {
+		if got := api.SummarizeText(text); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }

@@ -17,6 +17,10 @@ func jsonNames(of reflect.Type, prefix string) []string {
 	for i := range of.NumField() {
 		f := of.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "snapshots" { // its flags have no dots
+			names = append(names, jsonNames(f.Type, "snapshot_")...)
+			continue
+		}
 		if f.Type.Kind() == reflect.Struct {
 			names = append(names, jsonNames(f.Type, prefix+name+".")...)
 			continue
@@ -67,6 +71,9 @@ func specFor(name string) api.GroupSpec {
 	s := api.GroupSpec{NumNodes: 2, Provision: true}
 	if strings.HasPrefix(name, "gpu_") {
 		s.Accelerators = "A100:8"
+	}
+	if strings.HasPrefix(name, "snapshot_s3_") { // they go together
+		s.Snapshots.S3URL, s.Snapshots.S3Secret = "s3://other", "other"
 	}
 	return s
 }
@@ -158,8 +165,13 @@ func fullSpec() api.GroupSpec {
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", CPUs: "4+", Memory: "16+", DiskSize: 100,
 		Accelerators: "A100:8", GPUStack: "operator", GPUTaint: true, UseSpot: true, MaxHourlyCost: 1.5,
 		ImageID: "ami-1", SSHUser: "admin", APICIDR: "203.0.113.0/24", APIAccess: "public",
-		Ports:    []string{"80", "30000-30100"},
+		Ports: []string{"80", "30000-30100"},
+		CNI:   "cilium", Ingress: "traefik", EnableServiceLB: new(true),
 		NumNodes: 3, MaxNodes: 1000, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
+		Snapshots: api.SnapshotPolicy{Every: "1h", Keep: 96, KeepFor: "720h", VerifyEvery: "24h",
+			S3URL: "s3://backups/prod", S3Endpoint: "https://minio.example.com", S3Region: "eu-central-1",
+			S3Secret: "backup-login"},
+		OnServerLoss: "wait", MaxSnapshotAge: "6h",
 		RKE2: api.RKE2Release{Source: "release", SHA256: strings.Repeat("0a", 32)},
 		GPU: api.GPURelease{ChartRepo: "https://charts.example.com", OperatorVersion: "v26.3.2",
 			PluginVersion: "0.19.2",
@@ -174,6 +186,10 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 		`"max_hourly_cost":1.5,"image_id":"ami-1","ssh_user":"admin",` +
 		`"api_cidr":"203.0.113.0/24","api_access":"public",` +
 		`"ports":["80","30000-30100"],"num_nodes":3,"max_nodes":1000,"provision":true,` +
+		`"cni":"cilium","ingress":"traefik","enable_servicelb":true,` +
+		`"snapshots":{"every":"1h","keep":96,"keep_for":"720h","verify_every":"24h","s3_url":"s3://backups/prod",` +
+		`"s3_endpoint":"https://minio.example.com","s3_region":"eu-central-1","s3_secret":"backup-login"},` +
+		`"on_server_loss":"wait","max_snapshot_age":"6h",` +
 		`"kubernetes_version":"v1.35.7+rke2r1",` +
 		`"rke2":{"source":"release",` +
 		`"sha256":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},` +

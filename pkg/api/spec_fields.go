@@ -11,7 +11,8 @@ import (
 )
 
 // Fields declares every field of a GroupSpec, in the order in which errors name them and describe shows them.
-var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), releaseFields())
+var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), componentFields(), snapshotFields(),
+	releaseFields())
 
 // Clouds are the clouds that skyd knows: docker, and those of SkyPilot. Whether one is enabled is for skyd to say.
 var Clouds = []string{

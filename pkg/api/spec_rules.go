@@ -1,14 +1,15 @@
 package api
 
 // specRules are the conditions on a spec that concern several fields. Each returns nil, or the field to change.
-var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkNumNodes, checkGPUStack, checkGPUTaint}
+var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkNumNodes, checkGPUStack, checkGPUTaint,
+	checkSnapshotStorage, checkIngressOfRelease}
 
 func checkTunnelCIDR(s GroupSpec) *FieldError {
 	if access, _ := normalizeAPIAccess(s.APIAccess); access != APITunnel || s.APICIDR == "" {
 		return nil
 	}
 	return &FieldError{Field: "api_cidr", Value: s.APICIDR,
-		Want: "no value with api_access tunnel, because the API's port is then closed to the outside"}
+		Want: "the field left out with api_access tunnel, because the API's port is then closed to the outside"}
 }
 
 const wantNoGPUs = "only with --accelerators, such as A100:8: this cluster has none"

@@ -23,8 +23,10 @@ func (s GroupSpec) CreateFlags() [][2]string {
 		text := f.text(s)
 		switch {
 		case f.Flag == NoFlag || text == "" || f.IsImplied(s):
-		case f.Flag == FlagSwitch:
+		case f.Flag == FlagSwitch && text == "true":
 			all = append(all, [2]string{f.Name, ""})
+		case f.Flag == FlagSwitch: // pflag takes the value of a switch after an equals sign only
+			all = append(all, [2]string{f.Name + "=" + text, ""})
 		default:
 			all = append(all, [2]string{f.Name, text})
 		}

@@ -86,6 +86,7 @@ func (s ClusterSpec) Validate() error {
 		errs.addField("control_plane.replicas", strconv.Itoa(s.ControlPlane.Replicas), "1")
 	}
 	s.RKE2.validate(&errs)
+	errs.addError(s.checkProfile())
 	seen := map[string]bool{}
 	for _, p := range s.Pools {
 		if seen[p.Name] {

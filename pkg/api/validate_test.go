@@ -157,7 +157,7 @@ func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
 		{with(func(c *api.GroupSpec) { c.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
 		{with(func(c *api.GroupSpec) {
 			c.APIAccess, c.APICIDR = "Tunnel", "203.0.113.0/24"
-		}), "api_cidr", "203.0.113.0/24", "no value with api_access tunnel"},
+		}), "api_cidr", "203.0.113.0/24", "the field left out with api_access tunnel"},
 		{with(func(c *api.GroupSpec) { c.Provision = false }), "provision", "false", "launches machines"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},

@@ -19,13 +19,20 @@ import (
 type app struct {
 	env   Environment
 	flags *pflag.FlagSet
-	// command is the running command, once its flags are read.
+	// args is the command line, and command the running command, once its flags are read.
+	args    []string
 	command *cobra.Command
+
+	// helpErr says why --help shows nothing.
+	helpErr error
 
 	cfg *config.Config
 	ops *client.Client
 	// worker is the worker that runs the operation, once known.
 	worker *knownWorker
+	// quiet and verbose are -q and how often -v was given.
+	quiet   bool
+	verbose int
 	// diskWarned: the warning about disk space was printed.
 	diskWarned bool
 	// creates is the spec of the cluster that this command creates, if any.
@@ -81,7 +88,7 @@ func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 		}
 	}
 	a.ops = client.New(cfg, a.env.Now)
-	a.ops.SetNotice(func(text string) { a.slow.show(a.env.Err, text) })
+	a.ops.SetNotice(func(text string) { a.slow.show(a.notes(), text) })
 	return a.ops, nil
 }
 
@@ -98,7 +105,8 @@ func (a *app) hasServer() bool {
 // ensureServer makes sure that skyd dev answers, and points the settings at it.
 func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	state, err := daemon.FindRunning(cfg)
-	if errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady) {
+	started := errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady)
+	if started {
 		if err := requireDiskToStart(cfg); err != nil {
 			return err
 		}
@@ -107,6 +115,11 @@ func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return &serverError{err}
 	}
+	skew := newServerSkew(state)
+	if started { // another start would run the same program
+		skew.remedy = a.describeInstallRemedy(cfg)
+	}
+	a.noteVersionSkewOnce(cfg, skew)
 	if err := a.checkServerCompatibility(cfg, state); err != nil {
 		return err
 	}
@@ -116,19 +129,18 @@ func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 }
 
 func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State, error) {
-	skyd, err := a.env.Skyd()
-	if err != nil {
-		return daemon.State{}, err
-	}
 	// Without a terminal the line below is enough.
-	s := terminal.StartSpinner(a.env.Err, "Starting skyd in the background", !terminal.IsTerminal(a.env.Err))
-	state, err := daemon.EnsureRunning(ctx, cfg, skyd)
+	s := terminal.StartSpinner(a.env.Err, "Starting skyd in the background", a.quiet || !terminal.IsTerminal(a.env.Err))
+	state, service, err := a.launchSkyd(ctx, cfg)
+	s.ClearLine()
 	if err != nil {
-		s.ClearLine()
 		return state, err
 	}
-	s.ClearLine()
-	fmt.Fprintf(a.env.Err, "Started skyd in the background. Web UI: %s. To stop it: skyctl server stop\n",
-		state.UIAddress)
+	how := "in the background"
+	if service != nil {
+		how = "(" + service.Describe() + ")"
+	}
+	fmt.Fprintf(a.notes(), "Started skyd %s. Web UI: %s. To stop it: skyctl server stop\n", how, state.UIAddress)
+	a.printPortNote(state)
 	return state, nil
 }

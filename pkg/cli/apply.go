@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // applyOptions is one run of apply.
@@ -82,8 +83,8 @@ terminal. After an interruption, run the same apply again.`,
 }
 
 func (a *app) runApply(ctx context.Context, o *applyOptions) error {
-	if !o.wait && o.timeout.value > 0 {
-		return usageErrorf("--timeout needs --wait")
+	if err := o.timeout.refuseWithoutWait(o.wait); err != nil {
+		return err
 	}
 	docs, err := a.readDocuments(ctx, &o.files)
 	if err != nil {
@@ -119,6 +120,7 @@ func (a *app) runApply(ctx context.Context, o *applyOptions) error {
 	if err == nil && !o.dryRun.on { // a prune follows a complete apply only
 		err = a.carryOutPrune(ctx, ops, pruned, o.changeFlags)
 	}
+	err = errors.Join(err, a.wantMergeOfCreated(ctx, results, o.wait))
 	if !o.wait {
 		return err
 	}
@@ -135,6 +137,11 @@ func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client
 	if len(changing) > 0 {
 		if _, err := io.WriteString(a.env.Err, toPlanPage(changing).String()); err != nil {
 			return nil, err
+		}
+	}
+	for _, p := range plans {
+		for _, w := range p.Warnings {
+			fmt.Fprintf(a.env.Err, "Warning: cluster %s: %s\n", p.Name, printable.Line(w.String()))
 		}
 	}
 	if err := a.confirmPlans(ctx, plans, flags); err != nil {
@@ -219,6 +226,17 @@ func describeEnds(p client.ApplyPlan) string {
 		parts = append(parts, "replace "+render.FormatCount(n, "machine"))
 	}
 	return strings.Join(parts, " and ") + " of cluster " + p.Name
+}
+
+// wantMergeOfCreated lets new clusters be merged into the person's own kubeconfig, if the settings say so.
+func (a *app) wantMergeOfCreated(ctx context.Context, results []client.ApplyResult, waits bool) error {
+	var errs []error
+	for _, r := range results {
+		if r.Kind == client.ApplyCreate && a.cfg.Kubeconfig.Merge {
+			errs = append(errs, a.wantMerge(ctx, r.Cluster.Ref(), waits))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // awaitApplied waits for the clusters one after the other; their operations run at the same time.

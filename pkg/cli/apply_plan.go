@@ -60,6 +60,9 @@ func toPlanPage(plans []client.ApplyPlan) render.ApplyPlan {
 			f.ChangedSince, f.LastApplied = d.ChangedSince, d.LastApplied
 			c.Fields = append(c.Fields, f)
 		}
+		if p.Kind == client.ApplyCreate {
+			c = c.WithOverhead(p.After.Spec)
+		}
 		clusters = append(clusters, c.WithSteps(p.Steps))
 	}
 	return render.NewApplyPlan(clusters)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,21 +17,6 @@ func refuseMissingSubcommand(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	return usageErrorf("%s needs a subcommand: %s", cmd.CommandPath(), strings.Join(names, ", "))
-}
-
-// refuseUnknownSubcommand refuses an unknown subcommand, and suggests similar ones.
-func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	msg := fmt.Sprintf("unknown command %q for %s", args[0], cmd.CommandPath())
-	if cmd.SuggestionsMinimumDistance <= 0 {
-		cmd.SuggestionsMinimumDistance = 2
-	}
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usageErrorf("%s; did you mean %s?", msg, strings.Join(near, " or "))
-	}
-	return usageErrorf("%s; see %s --help", msg, cmd.CommandPath())
 }
 
 // requireOneArg accepts exactly one argument, the name of a cluster, and does not check the name.
@@ -102,6 +86,14 @@ func allowClusterName(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	return requireClusterName(cmd, args)
+}
+
+// allowClusterNames accepts the names of clusters, or no argument.
+func allowClusterNames(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return requireClusterNamesOr("")(cmd, args)
 }
 
 func firstOrEmpty(args []string) string {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,13 +19,12 @@ import (
 // changeFlags are the flags that all commands have that change a cluster.
 type changeFlags struct {
 	wait, yes bool
-	timeout   durationValue
+	timeout   waitTimeoutValue
 }
 
 func (f *changeFlags) bindFlags(cmd *cobra.Command, until string) {
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "show the progress until "+until+"; Ctrl-C stops only the display")
-	cmd.Flags().Var(&f.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
-	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
+	f.timeout.bindFlag(cmd)
 }
 
 // changeRequest is a change of a cluster that a person asks for.
@@ -53,8 +51,8 @@ type changeRequest struct {
 
 // runChange checks a change, records it, and waits for it with --wait.
 func (a *app) runChange(ctx context.Context, r changeRequest) error {
-	if !r.wait && r.timeout.value > 0 {
-		return usageErrorf("--timeout needs --wait")
+	if err := r.timeout.refuseWithoutWait(r.wait); err != nil {
+		return err
 	}
 	ops, err := a.connectClient(ctx)
 	if err != nil {
@@ -133,7 +131,25 @@ func (a *app) checkChange(ctx context.Context, ops *client.Client, s *terminal.S
 // planChange asks the worker where a new pool gets its machines, or only which version it is.
 func (a *app) planChange(ctx context.Context, ops *client.Client, s *terminal.Spinner, r changeRequest,
 	after *api.Cluster) ([]api.Placement, error) {
-	accept := func(w *operation.WorkerInfo) error {
+	if p := after.Spec.FindPool(r.newPool); p != nil {
+		return ops.PlanPool(ctx, after, *p, a.newOperationWorkerCheck(s))
+	}
+	return nil, a.checkOperationWorker(ctx, ops, s, after.Spec.ControlPlaneGroup())
+}
+
+// checkOperationWorker refuses a worker that does not know the stored form of clusters, or what this version does with
+// them.
+func (a *app) checkOperationWorker(ctx context.Context, ops *client.Client, s *terminal.Spinner,
+	spec api.GroupSpec) error {
+	if !a.cfg.IsExternal() {
+		return a.requireWorkerWithPools()
+	}
+	return ops.CheckWorker(ctx, spec, a.newOperationWorkerCheck(s))
+}
+
+// newOperationWorkerCheck judges the worker that answers for the others.
+func (a *app) newOperationWorkerCheck(s *terminal.Spinner) func(*operation.WorkerInfo) error {
+	return func(w *operation.WorkerInfo) error {
 		if a.cfg.IsExternal() {
 			s.KeepLine()
 			if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
@@ -142,13 +158,6 @@ func (a *app) planChange(ctx context.Context, ops *client.Client, s *terminal.Sp
 		}
 		return a.requireWorkerWithPools()
 	}
-	if p := after.Spec.FindPool(r.newPool); p != nil {
-		return ops.PlanPool(ctx, after, *p, accept)
-	}
-	if !a.cfg.IsExternal() {
-		return nil, a.requireWorkerWithPools()
-	}
-	return nil, ops.CheckWorker(ctx, after.Spec.ControlPlaneGroup(), accept)
 }
 
 // requireWorkerWithPools refuses an older worker, which does not change clusters.
@@ -162,7 +171,12 @@ func (a *app) requireWorkerWithPools() error {
 
 // nameUnknownObjects says what a worker of a level below api.ObjectLevel does not know.
 func nameUnknownObjects(level int) string {
-	if level >= 4 {
+	switch {
+	case level >= 6:
+		return "the settings of RKE2, of its network plugin and of its ingress controller"
+	case level >= 5:
+		return "snapshots, and clusters that are restored or stopped"
+	case level >= 4:
 		return "changes of machines and nodes by files"
 	}
 	return "clusters with pools"
@@ -195,6 +209,12 @@ func (a *app) noteWhatDelays(r client.ChangeResult) {
 	case !c.Status.PausedAt.IsZero():
 		a.printNote(fmt.Sprintf("repairs of cluster %s are paused, so nothing is changed until you run skyctl resume "+
 			"reconcile %[1]s", name))
+	case c.Status.Phase == api.PhaseStopped:
+		a.printNote(fmt.Sprintf("cluster %s is stopped; the change counts once it is started: skyctl start cluster "+
+			"%[1]s",
+			name))
+	case c.Status.Restore != nil:
+		a.printNote(fmt.Sprintf("cluster %s is being restored; the change follows once that has ended", name))
 	case c.Status.Phase == api.PhaseInit || c.Status.Phase == api.PhaseProvisioning:
 		a.printNote(fmt.Sprintf("cluster %s is still being created; the change follows once that has ended", name))
 	}
@@ -202,9 +222,8 @@ func (a *app) noteWhatDelays(r client.ChangeResult) {
 
 func (a *app) awaitChange(ctx context.Context, ops *client.Client, r changeRequest, changed *api.Cluster) error {
 	name := r.cluster
-	p := terminal.StartProgress(a.env.Err, a.env.Now, "Changing cluster", changed)
+	p := a.startProgress("Changing cluster", changed)
 	now, err := ops.AwaitChange(ctx, changed, r.goal(changed), r.timeout.value, showProgress(p))
-	var failed *client.OperationFailedError
 	switch {
 	case err == nil:
 		p.ReportSuccess()
@@ -216,7 +235,7 @@ func (a *app) awaitChange(ctx context.Context, ops *client.Client, r changeReque
 			"skyctl describe cluster %[1]s", name)}
 	}
 	p.ReportFailure(err, damageRemedies(err)...)
-	if errors.As(err, &failed) {
+	if failed := client.AsOperationFailed(err); failed != nil {
 		printFailureLog(a.env.Err, failed)
 	}
 	fmt.Fprintf(a.env.Err, "  For details: skyctl describe cluster %s\n", name)

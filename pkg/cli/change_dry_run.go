@@ -3,14 +3,9 @@ package cli
 import (
 	"context"
 	"io"
-	"maps"
-	"slices"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
-	"github.com/sky-shift/skyctl/pkg/client"
-	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
 // runChangeDryRun shows what a change would do, as the planner that carries it out decides it.
@@ -28,44 +23,20 @@ func (a *app) runChangeDryRun(ctx context.Context, r changeRequest, d *dryRunFla
 		if err != nil {
 			return err
 		}
-		prices, err := findPoolPrices(ctx, ops, before, after, map[string][]api.Placement{r.newPool: placements})
+		known := map[string]float64{}
+		if len(placements) > 0 {
+			known[r.newPool] = placements[0].PricePerMachine
+		}
+		prices, _, err := ops.PricePools(ctx, before, after, known, nil)
 		if err != nil {
 			return err
 		}
 		s.KeepLine()
 		result := render.NewChangePlan(before, after, prices)
 		if d.output.isStructured() {
-			return render.WriteStructured(a.env.Out, d.output.form(), result)
+			return d.output.write(a.env.Out, result)
 		}
 		_, err = io.WriteString(a.env.Out, result.String())
 		return err
 	})
-}
-
-// findPoolPrices returns the price of one more machine of each pool that grows, in US dollars per hour: that of its
-// machines, or that of the best placement.
-func findPoolPrices(ctx context.Context, ops *client.Client, before, after *api.Cluster,
-	known map[string][]api.Placement) (map[string]float64, error) {
-	growing := map[string]bool{}
-	for _, s := range plan.ChangeSteps(before, after, plan.Observation{}, nil) {
-		if s.Kind == api.ActionAddMachines {
-			growing[s.Pool] = true
-		}
-	}
-	prices := map[string]float64{}
-	for _, pool := range slices.Sorted(maps.Keys(growing)) {
-		placements := known[pool]
-		if machines := render.MachinesOfPool(before, pool); len(machines) > 0 && len(placements) == 0 {
-			prices[pool] = machines[len(machines)-1].Placement.PricePerMachine
-			continue
-		}
-		if len(placements) == 0 {
-			var err error
-			if placements, err = ops.PlanPool(ctx, after, *after.Spec.FindPool(pool), nil); err != nil {
-				return nil, err
-			}
-		}
-		prices[pool] = placements[0].PricePerMachine
-	}
-	return prices, nil
 }

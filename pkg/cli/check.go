@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/computer"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/diskspace"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
@@ -24,13 +25,37 @@ func (a *app) newCheckCommand() *cobra.Command {
 and every cloud that SkyPilot supports. For each problem it shows the cause and the fix. It checks
 each cloud again, which takes a few seconds per cloud, and picks up new credentials.
 
-It exits with 0 if you can create a cluster on at least one cloud, with 1 if on none, and with 5
-if skyd, etcd, Temporal or the worker cannot be reached.`,
-		Example: "  skyctl check\n  skyctl check -o wide   # every reason in full\n  skyctl check -o json",
+Before your first cluster on the Docker of this computer, run skyctl check --cloud docker: it names
+all that would go wrong at once, each with its fix: the engine, memory, CPUs, disk, cgroups, kernel,
+networks, firewall, proxy, clock. docs/troubleshooting.md explains each finding. A create refuses a
+computer that has a problem; warnings may do harm, and may not.
+
+With --cluster it looks at the machines of that cluster instead, as skyctl does before it makes them
+nodes: their system, size, disks, clocks, kernel, firewalls, and whether they reach each other. It
+changes nothing.
+
+It exits with 0 if you can create a cluster on at least one cloud (with --cloud: on that one), with 1
+if on none, and with 5 if skyd, etcd, Temporal or the worker cannot be reached. With --cluster it
+exits with 1 if a machine has a problem or does not answer; warnings do not count.`,
+		Example: `  skyctl check
+  skyctl check -o wide   # every reason in full
+  skyctl check --cloud docker
+  skyctl check -o json
+  skyctl check --cluster train`,
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	cluster, cloud := "", ""
+	a.bindClusterFlag(cmd, &cluster, "check the machines of this cluster")
+	cmd.Flags().StringVar(&cloud, "cloud", "", "check only this cloud, such as docker")
+	panicOnError(cmd.RegisterFlagCompletionFunc("cloud", cobra.NoFileCompletions))
+	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		r, problem := a.collectCheckReport(cmd.Context(), output.isStructured())
+		if cmd.Flags().Changed("cluster") && cmd.Flags().Changed("cloud") {
+			return usageErrorf("--cluster checks machines, --cloud a cloud: use one of them")
+		}
+		if cmd.Flags().Changed("cluster") {
+			return a.checkMachines(cmd.Context(), cluster, output)
+		}
+		r, problem := a.collectCheckReport(cmd.Context(), cloud, output.isStructured())
 		if cmd.Context().Err() != nil {
 			return cmd.Context().Err()
 		}
@@ -39,7 +64,7 @@ if skyd, etcd, Temporal or the worker cannot be reached.`,
 			return problem
 		}
 		if output.isStructured() {
-			if err := render.WriteStructured(a.env.Out, output.form(), r); err != nil {
+			if err := output.write(a.env.Out, r); err != nil {
 				return err
 			}
 		} else if _, err := fmt.Fprint(a.env.Out, r.RenderPage(output.form() == render.AsWide)); err != nil {
@@ -56,9 +81,11 @@ if skyd, etcd, Temporal or the worker cannot be reached.`,
 	return cmd
 }
 
-// collectCheckReport checks everything. Its error is the first problem that stops further checks.
-func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckReport, error) {
-	r := render.CheckReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}},
+// collectCheckReport checks everything, or one cloud and what it needs. Its error is the first problem that stops
+// further checks.
+func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) (render.CheckReport, error) {
+	r := render.CheckReport{Cloud: cloud, Parts: []api.CheckFinding{{Name: "skyctl",
+		Version: build.ReadBuild().Version}},
 		Clouds: []api.CloudStatus{}}
 	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
@@ -66,7 +93,11 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	}
 	ops, err := a.connectClient(ctx)
 	if !cfg.IsExternal() {
-		r.Parts = append(r.Parts, checkSkyd(cfg, err), checkDiskSpace(cfg.Dir))
+		facts := computer.GatherFacts(ctx, computer.Options{Env: a.env.Getenv, StateDir: cfg.Dir})
+		r.Parts = append(r.Parts, checkSkyd(cfg, err), checkComputer(cfg, facts))
+		if err != nil {
+			r.Parts = append(r.Parts, a.checkEngineAlone(ctx, facts))
+		}
 	}
 	if err != nil {
 		return r, err
@@ -77,8 +108,8 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	if err != nil && !errors.As(err, &none) { // a worker that was just started may not poll yet
 		return r, err
 	}
-	s := terminal.StartSpinner(a.env.Err, "Checking every cloud", quiet)
-	clouds, err := ops.CheckClouds(ctx)
+	s := terminal.StartSpinner(a.env.Err, "Checking "+cmp.Or(cloud, "every cloud"), quiet || a.quiet)
+	clouds, err := ops.CheckClouds(ctx, cloud)
 	s.ClearLine()
 	worker := &r.Parts[len(r.Parts)-1]
 	if err != nil {
@@ -93,7 +124,11 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 				"problems", own))
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
-	r.Clouds = append(r.Clouds, clouds.Clouds...)
+	for _, c := range clouds.Clouds {
+		if cloud == "" || c.Name == cloud { // older workers check them all
+			r.Clouds = append(r.Clouds, c)
+		}
+	}
 	r.OK = !r.HasBrokenRequirement() && r.CountEnabledClouds() > 0
 	return r, nil
 }
@@ -126,24 +161,4 @@ func checkServers(ctx context.Context, ops *client.Client) ([]api.CheckFinding, 
 			Problem: p.ProblemText()})
 	}
 	return all, first
-}
-
-// minFreeGiB is the free space that the data of etcd and Temporal need to grow.
-const minFreeGiB = 1
-
-// checkDiskSpace reports on the disk of a directory.
-func checkDiskSpace(dir string) api.CheckFinding {
-	f := api.CheckFinding{Name: "disk", Where: dir}
-	space, err := diskspace.ReadSpace(dir)
-	if err != nil {
-		f.Problem = err.Error()
-		return f
-	}
-	const gib = 1 << 30
-	free, all := float64(space.Free)/gib, float64(space.Total)/gib
-	f.Details = append(f.Details, fmt.Sprintf("%.1f of %.1f GiB free", free, all))
-	if free < minFreeGiB {
-		f.Problem = fmt.Sprintf("only %.1f GiB free: etcd and Temporal stop if the disk is full; free some space", free)
-	}
-	return f
 }

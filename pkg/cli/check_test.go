@@ -52,6 +52,22 @@ func TestCheckWithoutAnyCloudExitsWithOne(t *testing.T) {
 	}
 }
 
+func TestCheckOfOneCloudAsksForThatCloud(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.run("check", "--cloud", "docker").checkOutput(t, 0, "asked for: docker", "")
+	p.run("check", "--cloud", "docker", "--cluster", "x").checkOutput(t, ExitUsage, "", "cloud")
+	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) { // as of an older worker
+		return operation.CheckResult{Clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine answers"},
+			{Name: "aws", Enabled: true}}}, nil
+	}})
+	got := p.run("check", "--cloud", "docker")
+	if got.code != ExitFailed || !strings.Contains(got.out, "can be created on docker until") ||
+		strings.Contains(got.out, "aws") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
 func TestCheckReportsAFailureOfTheWorker(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {

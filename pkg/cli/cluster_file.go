@@ -21,7 +21,7 @@ type fileList struct {
 
 // writeClusterFiles writes clusters as files that skyctl apply takes: in YAML as documents, in JSON as an object, or a
 // list. It leaves out damaged clusters, of which a part is missing.
-func writeClusterFiles(w io.Writer, form render.Format, clusters []api.Cluster, isList bool) error {
+func writeClusterFiles(w io.Writer, output *outputFlags, clusters []api.Cluster, isList bool) error {
 	list := fileList{APIVersion: api.APIVersion, Kind: "ClusterList", Items: []json.RawMessage{}}
 	for i := range clusters {
 		if clusters[i].Status.Phase == render.PhaseDamaged {
@@ -36,7 +36,7 @@ func writeClusterFiles(w io.Writer, form render.Format, clusters []api.Cluster, 
 			return fmt.Errorf("writing cluster %s as JSON: %w", clusters[i].Metadata.Name, err)
 		}
 		list.Items = append(list.Items, object)
-		if form != render.AsYAML {
+		if output.form() != render.AsYAML {
 			continue
 		}
 		if len(list.Items) > 1 {
@@ -47,12 +47,12 @@ func writeClusterFiles(w io.Writer, form render.Format, clusters []api.Cluster, 
 		}
 	}
 	switch {
-	case form == render.AsYAML:
+	case output.form() == render.AsYAML:
 		return nil
 	case isList:
-		return render.WriteStructured(w, form, list)
+		return output.write(w, list)
 	case len(list.Items) > 0:
-		return render.WriteStructured(w, form, list.Items[0])
+		return output.write(w, list.Items[0])
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/manifest"
 )
 
@@ -38,6 +40,28 @@ func TestSchemaIsPrintedWithoutAServer(t *testing.T) {
 		t.Errorf("exit %d, %v: %s%s", got.code, err, got.out, got.err)
 	}
 	p.checkNothingWritten()
+}
+
+func TestSettingsOfRKE2BecomeAPartOfTheFile(t *testing.T) {
+	p := newUserWithoutState(t)
+	if err := os.MkdirAll(p.env[config.EnvDir], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.writeConfig("rke2: {config: {selinux: true}, images: [{path: /srv/a.tar}], enableServicelb: true, cni: calico}\n")
+	got := p.run(createArgs("filed", "--dry-run", "-o", "yaml", "--cni", "cilium", "--ingress", "none",
+		"--enable_servicelb=false")...)
+	for _, want := range []string{"    cni: cilium\n", "  ingress: none\n", "  enable_servicelb: false\n",
+		"    config:\n      selinux: \"true\"\n", "    images:\n", "path: /srv/a.tar\n"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%q is not in\n%s%s", want, got.out, got.err)
+		}
+	}
+	p.writeConfig("rke2: {config: {token: hunter2}}\n")
+	got = p.run(createArgs("filed", "--dry-run", "-o", "yaml")...)
+	if got.code != ExitUsage || !strings.Contains(got.err, "rke2.config[token]") ||
+		strings.Contains(got.err, "hunter") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
 }
 
 func TestCreateFlagsBecomeAFileWithoutAServer(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -43,8 +45,12 @@ func TestCreateAndGetMatchTheTranscript(t *testing.T) {
 		return w.SucceedCreate(ctx, in.Cluster)
 	}})
 	p := newExternalUser(t)
-	p.run(createArgs("cloud-cluster")...).check(t, 0,
-		"Created cluster cloud-cluster.\n", "Creating cluster\n✔ Creating cluster completed successfully.\n")
+	created, accepted := p.run(createArgs("cloud-cluster")...), regexp.MustCompile("^Creating cluster\n✔ Creating "+
+		"cluster completed successfully\\.\nAccepted; cluster cloud-cluster is not READY yet[^\n]*\\.\n"+
+		"To watch it: skyctl get cluster cloud-cluster -w\n$")
+	if created.code != 0 || created.out != "Created cluster cloud-cluster.\n" || !accepted.MatchString(created.err) {
+		t.Errorf("exit %d\n%s%s", created.code, created.out, created.err)
+	}
 	eventually.Holds(t, "PROVISIONING", func() bool {
 		return strings.Contains(p.run("get", "cluster", "cloud-cluster").out, "PROVISIONING")
 	})
@@ -90,7 +96,7 @@ func TestCreateWaitShowsProgressAndWritesTheKubeconfig(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	p.run("get", "kubeconfig", "awaited").check(t, 0, "kind: Config\n", "")
+	p.run("get", "kubeconfig", "awaited").check(t, 0, string(skydstub.NewKubeconfig("awaited")), "")
 
 	if gone := p.run("delete", "cluster", "awaited", "--yes", "--wait"); gone.code != 0 ||
 		gone.out != "Deleted cluster awaited.\n" {
@@ -196,7 +202,11 @@ func TestInvalidRequestsAreRejectedBeforeAnythingStarts(t *testing.T) {
 		{createArgs("x", "--timeout", "soon"), []string{`timeout "soon"`, "30m"}},
 		{createArgs("x", "--colour", "red"), []string{"unknown flag: --colour", "skyctl create cluster --help"}},
 		{[]string{"create", "cluster"}, []string{"missing the name of a cluster"}},
-		{[]string{"get", "clusters", "a", "b"}, []string{"takes one name, not 2"}},
+		{[]string{"get", "clusters", "a", "a"}, []string{"cluster a is named twice"}},
+		{[]string{"get", "clusters", "-o", "jsonpath="}, []string{`output "jsonpath="`, "must have its template"}},
+		{[]string{"get", "clusters", "-o", "jsonpath={"}, []string{`output "jsonpath={"`, "must be a valid template"}},
+		{[]string{"get", "clusters", "-o", "jsonpath-file=none"}, []string{"no such file"}},
+		{[]string{"get", "clusters", "-o", "json=x"}, []string{"-o json takes no template"}},
 		{[]string{"get", "clusters", "-o", "xml"}, []string{`output "xml"`, "table, wide, json, yaml"}},
 		{[]string{"get", "events", "a", "b"}, []string{"takes one name, not 2"}},
 		{[]string{"get", "orphans", "a"}, []string{"takes no arguments"}},
@@ -234,14 +244,14 @@ func TestMissingClusterExitsWithFour(t *testing.T) {
 	p := newExternalUser(t)
 	for _, args := range [][]string{
 		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"},
-		{"get", "kubeconfig", "absent"},
+		{"get", "kubeconfig", "absent"}, {"get", "kubeconfig", "absent", "--merge"}, {"use", "absent"},
 		{"delete", "cluster", "absent", "--yes"}, {"delete", "cluster", "absent"},
 		{"get", "cluster", "absent", "-o", "json"},
 		{"get", "events", "absent"}, {"get", "events", "absent", "-w"}, {"reconcile", "absent"},
 		{"pause", "reconcile", "absent"}, {"resume", "reconcile", "absent"},
 	} {
 		if got := p.run(args...); got.code != ExitNotFound || got.out != "" ||
-			!strings.Contains(got.err, `cluster "absent" does not exist`) {
+			!strings.Contains(strings.ReplaceAll(got.err, `\"`, `"`), `cluster "absent" does not exist`) { // or in JSON
 			t.Errorf("%v: exit %d, %q, %q", args, got.code, got.out, got.err)
 		}
 	}
@@ -365,5 +375,66 @@ func TestNamesAreCompletedIfServersAnswer(t *testing.T) {
 	}
 	if _, err := os.Stat(offline.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("completion started a server: %v", err)
+	}
+}
+
+func TestServersThatAreTooSmallAreBadInput(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	small := []string{"create", "cluster", "little", "--provision", "--cloud", "docker", "--cpus", "1+", "--memory",
+		"2"}
+	for _, more := range [][]string{nil, {"--dry-run"}, {"--dry-run", "-o", "yaml"}} {
+		got := p.run(append(small, more...)...)
+		got.checkOutput(t, ExitUsage, "", `cpus "1+": at least 2 CPUs for the machine of a server`)
+		got.checkOutput(t, ExitUsage, "", `memory "2": at least 4 GiB`)
+	}
+	p.run("get", "cluster", "little").checkOutput(t, ExitNotFound, "", "")
+	p.run(createArgs("little", "--dry-run")...).checkOutput(t, 0, "docker",
+		"RKE2's own pods request 1.35 CPUs and 2.1 GiB of the server, 0.5 CPUs and 0.1 GiB of each worker.")
+}
+
+func TestTheSameCreateWithWaitShowsTheProgressOfTheFirst(t *testing.T) {
+	world.StartWorker(t)
+	hold, launching := make(chan struct{}), make(chan struct{})
+	world.SetBehavior("attached", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in operation.ProvisionInput) error {
+		err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineLaunching, "launch")
+		close(launching)
+		<-hold
+		_, late := w.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+			c.Status.SetCondition(api.NewAddOnsCondition([]string{"no CoreDNS"}), fixture.Noon)
+			return nil
+		})
+		return errors.Join(err, late, w.SucceedCreate(ctx, in.Cluster))
+	}})
+	p := newExternalUser(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	for _, took := range []int{40, 50, 300} {
+		if err := world.Store.RecordCreateTime(t.Context(), "docker",
+			api.CreateTime{Machines: 3, Seconds: took}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.run(createArgs("attached")...).checkOutput(t, 0, "Created cluster attached.\n", "Accepted; cluster attached is "+
+		"not READY yet: that takes about 50s, from 3 earlier creates on this cloud.\nTo watch it: skyctl get cluster "+
+		"attached -w\n")
+	<-launching
+	again := p.run(createArgs("attached")...)
+	if again.code != ExitConflict || !strings.Contains(again.err,
+		"is being created already (PROVISIONING). To watch it: "+
+			"run the same create with --wait, or skyctl get cluster attached -w\n") {
+		t.Errorf("exit %d: %s", again.code, again.err)
+	}
+	var out, errs syncBuffer
+	code := make(chan int)
+	go func() { code <- Run(t.Context(), p.environment(nil, &out, &errs), createArgs("attached", "--wait")) }()
+	eventually.Holds(t, "the progress is shown", func() bool {
+		return strings.Contains(errs.String(), "s left, from 3 earlier creates\n")
+	})
+	close(hold)
+	if code := <-code; code != 0 || !strings.HasPrefix(out.String(),
+		"Cluster attached is being created already.\nCluster attached is READY: 3 machines after ") ||
+		!strings.Contains(errs.String(), "Warning: AddOnsReady=False: pods may not run as usual yet: no CoreDNS\n") {
+		t.Errorf("exit %d\n%s%s", code, out.String(), errs.String())
 	}
 }

@@ -88,6 +88,16 @@ func (a *app) completeMachineNames(cmd *cobra.Command, args []string, _ string) 
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	cluster, _ := cmd.Flags().GetString("cluster") // "" without the flag
+	return a.completeMachines(cmd, cluster, func(m api.Machine) bool { return m.Role != api.RoleHead })
+}
+
+// completeMachinesOfCluster offers all machines of a cluster.
+func (a *app) completeMachinesOfCluster(cmd *cobra.Command, cluster string) ([]string, cobra.ShellCompDirective) {
+	return a.completeMachines(cmd, cluster, func(api.Machine) bool { return true })
+}
+
+func (a *app) completeMachines(cmd *cobra.Command, cluster string, matches func(api.Machine) bool) ([]string,
+	cobra.ShellCompDirective) {
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 		clusters, _ := s.ListClustersWithMachines(ctx)
 		for i := range clusters {
@@ -95,7 +105,7 @@ func (a *app) completeMachineNames(cmd *cobra.Command, args []string, _ string) 
 				continue
 			}
 			for _, m := range clusters[i].Status.Machines {
-				if m.Role != api.RoleHead {
+				if matches(m) {
 					names = append(names, m.Name+"\t"+m.PoolName())
 				}
 			}

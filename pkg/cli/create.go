@@ -17,13 +17,15 @@ import (
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
-	return newCommandGroup("create", "Create a cluster, a pool of one, or a secret",
-		"Creates a cluster, a pool of one, or a secret that clusters refer to: see skyctl create cluster --help,\n"+
-			"skyctl create pool --help and skyctl create secret --help.",
+	return newCommandGroup("create", "Create a cluster, a pool or a snapshot of one, or a secret",
+		"Creates a cluster, a pool of one, a snapshot of its state, or a secret that clusters refer to: see skyctl\n"+
+			"create cluster --help and those of the others.",
 		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3\n"+
 			"  skyctl create pool big --cluster dev --cpus 8+ --replicas 2\n"+
+			"  skyctl create snapshot --cluster dev\n"+
 			"  skyctl create secret registry-login --from-literal username=ci --from-stdin password",
-		a.newCreateClusterCommand(), a.newCreatePoolCommand(), a.newCreateSecretCommand())
+		a.newCreateClusterCommand(), a.newCreatePoolCommand(), a.newCreateSnapshotCommand(),
+		a.newCreateSecretCommand())
 }
 
 // createOptions are the flags of create cluster.
@@ -35,27 +37,30 @@ type createOptions struct {
 	// asked are the flags, variables and settings of this create that fill fields which older workers do not know.
 	asked []askedField
 
-	keep, wait, dryRun bool
-	timeout            durationValue
-	output             *enumValue
+	keep, wait, dryRun, merge bool
+	timeout                   durationValue
+	output                    *outputFlags
 }
 
 func (a *app) newCreateClusterCommand() *cobra.Command {
 	o := &createOptions{}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME --provision",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Launch machines and create a Kubernetes cluster on them",
 		Long: `Launches machines and creates a Kubernetes cluster (RKE2) on them: one head and, with --num_nodes
-above 1, workers of the same size. The head runs pods too.
+above 1, workers of the same size. The head runs pods too. It needs at least 2 CPUs and 4 GiB;
+workers in a pool of their own can have less.
 
 All machines of a cluster share one placement (cloud, region, zone, instance type). Without
 --cloud, skyctl chooses the cheapest placement among the enabled clouds; skyctl check lists them
 and says what the others need. --dry-run lists the placements with their prices; --dry-run -o yaml
 prints the cluster as a file for skyctl apply instead, and asks no server.
 
-The command returns once the operation is running. The operation continues even if you close this
-terminal. --wait shows its progress, machine by machine, until the cluster is READY.
+The command returns once the operation is running, long before the cluster is READY. The operation
+continues even if you close this terminal. --wait shows its progress, machine by machine, until the
+cluster is READY and its add-ons serve: that is waited for some minutes at most. The same create again
+with --wait shows the progress of a create that runs.
 
 Invalid requests are rejected before anything is created. If a create fails, it terminates the
 machines that it launched, unless you use --keep-on-failure; run the same create again to resume.
@@ -75,7 +80,7 @@ even if skyd or this computer is gone.`,
     --use_spot --max_hourly_cost 0.50 --api_cidr 203.0.113.0/24
 
   # wait until the cluster is READY
-  skyctl create cluster web --provision --cloud docker --cpus 1 --memory 2+ \
+  skyctl create cluster web --provision --cloud docker --cpus 2 --memory 4+ \
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
 		Args:              requireOneArg, // an invalid name is reported together with other errors
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -95,10 +100,11 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.keep, "keep-on-failure", false, "keep the machines if the create fails (they keep costing money; "+
 		"billed machines power themselves off in the end)")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
+	f.BoolVar(&o.merge, "merge", false, "merge the kubeconfig into yours as the context skyctl-NAME")
 	f.Var(&o.timeout, "timeout", "time limit of the whole create (default 1h)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "only list the possible placements and their prices, or print the "+
+	bindDryRun(f, &o.dryRun, "only list the possible placements and their prices, or print the "+
 		"cluster as a file with -o yaml or json")
-	o.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	o.output = addOutputFlags(cmd)
 	registerSpecCompletions(cmd)
 	for _, name := range []string{"labels", "timeout"} {
 		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
@@ -115,7 +121,7 @@ func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, 
 	c := api.NewCluster(name, "", o.request, labels, now)
 	err := errors.Join(specErr, c.Validate(), labelsErr)
 	if o.dryRun && err == nil {
-		err = api.ValidateName(name) // a create checks it if the cluster does not exist
+		err = errors.Join(api.ValidateName(name), o.request.CheckServerSize()) // a create checks if it does not exist
 	}
 	return c, err
 }
@@ -132,7 +138,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		return err
 	}
 	if o.dryRun && o.output.isStructured() {
-		return writeClusterFiles(a.env.Out, o.output.form(), []api.Cluster{*c}, false)
+		return writeClusterFiles(a.env.Out, o.output, []api.Cluster{*c}, false)
 	}
 	if !o.dryRun {
 		cfg, err := a.loadSettingsWithNotes()
@@ -153,31 +159,19 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	if o.dryRun {
 		return a.runDryRun(ctx, ops, o)
 	}
-	var created client.CreateResult
-	if err := a.runWithSpinner("Creating cluster", false, func(s *terminal.Spinner) error {
-		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
-			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o),
-		})
-		var deferred *client.DeferredError
-		if err != nil && !errors.As(err, &deferred) {
-			return err
-		}
-		s.KeepLine()
-		if deferred != nil {
-			fmt.Fprintf(a.env.Out, "Recorded cluster %s.\n", name)
-			s.PrintNote("Note: " + deferred.Error())
-		} else if created.Resumed {
-			fmt.Fprintf(a.env.Out, "Resumed cluster %s.\n", name)
-		} else {
-			fmt.Fprintf(a.env.Out, "Created cluster %s.\n", name)
-		}
-		return nil
-	}); err != nil {
+	created, err := a.startCreate(ctx, ops, c, o)
+	if err != nil {
 		return err
 	}
-	if o.wait {
-		return a.awaitClusterReady(ctx, ops, created.Cluster, o.timeout.value)
+	if o.merge || a.cfg.Kubeconfig.Merge {
+		if err := a.wantMerge(ctx, created.Ref(), o.wait); err != nil {
+			return err
+		}
 	}
+	if o.wait {
+		return a.awaitClusterReady(ctx, ops, created, o.timeout.value)
+	}
+	a.printAccepted(ctx, ops, created)
 	return nil
 }
 
@@ -190,6 +184,8 @@ func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	cfg.ApplyToSpec(&o.request)
 	o.request.SetDefaults()
 	c.Spec = api.NewClusterSpec(o.request)
+	c.Spec.RKE2.AddMissing(cfg.RKE2.Lists)
+	c.Spec.SetDefaults()
 	for _, f := range api.Fields {
 		switch from := cfg.CommandSetting(f.Setting); {
 		case f.Text(o.request) == "":
@@ -233,7 +229,7 @@ func (o *createOptions) checkFlagCombination() error {
 		}
 		return nil
 	}
-	for _, flag := range []string{"wait", "keep-on-failure", "timeout"} {
+	for _, flag := range []string{"wait", "keep-on-failure", "timeout", "merge"} {
 		if o.flags.Changed(flag) {
 			return usageErrorf("--%s cannot be used with --dry-run", flag)
 		}
@@ -244,54 +240,15 @@ func (o *createOptions) checkFlagCombination() error {
 func (a *app) runDryRun(ctx context.Context, ops *client.Client, o *createOptions) error {
 	return a.runWithSpinner("Planning cluster", false, func(s *terminal.Spinner) error {
 		placements, err := ops.PlanPlacementsWith(ctx, o.request, a.newWorkerCheck(s, o))
+		if err == nil {
+			err = o.request.CheckServerPlacements(placements)
+		}
 		if err != nil {
 			return err
 		}
 		s.KeepLine()
 		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, o.request.NumNodes))
+		s.PrintNote("RKE2's own pods request " + api.DescribeOverhead(o.request.CNI, o.request.NumNodes-1) + ".")
 		return err
 	})
-}
-
-// extraWait is added to the timeout of the operation, which cleans up after a failure.
-const extraWait = 10 * time.Minute
-
-func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.Cluster, timeout time.Duration) error {
-	if timeout == 0 {
-		timeout = operation.DefaultProvisionTimeout
-	}
-	name := c.Metadata.Name
-	ref := c.Ref()
-	p := terminal.StartProgress(a.env.Err, a.env.Now, "Provisioning cluster", c)
-	a.slow.showOn(p.ShowNotice)
-	defer a.slow.showOn(nil)
-	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, showProgress(p))
-	var failed *client.OperationFailedError
-	switch {
-	case exitCode(err) == ExitInterrupted && err != nil:
-		p.StopDrawing()
-		return &interruptedError{hint: fmt.Sprintf(
-			"The operation continues. To see it: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
-	case errors.As(err, &failed):
-		p.ReportFailure(err, damageRemedies(err)...)
-		printFailureLog(a.env.Err, failed)
-		fmt.Fprint(a.env.Err, render.IndentLines(formatFailureHints(name, ops.OperationURL(name))))
-		return &reportedError{err}
-	case err != nil:
-		p.ReportFailure(err, damageRemedies(err)...)
-		return &reportedError{err}
-	}
-	path, err := a.ensureLocalKubeconfig(ctx, ops, ref)
-	if err != nil {
-		p.ReportFailure(err, damageRemedies(err)...)
-		return &reportedError{err}
-	}
-	p.ReportSuccess()
-	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name,
-		render.FormatCount(len(render.ExistingMachines(ready)), "machine"), render.FormatDuration(p.Elapsed()))
-	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
-		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Keep this running: skyctl tunnel %s\n", name)
-	}
-	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
-	return nil
 }

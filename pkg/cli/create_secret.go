@@ -21,7 +21,7 @@ func (a *app) newCreateSecretCommand() *cobra.Command {
 	o := &createSecretOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "secret NAME",
-		Aliases: []string{"secrets"},
+		Aliases: listAliases("secret"),
 		Short:   "Store a secret that clusters can refer to",
 		Long: `Stores values under a name, encrypted with the secrets key of the installation. The file of a cluster
 refers to them by name, such as the credentials of an image registry (spec.rke2.registries) or a

@@ -98,6 +98,9 @@ func (d *deleteOptions) forgetDamagedCluster(ctx context.Context, s *store.Store
 	if err := s.ForgetDamagedCluster(ctx, name); err != nil {
 		return err
 	}
+	if err := d.removeLocalKubeconfig(ctx, name, true); err != nil {
+		return err
+	}
 	if err := kubefile.RemoveEntries(d.cfg.KubeconfigPath(name), name); err != nil {
 		return err
 	}

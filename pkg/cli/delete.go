@@ -18,20 +18,22 @@ import (
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
-	return newCommandGroup("delete", "Delete a cluster, a pool, a machine, orphaned machines, or a secret",
-		"Deletes a cluster, a pool or a machine of one, orphaned machines, or a secret: see skyctl delete cluster "+
-			"--help.",
+	return newCommandGroup("delete", "Delete a cluster, a pool, a machine, a snapshot, orphaned machines, or a secret",
+		"Deletes a cluster, a pool, a machine or a snapshot of one, orphaned machines, or a secret: see skyctl "+
+			"delete\n"+
+			"cluster --help.",
 		"  skyctl delete cluster dev\n  skyctl delete pool gpu --cluster dev\n  skyctl delete machine sky-dev-3\n"+
-			"  skyctl delete orphans\n  skyctl delete secret registry-login",
+			"  skyctl delete snapshot first --cluster dev\n  skyctl delete orphans\n  skyctl delete secret "+
+			"registry-login",
 		a.newDeleteClusterCommand(), a.newDeletePoolCommand(), a.newDeleteMachineCommand(),
-		a.newDeleteOrphansCommand(), a.newDeleteSecretCommand())
+		a.newDeleteSnapshotCommand(), a.newDeleteOrphansCommand(), a.newDeleteSecretCommand())
 }
 
 // deleteOptions is one run of delete cluster.
 type deleteOptions struct {
 	*app
 	yes, wait, purge bool
-	timeout          durationValue
+	timeout          waitTimeoutValue
 	selector         *selectorValue
 	// unchanged: a cluster that was changed since it was read is not deleted.
 	unchanged bool
@@ -41,10 +43,13 @@ func (a *app) newDeleteClusterCommand() *cobra.Command {
 	d := &deleteOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME... | -l SELECTOR",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Delete clusters and terminate their machines",
 		Long: `Terminates the machines of a cluster, checks that its cloud no longer lists them, then removes the
 cluster's record and local files. It first cancels a create that is still running.
+
+Scheduled snapshots of the cluster are deleted with it. Those that a person asked for, and those that
+skyctl took before a stop or a restore, stay until skyctl delete snapshot deletes them.
 
 You can name several clusters, or select them by their labels with -l. The command lists them and
 asks once; if one of them does not exist, it deletes none. A selector that matches no cluster is no
@@ -70,7 +75,7 @@ the machines appear in skyctl get orphans.`,
 	cmd.Flags().BoolVar(&d.wait, "wait", false,
 		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
 	cmd.Flags().BoolVar(&d.purge, "purge", false, "remove the cluster's record even if its cloud cannot be reached")
-	cmd.Flags().Var(&d.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
+	d.timeout.bindFlag(cmd)
 	return cmd
 }
 
@@ -131,10 +136,7 @@ func (d *deleteOptions) checkFlags(names []string) error {
 	if err := d.selector.refuseWithNames(names); err != nil {
 		return err
 	}
-	if !d.wait && d.timeout.value > 0 {
-		return usageErrorf("--timeout needs --wait")
-	}
-	return nil
+	return d.timeout.refuseWithoutWait(d.wait)
 }
 
 // checkConfirmed returns an error if the deletion was not confirmed, and cannot be.
@@ -154,19 +156,26 @@ type deleteTarget struct {
 	cluster *api.Cluster
 	// damage is not nil if only a part of the cluster could be read.
 	damage *store.CorruptError
+	// snapshots is what becomes of its snapshots.
+	snapshots render.SnapshotCount
 }
 
 // findTargets reads the clusters. If one is missing or cannot be deleted, none is.
 func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names []string) ([]deleteTarget, error) {
 	var targets []deleteTarget
 	var errs []error
+	snapshots, _ := s.ListSnapshots(ctx, "") // they are only counted
 	for _, name := range names {
 		c, damage, err := s.SalvageCluster(ctx, name)
 		if err == nil && damage != nil {
 			err = d.explainDamage(c, damage)
 		}
 		errs = append(errs, err)
-		targets = append(targets, deleteTarget{c, damage})
+		target := deleteTarget{cluster: c, damage: damage}
+		if c != nil {
+			target.snapshots = render.CountSnapshots(snapshots, c.Metadata.UID)
+		}
+		targets = append(targets, target)
 	}
 	return targets, errors.Join(errs...)
 }
@@ -183,6 +192,10 @@ func (d *deleteOptions) deleteCluster(ctx context.Context, ops *client.Client, s
 		if c, err = s.RewriteClusterForDelete(ctx, name, d.env.Now().UTC()); err != nil {
 			return err
 		}
+	}
+	if stay := t.snapshots.Staying; stay > 0 {
+		d.printNote(fmt.Sprintf("Snapshots of cluster %s that stay until they are deleted by name: %d. To list them: "+
+			"skyctl get snapshots --cluster %[1]s", name, stay))
 	}
 	if wait {
 		return d.awaitDeletion(ctx, ops, c, false)
@@ -204,7 +217,7 @@ func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c
 		} else if err != nil {
 			return err
 		}
-		if err := d.removeLocalKubeconfig(name); err != nil {
+		if err := d.removeLocalKubeconfig(ctx, name, false); err != nil {
 			return err
 		}
 		s.KeepLine()
@@ -221,9 +234,9 @@ func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c
 func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c *api.Cluster, begun bool) error {
 	name, ref := c.Metadata.Name, c.Ref()
 	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
-		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
+		fmt.Fprintf(d.notes(), "Cluster %s has cost %s so far.\n", name, sum)
 	}
-	p := terminal.StartProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
+	p := d.startProgress("Deleting cluster", c)
 	d.slow.showOn(p.ShowNotice)
 	defer d.slow.showOn(nil)
 	var err error
@@ -236,9 +249,8 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))
 	}
 	if err == nil {
-		err = d.removeLocalKubeconfig(name)
+		err = d.removeLocalKubeconfig(ctx, name, true)
 	}
-	var failed *client.OperationFailedError
 	switch {
 	case err == nil:
 		p.ReportSuccess()
@@ -263,7 +275,7 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 		return err
 	}
 	p.ReportFailure(err, damageRemedies(err)...)
-	if errors.As(err, &failed) {
+	if failed := client.AsOperationFailed(err); failed != nil {
 		printFailureLog(d.env.Err, failed)
 		fmt.Fprintf(d.env.Err, "  For details: skyctl describe cluster %s\n  To try again, run the same delete; "+
 			"if the cloud is permanently unreachable, add --purge\n", name)
@@ -312,6 +324,6 @@ func (d *deleteOptions) describeTarget(t deleteTarget) string {
 		costs = ", " + sum + " so far"
 	}
 	phase := cmp.Or(c.Status.Phase, render.PhaseDamaged)
-	return fmt.Sprintf("%s (%s, %s%s)", c.Metadata.Name, phase,
-		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs)
+	return fmt.Sprintf("%s (%s, %s%s%s)", c.Metadata.Name, phase,
+		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs, t.snapshots.Describe())
 }

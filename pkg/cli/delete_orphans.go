@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -21,7 +20,7 @@ func (a *app) newDeleteOrphansCommand() *cobra.Command {
 	d := &deleteOrphansOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "orphans [NAME...]",
-		Aliases: []string{"orphan"},
+		Aliases: listAliases("orphans"),
 		Short:   "Terminate orphaned machines",
 		Long: `Lists the orphans: machines with the labels of this installation that belong to no cluster. Then
 it terminates all of them, or those you name. A machine that may be a copy of another one is
@@ -69,7 +68,7 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if !d.yes {
-		if _, err := io.WriteString(d.env.Err, render.NewOrphanTable(found, false, d.env.Now()).String()); err != nil {
+		if err := terminal.WriteTable(d.env.Err, render.NewOrphanTable(found, false, d.env.Now())); err != nil {
 			return err
 		}
 		if err := d.requireConfirmation(ctx, fmt.Sprintf("Terminate %s?", render.FormatCount(len(found), "machine")),

@@ -15,27 +15,27 @@ import (
 func (a *app) newDescribeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Show the details of a cluster",
 		Long: `Shows the details of a cluster: its spec, phase and transitions, its machines and their current
-steps, its cost, its drift and repairs, recent events, the failure, and the next commands to try.`,
+steps, its cost, its snapshots, its drift and repairs, recent events, the failure, and the next commands to try.`,
 		Example: `  skyctl describe cluster dev
   skyctl describe cluster dev -o yaml`,
 		Args:              requireClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	o := &describeOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
-		render.AsYAML)}
+	o := &describeOptions{app: a, output: addOutputFlags(cmd)}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) }
-	return newCommandGroup("describe", "Show the details of a cluster",
-		"Shows the details of a cluster: see skyctl describe cluster --help.",
-		"  skyctl describe cluster dev", cmd)
+	return newCommandGroup("describe", "Show the details of a cluster or a snapshot",
+		"Shows the details of a cluster or a snapshot: see skyctl describe cluster --help.",
+		"  skyctl describe cluster dev\n  skyctl describe snapshot before-migration --cluster dev", cmd,
+		a.newDescribeSnapshotCommand())
 }
 
 // describeOptions is one run of describe cluster.
 type describeOptions struct {
 	*app
-	output *enumValue
+	output *outputFlags
 }
 
 func (o *describeOptions) run(ctx context.Context, name string) error {
@@ -60,7 +60,7 @@ func (o *describeOptions) run(ctx context.Context, name string) error {
 		render.MarkDamaged(c)
 	}
 	if o.output.isStructured() {
-		return errors.Join(render.WriteStructured(o.env.Out, o.output.form(), c), wrong)
+		return errors.Join(o.output.write(o.env.Out, c), wrong)
 	}
 	d := render.ClusterPage{Cluster: c, Recorded: recorded, OperationURL: ops.OperationURL(name), Now: o.env.Now(),
 		External: o.cfg.IsExternal()}
@@ -70,6 +70,7 @@ func (o *describeOptions) run(ctx context.Context, name string) error {
 	if d.Events, err = ops.ListEvents(ctx, name); err != nil && damage == nil {
 		return err
 	}
+	d.Snapshots = o.listSnapshotsOf(ctx, c.Ref())
 	_, err = io.WriteString(o.env.Out, d.String())
 	o.noteStaleSweeps(ctx, ops, []api.Cluster{*c})
 	return errors.Join(err, wrong)

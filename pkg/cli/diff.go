@@ -37,7 +37,7 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 	}
 	files.bindFlags(cmd)
 	prune.bindFlags(cmd)
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := prune.checkFlags(); err != nil {
 			return err
@@ -58,7 +58,7 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 var errDifferent = errors.New("the clusters differ from their files")
 
 // runDiff prints the differences, and reports whether there are any.
-func (a *app) runDiff(ctx context.Context, files *fileFlags, prune *pruneOptions, output *enumValue) (bool, error) {
+func (a *app) runDiff(ctx context.Context, files *fileFlags, prune *pruneOptions, output *outputFlags) (bool, error) {
 	docs, err := a.readDocuments(ctx, files)
 	if err != nil {
 		return false, err
@@ -92,14 +92,14 @@ func (a *app) runDiff(ctx context.Context, files *fileFlags, prune *pruneOptions
 }
 
 func (a *app) writePlans(plans []client.ApplyPlan, prune *pruneOptions, pruned []api.Cluster,
-	output *enumValue) error {
+	output *outputFlags) error {
 	page := toPlanPage(plans)
 	if prune.on {
 		list := render.NewPruneList(pruned, a.env.Now())
 		page.Pruned = &list
 	}
 	if output.isStructured() {
-		return render.WriteStructured(a.env.Out, output.form(), page)
+		return output.write(a.env.Out, page)
 	}
 	_, err := io.WriteString(a.env.Out, page.String())
 	return err

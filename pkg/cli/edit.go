@@ -32,7 +32,7 @@ func (a *app) newEditClusterCommand() *cobra.Command {
 	flags := &changeFlags{}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Change a cluster in an editor",
 		Long: `Opens the labels and the spec of a cluster in an editor, as a file that skyctl apply takes, and changes
 the cluster to what you save. The editor is $KUBE_EDITOR, $VISUAL, $EDITOR, or vi.
@@ -72,8 +72,8 @@ type clusterEdit struct {
 }
 
 func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error {
-	if !flags.wait && flags.timeout.value > 0 {
-		return usageErrorf("--timeout needs --wait")
+	if err := flags.timeout.refuseWithoutWait(flags.wait); err != nil {
+		return err
 	}
 	ops, err := a.connectClient(ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (e *clusterEdit) planText(ctx context.Context, body []byte, header string) 
 	if err != nil {
 		return nil, err
 	}
-	s := terminal.StartSpinner(e.env.Err, "Checking the change", !terminal.IsTerminal(e.env.Err))
+	s := terminal.StartSpinner(e.env.Err, "Checking the change", e.quiet || !terminal.IsTerminal(e.env.Err))
 	defer s.ClearLine()
 	plans, err := e.planDocuments(ctx, e.ops, s, []manifest.Document{doc}, e.began.LastApplied())
 	if len(plans) == 1 && plans[0].Before != nil &&

@@ -68,63 +68,48 @@ func (e *codedError) Unwrap() error { return e.err }
 
 // exitCode returns the exit code for an error.
 func exitCode(err error) int {
-	var (
-		coded       *codedError
-		usage       *usageError
-		field       *api.FieldError
-		nowhere     *client.NoPlacementError
-		conflict    *client.ConflictError
-		replaced    *client.ClusterReplacedError
-		exists      *store.ExistsError
-		taken       *store.SecretExistsError
-		inUse       *store.SecretInUseError
-		noSecret    *store.SecretMissingError
-		changed     *store.SpecConflictError
-		fixed       *store.UnchangeableError
-		notFound    *store.NotFoundError
-		noOrphan    *orphanNotFoundError
-		noSchedule  *client.NoScheduleError
-		unreachable *client.UnreachableError
-		noWorker    *client.NoWorkerError
-		server      *serverError
-		state       *stateError
-		silent      *store.UnavailableError
-		wait        *client.WaitTimeoutError
-		doubt       *client.HomeDoubtError
-		room        *diskSpaceError
-		interrupted *interruptedError
-		noBackup    *backup.FileError
-		present     *backup.ExistsError
-		occupied    *backup.OccupiedError
-		running     *backup.InUseError
-		backingUp   *backup.BusyError
-		noRoom      *backup.RoomError
-	)
+	coded, failed := new(codedError), client.AsOperationFailed(err)
+	if code, ok := accessExitCode(err); ok {
+		return code
+	}
 	switch {
 	case err == nil:
 		return ExitOK
+	case failed != nil && failed.Unchanged:
+		return ExitConflict
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+	case hasType[*interruptedError](err), errors.Is(err, context.Canceled):
 		return ExitInterrupted
-	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &nowhere),
-		errors.As(err, &noBackup), errors.As(err, &present):
+	case hasType[*usageError](err), hasType[*api.FieldError](err), hasType[*client.NoPlacementError](err),
+		hasType[*backup.FileError](err), hasType[*backup.ExistsError](err):
 		return ExitUsage
-	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
-		errors.As(err, &doubt), errors.As(err, &changed), errors.As(err, &fixed), errors.As(err, &taken),
-		errors.As(err, &inUse), errors.As(err, &occupied), errors.As(err, &running), errors.As(err, &backingUp),
-		errors.As(err, &noRoom):
+	case hasType[*client.ConflictError](err), hasType[*client.ClusterReplacedError](err),
+		hasType[*store.ExistsError](err), hasType[*stateError](err), hasType[*client.HomeDoubtError](err),
+		hasType[*store.SpecConflictError](err), hasType[*store.UnchangeableError](err),
+		hasType[*store.SecretExistsError](err), hasType[*store.SecretInUseError](err),
+		hasType[*backup.OccupiedError](err), hasType[*backup.InUseError](err), hasType[*backup.BusyError](err),
+		hasType[*backup.RoomError](err), hasType[*api.RefusedError](err), hasType[*api.SnapshotRefusedError](err),
+		hasType[*store.SnapshotExistsError](err), hasType[*client.StoppedError](err):
 		return ExitConflict
-	case errors.As(err, &notFound), errors.As(err, &noOrphan), errors.As(err, &noSecret):
+	case hasType[*store.NotFoundError](err), hasType[*orphanNotFoundError](err),
+		hasType[*store.SecretMissingError](err), hasType[*store.SnapshotMissingError](err):
 		return ExitNotFound
-	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server),
-		errors.As(err, &noSchedule), errors.As(err, &room):
+	case hasType[*client.UnreachableError](err), hasType[*store.UnavailableError](err),
+		hasType[*client.NoWorkerError](err), hasType[*serverError](err), hasType[*client.NoScheduleError](err),
+		hasType[*diskSpaceError](err):
 		return ExitUnreachable
-	case errors.As(err, &wait):
+	case hasType[*client.WaitTimeoutError](err), hasType[*client.SnapshotWaitError](err):
 		return ExitTimeout
 	default:
 		return ExitFailed
 	}
+}
+
+// hasType reports whether an error, or one that it wraps, has a type.
+func hasType[T error](err error) bool {
+	var found T
+	return errors.As(err, &found)
 }
 
 // printError prints each of the joined errors once, on a line of its own.
@@ -132,7 +117,7 @@ func printError(w io.Writer, err error) {
 	var shown *reportedError
 	var interrupted *interruptedError
 	switch {
-	case err == nil || errors.As(err, &shown):
+	case err == nil || errors.As(err, &shown) || hasType[*remoteExitError](err):
 	case errors.As(err, &interrupted):
 		fmt.Fprintln(w, interrupted.hint)
 	case errors.Is(err, context.Canceled):

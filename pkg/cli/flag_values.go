@@ -3,21 +3,21 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/cli/render"
 )
 
 // toFieldError turns pflag's error about a value into a *api.FieldError.
 func toFieldError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
+		if unknown := cmd.Flags().Args(); cmd.HasSubCommands() && len(unknown) > 0 {
+			return refuseUnknownSubcommand(cmd, unknown) // its flags are unknown too
+		}
 		return usageErrorf("%w; see %s --help", err, cmd.CommandPath())
 	}
 	flag := invalid.GetFlag()
@@ -49,23 +49,21 @@ func (d *durationValue) Set(v string) error {
 	return nil
 }
 
-// enumValue is a flag that takes one of the allowed values.
-type enumValue struct {
-	value   string
-	allowed []string
+// waitTimeoutValue is --timeout of a command that has --wait.
+type waitTimeoutValue struct{ durationValue }
+
+// bindFlag adds --timeout.
+func (t *waitTimeoutValue) bindFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(t, "timeout", "how long --wait waits (default: as long as it takes)")
+	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
 }
 
-// addOutputFlag adds -o with these formats; the first is the default.
-func addOutputFlag(cmd *cobra.Command, formats ...render.Format) *enumValue {
-	var forms []string
-	for _, f := range formats {
-		forms = append(forms, string(f))
+// refuseWithoutWait refuses --timeout where nothing waits.
+func (t *waitTimeoutValue) refuseWithoutWait(wait bool) error {
+	if !wait && t.value > 0 {
+		return usageErrorf("--timeout needs --wait")
 	}
-	c := &enumValue{value: forms[0], allowed: forms}
-	cmd.Flags().VarP(c, "output", "o", "output format")
-	panicOnError(cmd.RegisterFlagCompletionFunc("output",
-		cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)))
-	return c
+	return nil
 }
 
 // panicOnError is for programming errors that every test run would show.
@@ -75,19 +73,29 @@ func panicOnError(err error) {
 	}
 }
 
-func (c *enumValue) String() string { return c.value }
-func (c *enumValue) Type() string   { return strings.Join(c.allowed, "|") }
+// dryRunValue is --dry-run. It takes the values of kubectl too; skyctl's dry run asks the servers where it must, so
+// client and server are the same.
+type dryRunValue bool
 
-func (c *enumValue) Set(v string) error {
-	if !slices.Contains(c.allowed, v) {
-		return fmt.Errorf("must be one of %s", strings.Join(c.allowed, ", "))
-	}
-	c.value = v
-	return nil
+// bindDryRun adds --dry-run.
+func bindDryRun(flags *pflag.FlagSet, on *bool, help string) {
+	flags.Var((*dryRunValue)(on), "dry-run", help)
+	flags.Lookup("dry-run").NoOptDefVal = "client"
 }
 
-// isStructured is true if a program reads the output: then only errors go to stderr.
-func (c *enumValue) isStructured() bool { return c.form().IsStructured() }
+func (d *dryRunValue) String() string {
+	return map[bool]string{true: "client", false: "none"}[bool(*d)]
+}
+func (d *dryRunValue) Type() string { return "none|client|server" }
 
-// form returns the value of a flag of addOutputFlag.
-func (c *enumValue) form() render.Format { return render.Format(c.value) }
+func (d *dryRunValue) Set(v string) error {
+	switch v {
+	case "client", "server", "true":
+		*d = true
+	case "none", "false":
+		*d = false
+	default:
+		return errors.New("must be client, server or none; --dry-run alone is client")
+	}
+	return nil
+}

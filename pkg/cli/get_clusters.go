@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -17,27 +17,29 @@ import (
 )
 
 func (a *app) newGetCommand() *cobra.Command {
-	return newCommandGroup("get", "Show clusters, pools, machines, events, orphans, secrets, or a kubeconfig",
-		"Shows clusters, events, orphans, secrets, or the pools, machines or kubeconfig of a cluster.",
+	return newCommandGroup("get", "Show clusters, pools, machines, snapshots, events, orphans, secrets, or a "+
+		"kubeconfig",
+		"Shows clusters, snapshots, events, orphans, secrets, or the pools, machines or kubeconfig of a cluster.",
 		"  skyctl get clusters\n  skyctl get pools dev\n  skyctl get machines dev\n  skyctl get events dev\n"+
-			"  skyctl get kubeconfig dev",
-		a.newGetClustersCommand(), a.newGetPoolsCommand(), a.newGetMachinesCommand(), a.newGetKubeconfigCommand(),
-		a.newGetEventsCommand(), a.newGetOrphansCommand(), a.newGetSecretsCommand())
+			"  skyctl get snapshots\n  skyctl get kubeconfig dev",
+		a.newGetClustersCommand(), a.newGetPoolsCommand(), a.newGetMachinesCommand(), a.newGetSnapshotsCommand(),
+		a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand(), a.newGetSecretsCommand())
 }
 
 func (a *app) newGetClustersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "clusters [NAME]",
-		Aliases: []string{"cluster"},
-		Short:   "List all clusters, or show one",
-		Long: `Lists all clusters, or shows the one you name.
+		Use:     "clusters [NAME...]",
+		Aliases: listAliases("clusters"),
+		Short:   "List all clusters, or show some",
+		Long: `Lists all clusters, or shows those you name.
 
 RESOURCES are available/total as Kubernetes reports them: allocatable minus the requests of pods,
 over the capacity of the machines. 1 GB there is 1 GiB (1024 MiB).
 
-STATUS adds what is under way, such as (adding 2, removing 1); else (drifted) if the last sweep found
-drift, which skyctl describe cluster shows. It adds (unknown) if the last sweep could not determine
-the state of the cluster, and (paused) if repairs are paused.
+STATUS adds what is under way, such as (adding 2, removing 1) or (restoring from NAME); else (drifted)
+if the last sweep found drift, which skyctl describe cluster shows. It adds (unknown) if the last
+sweep could not determine the state of the cluster, and (paused) if repairs are paused. A cluster
+that is STOPPED has no machines and costs nothing; skyctl start cluster brings it back.
 
 -o yaml prints whole clusters. --export prints what skyctl apply needs only: no status, and no field
 that has its default. Several clusters become several documents.`,
@@ -47,11 +49,10 @@ that has its default. Several clusters become several documents.`,
   skyctl get clusters -l team=vision,env!=prod
   skyctl get cluster dev --export > dev.yaml
   skyctl get cluster dev -o json`,
-		Args:              allowClusterName,
-		ValidArgsFunction: a.completeClusterNames,
+		Args:              allowClusterNames,
+		ValidArgsFunction: a.completeMoreClusterNames,
 	}
-	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
-		render.AsYAML)}
+	g := &getClustersOptions{app: a, output: addListOutputFlags(cmd)}
 	g.selector = addSelectorFlag(cmd, "only clusters")
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "keep printing changes until Ctrl-C")
 	cmd.Flags().BoolVar(&g.export, "export", false, "print only what skyctl apply needs, as YAML or with -o json")
@@ -59,7 +60,7 @@ that has its default. Several clusters become several documents.`,
 		if err := g.selector.refuseWithNames(args); err != nil {
 			return err
 		}
-		g.name = firstOrEmpty(args)
+		g.names = args
 		if err := g.checkExport(cmd.Flags().Changed("output")); err != nil {
 			return err
 		}
@@ -71,11 +72,11 @@ that has its default. Several clusters become several documents.`,
 // getClustersOptions is one run of get clusters.
 type getClustersOptions struct {
 	*app
-	name     string
+	names    []string
 	selector *selectorValue
 	watch    bool
 	export   bool
-	output   *enumValue
+	output   *outputFlags
 }
 
 // checkExport makes YAML the format of an export, and refuses the tables.
@@ -86,8 +87,9 @@ func (g *getClustersOptions) checkExport(formGiven bool) error {
 	case g.watch:
 		return usageErrorf("--export cannot be used with --watch")
 	case !formGiven:
-		return g.output.Set(string(render.AsYAML))
-	case !g.output.isStructured():
+		g.output.request.Output = string(render.AsYAML)
+		return g.output.prepare()
+	case g.output.form() != render.AsYAML && g.output.form() != render.AsJSON:
 		return usageErrorf("--export needs -o yaml or -o json, not -o %s", g.output.form())
 	}
 	return nil
@@ -104,6 +106,9 @@ func (g *getClustersOptions) run(ctx context.Context) error {
 			clusters, err := g.readClusters(ctx, ops)
 			if clusters == nil && err != nil {
 				return err
+			}
+			if wrong := sortObjects(g.output, clusters); wrong != nil {
+				return wrong
 			}
 			s.KeepLine()
 			g.warnHomeDoubt(ctx, ops)
@@ -132,17 +137,9 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 		return nil, err
 	}
 	switch {
-	case g.name != "":
-		c, damage, err := s.SalvageCluster(ctx, g.name)
-		if err != nil {
-			return nil, err
-		}
-		if damage == nil {
-			return []api.Cluster{*c}, nil
-		}
-		render.MarkDamaged(c)
-		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
-	case g.output.form() == render.AsTable: // it needs no machines
+	case len(g.names) > 0:
+		return readNamedClusters(ctx, s, g.names)
+	case g.output.form() == render.AsTable && g.output.sortBy == "": // it needs no machines
 		clusters, err := s.ListClusterSummaries(ctx)
 		return g.selector.keepMatching(addDamagedClusters(ctx, s, clusters, err)), err
 	default:
@@ -151,18 +148,35 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 	}
 }
 
+// readNamedClusters reads clusters in the order of their names. Those that are missing or damaged are its error.
+func readNamedClusters(ctx context.Context, s *store.Store, names []string) ([]api.Cluster, error) {
+	var clusters []api.Cluster
+	var errs []error
+	for _, name := range names {
+		c, damage, err := s.SalvageCluster(ctx, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if damage != nil {
+			render.MarkDamaged(c)
+			errs = append(errs, &damagedError{name: name, why: damage})
+		}
+		clusters = append(clusters, *c)
+	}
+	return clusters, errors.Join(errs...)
+}
+
 func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	switch {
 	case g.export:
-		return writeClusterFiles(g.env.Out, g.output.form(), clusters, g.name == "")
-	case g.output.isStructured() && g.name != "":
-		return render.WriteStructured(g.env.Out, g.output.form(), clusters[0])
+		return writeClusterFiles(g.env.Out, g.output, clusters, len(g.names) != 1)
+	case g.output.isStructured() && len(g.names) == 1:
+		return g.output.write(g.env.Out, clusters[0])
 	case g.output.isStructured():
-		return render.WriteStructured(g.env.Out, g.output.form(), render.NewClusterList(clusters))
+		return g.output.write(g.env.Out, render.NewClusterList(clusters))
 	}
-	_, err := io.WriteString(g.env.Out, render.NewClusterTable(clusters, g.output.form() == render.AsWide,
-		g.env.Now()).String())
-	return err
+	return g.output.writeTable(g.env.Out, render.NewClusterTable(clusters, g.output.isWide(), g.env.Now()))
 }
 
 // followClusters prints all rows, then each row again when it changes. It ends with Ctrl-C, or when the cluster that it
@@ -170,20 +184,24 @@ func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Client, s *store.Store) error {
 	clusters, err := g.readClusters(ctx, ops)
 	switch {
-	case err != nil && (clusters == nil || g.name != ""):
+	case err != nil && (clusters == nil || len(g.names) > 0):
 		return err
 	case err != nil: // the others can still be followed
 		fmt.Fprintln(g.env.Err, "Warning:", printable.Line(err.Error()))
 	}
-	events, err := s.WatchClusters(ctx, g.name)
+	only := "" // all are watched, unless one is named
+	if len(g.names) == 1 {
+		only = g.names[0]
+	}
+	events, err := s.WatchClusters(ctx, only)
 	if err != nil {
 		return err
 	}
 	shown := map[string]string{}
-	wide := g.output.form() == render.AsWide
+	wide := g.output.isWide()
 	t := render.NewWatchTable(clusters, wide, g.env.Now())
 	if !g.output.isStructured() {
-		if _, err := io.WriteString(g.env.Out, t.String()); err != nil {
+		if err := g.output.writeTable(g.env.Out, t); err != nil {
 			return err
 		}
 		for i := range clusters {
@@ -193,12 +211,12 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 	for e := range events {
 		c := e.Cluster
 		_, known := shown[c.Metadata.Name]
-		isSelected := g.selector.matchesCluster(c)
+		isSelected := g.selector.matchesCluster(c) && (len(g.names) == 0 || slices.Contains(g.names, c.Metadata.Name))
 		if !isSelected && !known {
 			continue
 		}
 		if e.Type == store.ClusterDeleted {
-			c.Status.Phase = "DELETED"
+			c.Status.Phase = render.PhaseDeleted
 		}
 		if err := g.printIfChanged(t, shown, c, wide); err != nil {
 			return err
@@ -206,7 +224,7 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 		if e.Type == store.ClusterDeleted || !isSelected {
 			delete(shown, c.Metadata.Name)
 		}
-		if e.Type == store.ClusterDeleted && g.name != "" {
+		if e.Type == store.ClusterDeleted && only != "" {
 			return nil
 		}
 	}
@@ -226,13 +244,12 @@ func endWatch(ctx context.Context) error {
 func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool) error {
 	if g.output.isStructured() {
 		shown[c.Metadata.Name] = ""
-		return render.WriteStructuredItem(g.env.Out, g.output.form(), c)
+		return g.output.writeItem(g.env.Out, c)
 	}
 	sign := render.RowSignature(c, wide)
 	if shown[c.Metadata.Name] == sign {
 		return nil
 	}
 	shown[c.Metadata.Name] = sign
-	_, err := io.WriteString(g.env.Out, t.RenderNextRow(render.ClusterRow(c, wide, g.env.Now())...))
-	return err
+	return terminal.WriteNextRow(g.env.Out, t, render.ClusterRow(c, wide, g.env.Now()))
 }

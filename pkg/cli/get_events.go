@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ import (
 func (a *app) newGetEventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "events [CLUSTER]",
-		Aliases: []string{"event"},
+		Aliases: listAliases("events"),
 		Short:   "Show the events of clusters",
 		Long: `Shows the events of all clusters, or of the one you name, the latest last: drift that was found,
 repairs and their results, and orphans. Repeated events share one line with a COUNT. Events are
@@ -30,8 +29,7 @@ events of the clusters that have the labels when the command starts.`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
-		render.AsYAML)}
+	l := &getEventsOptions{app: a, output: addListOutputFlags(cmd)}
 	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "keep printing new events until Ctrl-C")
 	l.selector = addSelectorFlag(cmd, "only events of clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -47,7 +45,7 @@ events of the clusters that have the labels when the command starts.`,
 type getEventsOptions struct {
 	*app
 	watch    bool
-	output   *enumValue
+	output   *outputFlags
 	selector *selectorValue
 	// selected are the UIDs of the clusters that the selector matches; nil if there is none.
 	selected map[string]bool
@@ -69,13 +67,14 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 		if err != nil {
 			return err
 		}
+		if err := sortObjects(l.output, events); err != nil {
+			return err
+		}
 		s.KeepLine()
 		if l.output.isStructured() {
-			return render.WriteStructured(l.env.Out, l.output.form(),
-				render.NewEventList(events))
+			return l.output.write(l.env.Out, render.NewEventList(events))
 		}
-		_, err = io.WriteString(l.env.Out, render.NewEventTable(events, l.env.Now()).String())
-		return err
+		return l.output.writeTable(l.env.Out, render.NewEventTable(events, l.env.Now()))
 	})
 }
 
@@ -122,7 +121,7 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 	t.SetMinWidths(0, 0, len(api.EventWarning), 20, 24, 20)
 	shown := map[api.Event]bool{}
 	if !l.output.isStructured() {
-		if _, err := io.WriteString(l.env.Out, t.String()); err != nil {
+		if err := l.output.writeTable(l.env.Out, t); err != nil {
 			return err
 		}
 		for _, e := range known {
@@ -152,8 +151,7 @@ func normalizeTimes(e api.Event) api.Event {
 
 func (l *getEventsOptions) printEvent(t *render.Table, e api.Event) error {
 	if l.output.isStructured() {
-		return render.WriteStructuredItem(l.env.Out, l.output.form(), e)
+		return l.output.writeItem(l.env.Out, e)
 	}
-	_, err := io.WriteString(l.env.Out, t.RenderNextRow(render.EventRow(e, l.env.Now())...))
-	return err
+	return terminal.WriteNextRow(l.env.Out, t, render.EventRow(e, l.env.Now()))
 }

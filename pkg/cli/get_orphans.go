@@ -13,7 +13,7 @@ import (
 func (a *app) newGetOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "orphans",
-		Aliases: []string{"orphan"},
+		Aliases: listAliases("orphans"),
 		Short:   "List orphans: machines that belong to no cluster and cost money",
 		Long: `Lists the orphans on every cloud in use: machines with the labels of this installation that belong
 to no cluster. A sweep terminates each at the time shown, after the grace period
@@ -23,7 +23,7 @@ it. skyctl never lists or changes machines of others, or of other installations 
 		Example: "  skyctl get orphans\n  skyctl get orphans -o json",
 		Args:    refuseArgs,
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	output := addListOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ops, err := a.connectClient(cmd.Context())
 		if err != nil {
@@ -35,17 +35,21 @@ it. skyctl never lists or changes machines of others, or of other installations 
 				if err != nil {
 					return err
 				}
+				if err := sortObjects(output, r.Orphans); err != nil {
+					return err
+				}
 				s.KeepLine()
 				if r.Doubt != nil {
 					a.warnHomeDoubt(cmd.Context(), ops)
 				}
 				if output.isStructured() {
-					return errors.Join(render.WriteStructured(a.env.Out, output.form(), render.NewOrphanList(r)),
+					return errors.Join(output.write(a.env.Out, render.NewOrphanList(r)),
 						newUnaskedCloudsError(r.Unasked))
 				}
-				_, err = io.WriteString(a.env.Out,
-					render.NewOrphanTable(r.Orphans, r.Doubt != nil,
-						a.env.Now()).String()+render.ExplainKeptOrphans(r.Orphans))
+				err = output.writeTable(a.env.Out, render.NewOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()))
+				if err == nil {
+					_, err = io.WriteString(a.env.Out, render.ExplainKeptOrphans(r.Orphans))
+				}
 				return errors.Join(err, newUnaskedCloudsError(r.Unasked))
 			})
 	}

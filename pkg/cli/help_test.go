@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
@@ -96,6 +97,7 @@ func TestCompletedCloudsAreThoseOfSkyd(t *testing.T) {
 
 func TestCreateFlagValuesAreCompleted(t *testing.T) {
 	p := newUserWithoutState(t)
+	formats := strings.Join(printer.ListFormats(), "\n") + "\n:6\n" // no blank behind an equals sign
 	for line, want := range map[string]string{
 		"create cluster x --cloud ":                  strings.Join(api.Clouds, "\n") + "\n:4\n",
 		"create cluster x --manager ":                "k8\n:4\n",
@@ -103,8 +105,8 @@ func TestCreateFlagValuesAreCompleted(t *testing.T) {
 		"create cluster x --zone ":                   ":4\n",
 		"create cluster x --cloud docker --region ":  "local\n:4\n",
 		"create cluster x --cloud unheard --region ": ":4\n",
-		"create cluster x -o ":                       "table\nwide\njson\nyaml\n:4\n",
-		"server status -o ":                          "table\nwide\njson\nyaml\n:4\n",
+		"create cluster x -o ":                       formats,
+		"server status -o ":                          formats,
 		"create cluster x --cpus ":                   ":4\n", // no file names
 	} {
 		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 ||
@@ -149,14 +151,17 @@ func TestHelpMatchesItsGoldenFile(t *testing.T) {
 	for _, args := range []string{
 		"", "create", "create cluster", "create pool", "scale", "scale cluster", "replace", "replace machine",
 		"delete pool", "delete machine", "label", "label cluster", "diff", "apply", "edit", "edit cluster", "get pools",
-		"get machines",
+		"get machines", "get snapshots", "create snapshot", "describe snapshot", "verify", "verify snapshot",
+		"delete snapshot", "restore", "restore cluster", "stop", "stop cluster", "start", "start cluster",
 		"get", "get clusters", "get kubeconfig",
 		"describe", "describe cluster", "explain", "schema",
 		"delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
 		"resume reconcile", "tunnel",
-		"server", "server start", "server stop", "server status", "server adopt", "server backup", "server restore",
-		"version", "exit-codes", "options",
+		"server", "server start", "server stop", "server status", "server restart", "server logs", "server install",
+		"server upgrade", "server uninstall", "server adopt", "server backup", "server restore",
+		"config", "config view", "config get", "config set", "config unset", "plugin", "plugin list", "uninstall",
+		"version", "exit-codes", "options", "output",
 		"settings",
 	} {
 		var out bytes.Buffer

@@ -52,9 +52,10 @@ func (n *slowNotes) showOn(display func(string)) {
 	n.on = display
 }
 
-// runWithSpinner shows a spinner while work runs. An error replaces the spinner, and is not printed again at the end.
+// runWithSpinner shows a spinner while work runs. An error replaces the spinner, and is not printed again at the end,
+// unless -o json asks for errors as JSON.
 func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinner) error) error {
-	s := terminal.StartSpinner(a.env.Err, title, quiet)
+	s := terminal.StartSpinner(a.env.Err, title, quiet || a.quiet)
 	a.slow.showOn(func(text string) { s.PrintNote("Note: " + text) })
 	err := work(s)
 	a.slow.showOn(nil)
@@ -62,9 +63,12 @@ func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinn
 	case err == nil:
 		s.ReportSuccess()
 		return nil
-	case exitCode(err) == ExitInterrupted:
+	case exitCode(err) == ExitInterrupted, errors.Is(err, errCreateRuns):
 		s.ClearLine()
 		return err
+	case a.wantsJSONErrors():
+		s.ClearLine()
+		return err // it is printed as JSON at the end
 	}
 	s.ReportFailure(err, damageRemedies(err)...)
 	return &reportedError{err}
@@ -110,7 +114,7 @@ func printFailureLog(w io.Writer, f *client.OperationFailedError) {
 }
 
 func formatFailureHints(name, operation string) string {
-	s := fmt.Sprintf("For details: skyctl describe cluster %s\nTo resume, run the same create again; to remove "+
+	s := fmt.Sprintf("For details: skyctl describe cluster %s\nTo resume, run the same command again; to remove "+
 		"the cluster: skyctl delete cluster %s\n", name, name)
 	if operation != "" {
 		s += "All steps: " + operation + "\n"

@@ -34,7 +34,7 @@ func (a *app) newLabelClusterCommand() *cobra.Command {
 	o := &labelOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME... | -l SELECTOR | --all  KEY=VALUE... KEY-...",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Set and remove labels of clusters",
 		Long: `Sets labels of clusters (KEY=VALUE) and removes them (KEY-), several at once. A key that has another
 value needs --overwrite. If one of the clusters cannot get the labels, none is changed.
@@ -55,7 +55,7 @@ The command returns once the change is recorded; --wait waits until the nodes ha
 	o.selector = addSelectorFlag(cmd, "clusters")
 	cmd.Flags().BoolVar(&o.all, "all", false, "all clusters")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "change labels that have another value")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would change")
+	bindDryRun(cmd.Flags(), &o.dryRun, "only show what would change")
 	o.bindFlags(cmd, "the nodes have the labels")
 	var names []string
 	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
@@ -78,10 +78,8 @@ func (o *labelOptions) readArgs(cmd *cobra.Command, args []string) (names []stri
 		return nil, usageErrorf("use names, -l or --all, not two of them")
 	case o.dryRun && (o.wait || o.timeout.value > 0):
 		return nil, usageErrorf("--wait and --timeout cannot be used with --dry-run")
-	case !o.wait && o.timeout.value > 0:
-		return nil, usageErrorf("--timeout needs --wait")
 	}
-	if err := o.selector.refuseWithNames(names); err != nil {
+	if err := errors.Join(o.timeout.refuseWithoutWait(o.wait), o.selector.refuseWithNames(names)); err != nil {
 		return nil, err
 	}
 	o.labels, err = api.ParseLabelChange(args[first:])

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,22 +14,26 @@ import (
 
 func (a *app) newGetMachinesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "machines CLUSTER",
-		Aliases: []string{"machine"},
-		Short:   "List the machines of a cluster",
-		Long: `Lists the machines of a cluster, the head and the workers of all pools. STATE says how far a machine
-has come, and in parentheses why it leaves the cluster or that it is to be replaced.`,
+		Use:     "machines [CLUSTER|MACHINE...]",
+		Aliases: listAliases("machines"),
+		Short:   "List the machines of clusters",
+		Long: `Lists the machines of the clusters you name, or of all: the head and the workers of all pools. You can
+also name single machines. STATE says how far a machine has come, and in parentheses why it leaves
+the cluster or that it is to be replaced.`,
 		Example: `  skyctl get machines dev
-  skyctl get machines dev -o json`,
-		Args:              requireClusterName,
-		ValidArgsFunction: a.completeClusterNames,
+  skyctl get machines
+  skyctl get machine sky-dev-1 -o jsonpath='{.address}'`,
+		Args:              func(_ *cobra.Command, args []string) error { return checkPartNames(args) },
+		ValidArgsFunction: a.completeMoreClusterNames,
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	output := addListOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.showPartOfCluster(cmd.Context(), "Fetching machines", args[0], output,
-			func(c *api.Cluster) (any, *render.Table) {
-				return render.NewMachineList(c), render.NewMachineTable(c, a.env.Now())
-			})
+		return showParts(cmd.Context(), a, output, partsView[api.Machine]{title: "Fetching machines", kind: "Machine",
+			items: render.ListMachines, list: func(items []api.Machine) any { return render.NewMachineList(items) },
+			table: func(clusters []api.Cluster) *render.Table { return render.NewMachineTable(clusters, a.env.Now()) },
+		}, func(ctx context.Context, s *store.Store) ([]api.Cluster, bool, error) {
+			return readMachinesNamed(ctx, s, args)
+		})
 	}
 	return cmd
 }
@@ -67,7 +72,7 @@ func (a *app) newMachineChangeCommand(until string,
 	var cluster, before string
 	cmd := &cobra.Command{
 		Use:               "machine NAME",
-		Aliases:           []string{"machines"},
+		Aliases:           listAliases("machine"),
 		Args:              requireMachineName,
 		ValidArgsFunction: a.completeMachineNames,
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
@@ -10,21 +11,26 @@ import (
 // printNote prints a note on stderr. It prints nothing if a program reads the output.
 func (a *app) printNote(text string) {
 	if !a.hasStructuredOutput() {
-		fmt.Fprintln(a.env.Err, "Note: "+printable.Line(text))
+		fmt.Fprintln(a.notes(), "Note: "+printable.Line(text))
 	}
 }
 
 // hasStructuredOutput reports whether the running command writes for programs.
-func (a *app) hasStructuredOutput() bool {
+func (a *app) hasStructuredOutput() bool { return a.outputForm().IsStructured() }
+
+// outputForm is the format of -o of the running command; a table if it has no -o.
+func (a *app) outputForm() render.Format {
 	if a.command == nil {
-		return false
+		return render.AsTable
 	}
 	f := a.command.Flags().Lookup("output")
 	if f == nil {
-		return false
+		return render.AsTable
 	}
-	c, ok := f.Value.(*enumValue)
-	return ok && c.isStructured()
+	if o, ok := f.Value.(*outputFlags); ok {
+		return o.form()
+	}
+	return render.AsTable
 }
 
 // noteUnknownSettings notes settings and variables that are ignored.

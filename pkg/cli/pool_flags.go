@@ -65,12 +65,12 @@ func validateClusterFlag(cluster string) error {
 // dryRunFlags are --dry-run and the format of its output.
 type dryRunFlags struct {
 	on     bool
-	output *enumValue
+	output *outputFlags
 }
 
 func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&d.on, "dry-run", false, "only show the steps, machine by machine, and the price per hour")
-	d.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	bindDryRun(cmd.Flags(), &d.on, "only show the steps, machine by machine, and the price per hour")
+	d.output = addOutputFlags(cmd)
 }
 
 // checkCombination refuses flags that would be ignored because of others.

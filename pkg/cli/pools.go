@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -12,8 +10,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
-	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // createPoolOptions is one run of create pool.
@@ -28,7 +26,7 @@ func (a *app) newCreatePoolCommand() *cobra.Command {
 	o := &createPoolOptions{}
 	cmd := &cobra.Command{
 		Use:     "pool NAME --cluster CLUSTER",
-		Aliases: []string{"pools"},
+		Aliases: listAliases("pool"),
 		Short:   "Add a pool of workers to a cluster",
 		Long: `Adds a pool to a cluster: a named group of workers with the same machine spec, labels and taints. The
 machines go to the cluster's cloud, region and network; the pool can have another zone, size, image
@@ -138,7 +136,7 @@ func (a *app) newDeletePoolCommand() *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use:     "pool NAME --cluster CLUSTER",
-		Aliases: []string{"pools"},
+		Aliases: listAliases("pool"),
 		Short:   "Delete a pool of a cluster and terminate its machines",
 		Long: `Deletes a pool: its machines are cordoned and drained as in scale cluster, then terminated, and their
 nodes are removed. Pods that only fit into this pool stay Pending.
@@ -203,53 +201,34 @@ func newDeletePoolRequest(f changeFlags, cluster, pool string) changeRequest {
 
 func (a *app) newGetPoolsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "pools CLUSTER",
-		Aliases: []string{"pool"},
-		Short:   "List the pools of a cluster",
-		Long: `Lists the pools of a cluster. REPLICAS are the machines asked for, with the bounds of the pool if it
-has some; READY are those that are Ready. RESOURCES are those of one machine, and PRICE/H is the
-price of all machines of the pool that exist. The control plane is not a pool: see skyctl get machines.`,
+		Use:     "pools [CLUSTER...] | NAME... --cluster CLUSTER",
+		Aliases: listAliases("pools"),
+		Short:   "List the pools of clusters",
+		Long: `Lists the pools of the clusters you name, or of all; with --cluster, only the pools you name.
+REPLICAS are the machines asked for, with the bounds of the pool if it has some; READY are those that
+are Ready. RESOURCES are those of one machine, and PRICE/H is the price of all machines of the pool
+that exist. The control plane is not a pool: see skyctl get machines.`,
 		Example: `  skyctl get pools dev
-  skyctl get pools dev -o yaml`,
-		Args:              requireClusterName,
-		ValidArgsFunction: a.completeClusterNames,
+  skyctl get pools
+  skyctl get pool gpu --cluster dev -o yaml`,
+		Args:              func(_ *cobra.Command, args []string) error { return checkPartNames(args) },
+		ValidArgsFunction: a.completeMoreClusterNames,
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	cluster := ""
+	a.bindClusterFlag(cmd, &cluster, "only pools of this cluster; then the arguments are names of pools")
+	output := addListOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.showPartOfCluster(cmd.Context(), "Fetching pools", args[0], output,
-			func(c *api.Cluster) (any, *render.Table) {
-				return render.NewPoolList(c), render.NewPoolTable(c, a.env.Now())
-			})
+		if cmd.Flags().Changed("cluster") {
+			if err := validateClusterFlag(cluster); err != nil {
+				return err
+			}
+		}
+		return showParts(cmd.Context(), a, output, partsView[render.PoolView]{title: "Fetching pools", kind: "Pool",
+			items: render.ListPools, list: func(items []render.PoolView) any { return render.NewPoolList(items) },
+			table: func(clusters []api.Cluster) *render.Table { return render.NewPoolTable(clusters, a.env.Now()) },
+		}, func(ctx context.Context, s *store.Store) ([]api.Cluster, bool, error) {
+			return readPoolsNamed(ctx, s, cluster, args)
+		})
 	}
 	return cmd
-}
-
-// showPartOfCluster prints a part of a cluster: an object for programs, or a table.
-func (a *app) showPartOfCluster(ctx context.Context, title, name string, output *enumValue,
-	view func(*api.Cluster) (any, *render.Table)) error {
-	ops, err := a.connectClient(ctx)
-	if err != nil {
-		return err
-	}
-	return a.runWithSpinner(title, output.isStructured(), func(s *terminal.Spinner) error {
-		st, err := ops.ConnectStore(ctx)
-		if err != nil {
-			return err
-		}
-		c, damage, err := st.SalvageCluster(ctx, name)
-		if err != nil {
-			return err
-		}
-		var wrong error
-		if damage != nil {
-			wrong = &damagedError{name: name, why: damage}
-		}
-		s.KeepLine()
-		object, table := view(c)
-		if output.isStructured() {
-			return errors.Join(render.WriteStructured(a.env.Out, output.form(), object), wrong)
-		}
-		_, err = io.WriteString(a.env.Out, table.String())
-		return errors.Join(err, wrong)
-	})
 }

@@ -36,10 +36,10 @@ fails or if skyctl cannot repair the drift.`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	r.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	r.output = addOutputFlags(cmd)
 	cmd.Flags().BoolVar(&r.wait, "wait", false,
 		"show the repairs until the cluster is in sync; Ctrl-C does not stop them")
-	cmd.Flags().Var(&r.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
+	r.timeout.bindFlag(cmd)
 	selector := addSelectorFlag(cmd, "clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
@@ -57,16 +57,16 @@ fails or if skyctl cannot repair the drift.`,
 type reconcileOptions struct {
 	*app
 	wait    bool
-	timeout durationValue
-	output  *enumValue
+	timeout waitTimeoutValue
+	output  *outputFlags
 }
 
 func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
-	switch {
-	case r.wait && cluster == "":
+	if r.wait && cluster == "" {
 		return usageErrorf("--wait needs the name of a cluster")
-	case r.timeout.value > 0 && !r.wait:
-		return usageErrorf("--timeout needs --wait")
+	}
+	if err := r.timeout.refuseWithoutWait(r.wait); err != nil {
+		return err
 	}
 	ops, err := r.connectClient(ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 		if r.wait {
 			err = ops.RetryWhileUnreachable(ctx, s.PrintNote, sweep)
 		} else {
-			err = sweep()
+			err = r.sweepOnce(ctx, ops, s.PrintNote, sweep)
 		}
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 		s.KeepLine()
 		r.warnHomeDoubt(ctx, ops)
 		if r.output.isStructured() {
-			return render.WriteStructured(r.env.Out, r.output.form(), found.SweepResult)
+			return r.output.write(r.env.Out, found.SweepResult)
 		}
 		_, err := io.WriteString(r.env.Out, found.RenderPage(r.env.Now()))
 		return err
@@ -119,6 +119,15 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 			render.FormatCount(found.CountUnseen(), "cluster"))
 	}
 	return nil
+}
+
+// sweepOnce sweeps, and again if skyd restarts meanwhile. Servers that do not answer at first are not waited for.
+func (r *reconcileOptions) sweepOnce(ctx context.Context, ops *client.Client, notice func(string),
+	sweep func() error) error {
+	if _, err := ops.ConnectStore(ctx); err != nil {
+		return err
+	}
+	return ops.RetryDuringRestart(ctx, notice, sweep)
 }
 
 // sweepAndRead sweeps a cluster, or all, and then reads the clusters as the sweep left them.
@@ -163,13 +172,13 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 		return &client.ClusterDeletedError{Name: name}
 	case render.UnknownReason(&c) != "":
 		return &client.DriftError{Cluster: name, Reason: render.UnknownReason(&c)}
-	case c.Status.Phase == api.PhaseReady:
+	case c.Status.Phase == api.PhaseReady, c.Status.Phase == api.PhaseStopped:
 		return nil
 	default:
 		drifted = operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
-	p := terminal.StartProgress(r.env.Err, r.env.Now, "Repairing cluster", before)
+	p := r.startProgress("Repairing cluster", before)
 	r.slow.showOn(p.ShowNotice)
 	defer r.slow.showOn(nil)
 	err := ops.AwaitInSync(ctx, before, drifted, r.timeout.value, showProgress(p))
@@ -191,9 +200,12 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 		return &interruptedError{hint: fmt.Sprintf(
 			"The operation continues. To see it: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
 	}
+	if r.wantsJSONErrors() {
+		p.StopDrawing()
+		return err
+	}
 	p.ReportFailure(err, damageRemedies(err)...)
-	var failed *client.OperationFailedError
-	if errors.As(err, &failed) {
+	if failed := client.AsOperationFailed(err); failed != nil {
 		printFailureLog(r.env.Err, failed)
 	}
 	fmt.Fprintf(r.env.Err, "  For details: skyctl describe cluster %s\n", name)

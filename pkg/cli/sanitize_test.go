@@ -38,8 +38,8 @@ func TestObjectsCannotControlTheTerminal(t *testing.T) {
 		"a dry run": func(w io.Writer) {
 			io.WriteString(w, render.NewPlacementTable(fixture.NewHostile[[]api.Placement](), 3).String())
 		},
-		"get pools":    func(w io.Writer) { io.WriteString(w, render.NewPoolTable(&c, now).String()) },
-		"get machines": func(w io.Writer) { io.WriteString(w, render.NewMachineTable(&c, now).String()) },
+		"get pools":    func(w io.Writer) { io.WriteString(w, render.NewPoolTable([]api.Cluster{c}, now).String()) },
+		"get machines": func(w io.Writer) { io.WriteString(w, render.NewMachineTable([]api.Cluster{c}, now).String()) },
 		"a plan of a change": func(w io.Writer) {
 			io.WriteString(w, fixture.NewHostile[render.ChangePlan]().String())
 		},

@@ -27,7 +27,7 @@ func (a *app) newScaleClusterCommand() *cobra.Command {
 	o := &scaleOptions{}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME --num_nodes N | --pool POOL --replicas N",
-		Aliases: []string{"clusters"},
+		Aliases: listAliases("cluster"),
 		Short:   "Change the number of machines of a cluster, or of one pool",
 		Long: `Changes the number of machines of a cluster. --num_nodes counts all machines, as in create cluster,
 and changes the pool "default"; --pool with --replicas changes any pool. The cluster keeps running.

@@ -223,7 +223,7 @@ func TestBadChangesAreRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{pool("web", "--region", "local"), []string{"unknown flag: --region"}},
 		{pool("web", "--drain_force=maybe"),
 			[]string{`drain_force "maybe": true or false; --drain_force alone is true`}},
-		{pool("web", "--dry-run=client"), []string{`dry-run "client": true or false; --dry-run alone is true`}},
+		{pool("web", "--dry-run=maybe"), []string{`dry-run "maybe": must be client, server or none`}},
 		{[]string{"create", "pool", "web"}, []string{"missing --cluster"}},
 		{[]string{"create", "pool", "web", "--cluster", ""}, []string{`cluster "": the name of a cluster`}},
 		{[]string{"delete", "pool", "web", "--cluster", "A_b"}, []string{`cluster "A_b": the name of a cluster`}},

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,7 @@ import (
 func (a *app) newGetSecretsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "secrets [NAME]",
-		Aliases: []string{"secret"},
+		Aliases: listAliases("secrets"),
 		Short:   "List the secrets that clusters can refer to",
 		Long: `Lists the secrets that skyctl create secret stored, or shows the one you name. SIZE is that of all
 values in bytes, and AGE the time since they were written. -o wide adds the clusters that refer to
@@ -28,7 +27,7 @@ the secret. Values are never shown.`,
 		Args:              allowSecretName,
 		ValidArgsFunction: a.completeSecretNames,
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	output := addListOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.showSecrets(cmd.Context(), firstOrEmpty(args), output)
 	}
@@ -43,7 +42,7 @@ func allowSecretName(cmd *cobra.Command, args []string) error {
 	return requireSecretName(cmd, args)
 }
 
-func (a *app) showSecrets(ctx context.Context, name string, output *enumValue) error {
+func (a *app) showSecrets(ctx context.Context, name string, output *outputFlags) error {
 	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
@@ -63,17 +62,18 @@ func (a *app) showSecrets(ctx context.Context, name string, output *enumValue) e
 				return &store.SecretMissingError{Name: name}
 			}
 		}
-		s.KeepLine()
 		list := render.NewSecretList(secrets, users)
+		if err := sortObjects(output, list.Items); err != nil {
+			return err
+		}
+		s.KeepLine()
 		switch {
 		case output.isStructured() && name != "":
-			return render.WriteStructured(a.env.Out, output.form(), list.Items[0])
+			return output.writeKind(a.env.Out, "Secret", list.Items[0])
 		case output.isStructured():
-			return render.WriteStructured(a.env.Out, output.form(), list)
+			return output.write(a.env.Out, list)
 		}
-		_, err = io.WriteString(a.env.Out, render.NewSecretTable(list, output.form() == render.AsWide,
-			a.env.Now()).String())
-		return err
+		return output.writeTable(a.env.Out, render.NewSecretTable(list, output.isWide(), a.env.Now()))
 	})
 }
 
@@ -87,7 +87,7 @@ func (a *app) newDeleteSecretCommand() *cobra.Command {
 	o := &deleteSecretOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "secret NAME",
-		Aliases: []string{"secrets"},
+		Aliases: listAliases("secret"),
 		Short:   "Delete a secret",
 		Long: `Deletes a secret. It is refused while a cluster refers to the secret, because new machines of the
 cluster need it: they would not start. --force deletes it anyway. Machines that exist keep what

@@ -126,7 +126,7 @@ func (a *app) runForEach(ctx context.Context, names []string,
 		if err == nil {
 			continue
 		}
-		printError(a.env.Err, err)
+		a.printError(err)
 		errs = append(errs, &reportedError{err})
 		if exitCode(err) == ExitInterrupted {
 			break
@@ -140,9 +140,9 @@ func (a *app) printNothingMatches(v *selectorValue) {
 	switch {
 	case a.hasStructuredOutput():
 	case v.text == "":
-		fmt.Fprintln(a.env.Err, "There are no clusters.")
+		fmt.Fprintln(a.notes(), "There are no clusters.")
 	default:
-		fmt.Fprintf(a.env.Err, "No cluster matches %s.\n", v.text)
+		fmt.Fprintf(a.notes(), "No cluster matches %s.\n", v.text)
 	}
 }
 
@@ -162,4 +162,18 @@ func requireClusterNamesOr(instead string) cobra.PositionalArgs {
 		}
 		return errors.Join(errs...)
 	}
+}
+
+// addAllFlag adds --all, which stands for the names of all clusters.
+func addAllFlag(cmd *cobra.Command) *bool { return cmd.Flags().Bool("all", false, "all clusters") }
+
+// requireClusterNamesSelectorOrAll accepts the names of clusters, or one of the flags that stand for them.
+func requireClusterNamesSelectorOrAll(cmd *cobra.Command, names []string, selector *selectorValue, all bool) error {
+	switch {
+	case all && (len(names) > 0 || selector.isSet()):
+		return usageErrorf("use names, -l or --all, not two of them")
+	case all:
+		return nil
+	}
+	return errors.Join(selector.refuseWithNames(names), requireClusterNamesOr("selector")(cmd, names))
 }

@@ -21,20 +21,24 @@ import (
 func (a *app) newServerCommand() *cobra.Command {
 	return newCommandGroup("server", "Start, stop or inspect the server on this computer",
 		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process. Its data is in
-~/.skyconf. If no servers are configured, any command that needs the server starts it.
-Operations are durable: you can stop or kill the server at any time, and they resume when it starts
-again.`,
-		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt\n  "+
-			"skyctl server backup /mnt/usb/skyctl.backup",
+~/.skyconf. If no servers are configured, any command that needs the server starts it in the background;
+skyctl server install starts it with the computer instead. Operations are durable: you can stop or kill
+the server at any time, and they resume when it starts again.`,
+		"  skyctl server status\n  skyctl server install\n  skyctl server logs -f\n  skyctl server restart\n  "+
+			"skyctl server upgrade\n  skyctl server stop\n  skyctl server adopt\n  skyctl server backup "+
+			"/mnt/usb/skyctl.backup",
 		a.newServerStartCommand(),
 		&cobra.Command{
 			Use: "stop", Short: "Stop the server", Args: refuseArgs,
 			Long: "Stops the server. Running operations resume when it starts again; clusters and their " +
-				"machines stay as they are.",
+				"machines stay as they are. A service (skyctl server install) starts again at the next boot.",
 			Example: "  skyctl server stop",
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStop(cmd.Context()) },
 		},
-		a.newServerStatusCommand(), a.newServerAdoptCommand(), a.newServerBackupCommand(), a.newServerRestoreCommand())
+		a.newServerRestartCommand(), a.newServerUpgradeCommand(), a.newServerStatusCommand(), a.newServerLogsCommand(),
+		a.newServerInstallCommand(), a.newServerUninstallCommand(), a.newServerAdoptCommand(),
+		a.newServerBackupCommand(),
+		a.newServerRestoreCommand())
 }
 
 func (a *app) newServerStartCommand() *cobra.Command {
@@ -84,22 +88,21 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 			state.UIAddress); err != nil {
 			return err
 		}
+		a.noteVersionSkew(newServerSkew(state))
 		return a.checkServerCompatibility(cfg, state)
 	}
 	if err := requireDiskToStart(cfg); err != nil {
 		return err
 	}
 	return a.runWithSpinner("Starting server", false, func(s *terminal.Spinner) error {
-		skyd, err := a.env.Skyd()
-		if err != nil {
-			return &serverError{err}
-		}
-		state, err := daemon.EnsureRunning(ctx, cfg, skyd)
+		state, service, err := a.launchSkyd(ctx, cfg)
 		if err != nil {
 			return &serverError{err}
 		}
 		s.KeepLine()
-		_, err = fmt.Fprintf(a.env.Out, "The server is running (process %d). Web UI: %s\n", state.PID, state.UIAddress)
+		a.printPortNote(state)
+		_, err = fmt.Fprintf(a.env.Out, "The server is running (%s). Web UI: %s\n", describeSkyd(state, service),
+			state.UIAddress)
 		return err
 	})
 }
@@ -116,6 +119,10 @@ func (a *app) runServerStop(ctx context.Context) error {
 	}
 	_, err := daemon.FindRunning(cfg)
 	runs := !errors.Is(err, daemon.ErrNotRunning)
+	service, serviceErr := a.findService(cfg)
+	if serviceErr == nil && service != nil && !runs { // it may be waiting to start skyd again
+		runs = service.IsStarting(ctx)
+	}
 	if wrong != nil {
 		a.printNote(fmt.Sprintf("the settings are invalid, but not needed to stop the server of %s: %v", cfg.Dir,
 			wrong))
@@ -128,11 +135,15 @@ func (a *app) runServerStop(ctx context.Context) error {
 		return err
 	}
 	return a.runWithSpinner("Stopping server", false, func(s *terminal.Spinner) error {
-		if err := daemon.Stop(ctx, cfg); err != nil {
+		if err := errors.Join(serviceErr, a.stopSkyd(ctx, cfg, service)); err != nil {
 			return &serverError{err}
 		}
 		s.KeepLine()
-		_, err := fmt.Fprintln(a.env.Out, "The server is stopped.")
+		text := "The server is stopped."
+		if service != nil {
+			text += " It is the " + service.Describe() + ", and starts again when the computer does."
+		}
+		_, err := fmt.Fprintln(a.env.Out, text)
 		return err
 	})
 }
@@ -153,6 +164,8 @@ type serverState struct {
 	Home *api.Home  `json:"home,omitempty"`
 	// Backup is the last backup of the server on this computer.
 	Backup *store.BackupRecord `json:"backup,omitempty"`
+	// Service is the service that runs skyd from boot on; empty if none is installed.
+	Service string `json:"service,omitempty"`
 	// SetAside are Temporal databases that another version wrote; they are kept.
 	SetAside []daemon.SetAsideDatabase `json:"set_aside,omitempty"`
 }
@@ -164,7 +177,7 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 			"with 5 if one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
-	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
+	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := a.loadSettingsWithNotes()
 		if err != nil {
@@ -179,9 +192,12 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 				problem = &reportedError{full}
 			}
 			state.SetAside = daemon.ReadSetAsideDatabases(cfg)
+			if service, err := a.findService(cfg); err == nil && service != nil {
+				state.Service = service.Describe()
+			}
 		}
 		if output.isStructured() {
-			err = render.WriteStructured(a.env.Out, output.form(), state)
+			err = output.write(a.env.Out, state)
 		} else {
 			_, err = fmt.Fprint(a.env.Out, state.toPage().RenderPage(a.env.Now()))
 		}
@@ -198,6 +214,7 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 			state.PID = own.PID
 			return &reportedError{&serverError{err}}
 		}
+		a.noteVersionSkew(newServerSkew(own))
 		if err := a.checkServerCompatibility(cfg, own); err != nil {
 			return err
 		}
@@ -232,7 +249,8 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 }
 
 func (s serverState) toPage() render.ServerPage {
-	p := render.ServerPage{Version: s.Version, PID: s.PID, Started: s.Started, UI: s.UI, Parts: s.Parts}
+	p := render.ServerPage{Version: s.Version, PID: s.PID, Started: s.Started, UI: s.UI, Parts: s.Parts,
+		Service: s.Service}
 	if s.Disk != nil {
 		p.Disk = &render.DiskLine{Dir: s.Disk.Dir, Text: s.Disk.formatSpace(), HasProblem: s.Disk.Problem != ""}
 	}

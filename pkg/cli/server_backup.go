@@ -23,6 +23,7 @@ import (
 type backupOptions struct {
 	*app
 	force, newKey      bool
+	withSnapshots      bool
 	keyFile, recipient string
 }
 
@@ -35,6 +36,10 @@ func (a *app) newServerBackupCommand() *cobra.Command {
 secrets.key and config.yaml. The server keeps working meanwhile. Copy the file to another computer: with
 it and the recovery key, skyctl server restore takes everything over on an empty one.
 
+With --with-snapshots the file also holds the newest snapshot of each cluster that the server keeps on
+this computer, so that clusters can be restored there although their machines are gone. The keys of all
+snapshots are in the file in any case: those in S3 storage need nothing else.
+
 The file is sealed with age to a recovery key. The first backup makes the key and shows it once, on the
 terminal; without a terminal use --recovery-key-file, or --recipient for a key of your own. The server
 keeps only the public part, so later backups need no secret. Without the recovery key nobody can open the
@@ -44,11 +49,14 @@ The file does not hold Temporal's database, SkyPilot's files, credentials of clo
 clusters.`,
 		Example: "  skyctl server backup /mnt/usb/skyctl.backup\n" +
 			"  skyctl server backup /mnt/usb/skyctl.backup --force                       # replace the file\n" +
+			"  skyctl server backup /mnt/usb/skyctl.backup --with-snapshots\n" +
 			"  skyctl server backup first.backup --recovery-key-file /mnt/key/skyctl.key # without a terminal\n" +
 			"  skyctl server backup /mnt/usb/skyctl.backup --new-recovery-key            # the old key is lost",
 		RunE: func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVar(&b.force, "force", false, "replace the file if it exists")
+	cmd.Flags().BoolVar(&b.withSnapshots, "with-snapshots", false,
+		"add the newest snapshot of each cluster that is kept on this computer")
 	cmd.Flags().StringVar(&b.keyFile, "recovery-key-file", "",
 		"write a new recovery key to this file (0600) instead of the terminal")
 	cmd.Flags().StringVar(&b.recipient, "recipient", "",
@@ -77,7 +85,8 @@ func (b *backupOptions) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	o := backup.CreateOptions{Config: cfg, Store: st, File: file, Force: b.force, Now: b.env.Now, Build: thisBuild()}
+	o := backup.CreateOptions{Config: cfg, Store: st, File: file, Force: b.force, Now: b.env.Now, Build: thisBuild(),
+		WithSnapshots: b.withSnapshots}
 	if err := backup.CheckCreate(ctx, o); err != nil {
 		return err
 	}
@@ -100,8 +109,13 @@ func (b *backupOptions) create(ctx context.Context, o backup.CreateOptions) erro
 		r.TakenAt, r.File = m.TakenAt, o.File
 		return nil
 	})
-	fmt.Fprintf(b.env.Out, "Wrote %s: %s and %s, as of revision %d of etcd. Sealed to %s\n", o.File,
-		render.FormatCount(m.Clusters, "cluster"), render.FormatCount(m.Machines, "machine"), m.Revision, o.Recipient)
+	added := ""
+	if o.WithSnapshots {
+		added = ", with " + render.FormatCount(m.ClusterSnapshots(), "snapshot")
+	}
+	fmt.Fprintf(b.env.Out, "Wrote %s: %s and %s, as of revision %d of etcd%s. Sealed to %s\n", o.File,
+		render.FormatCount(m.Clusters, "cluster"), render.FormatCount(m.Machines, "machine"), m.Revision, added,
+		o.Recipient)
 	if err != nil {
 		return fmt.Errorf("the backup is complete, but the server does not know of it: %w", err)
 	}

@@ -162,3 +162,16 @@ func TestExternalServersAreNotBackedUpOrRestored(t *testing.T) {
 		}
 	}
 }
+
+func TestRestoredSnapshotsInAnotherDirectoryAreToBeMoved(t *testing.T) {
+	dir := t.TempDir()
+	settings := &config.Config{Dir: dir, Snapshots: config.Snapshots{Dir: filepath.Join(dir, "snapshots")}}
+	if text := describeSnapshotMove(settings); text != "" {
+		t.Errorf("in the default directory: %q", text)
+	}
+	settings.Snapshots.Dir = "/mnt/snapshots"
+	if text := describeSnapshotMove(settings); !strings.Contains(text, filepath.Join(dir, "snapshots")) ||
+		!strings.Contains(text, "/mnt/snapshots") {
+		t.Errorf("in another directory: %q", text)
+	}
+}

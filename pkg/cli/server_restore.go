@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -69,12 +69,26 @@ func (r *restoreOptions) run(ctx context.Context, file string) error {
 		return err
 	}
 	fmt.Fprintf(r.env.Out, "Restored %s from the backup of %s on %s, made on %s: %s and %s.\n", cfg.Dir,
-		printable.Line(done.Dir), printable.Line(done.Hostname), done.TakenAt.UTC().Format(time.RFC3339),
+		printable.Line(done.Dir), printable.Line(done.Hostname), render.FormatMoment(r.env.Now(), done.TakenAt),
 		render.FormatCount(done.Clusters, "cluster"), render.FormatCount(done.Machines, "machine"))
 	if done.KeptIn != "" {
 		fmt.Fprintf(r.env.Err, "The former state is kept in %s.\n", done.KeptIn)
 	}
+	if settings, err := config.Load(r.flags, r.env.Getenv); err == nil && done.ClusterSnapshots() > 0 {
+		fmt.Fprint(r.env.Err, describeSnapshotMove(settings))
+	}
 	return r.finish(ctx, cfg)
+}
+
+// describeSnapshotMove says what to do with the snapshots of clusters that a restore has laid down, if the settings
+// keep them elsewhere; else it is empty.
+func describeSnapshotMove(settings *config.Config) string {
+	laidDown := filepath.Join(settings.Dir, "snapshots")
+	if settings.Snapshots.Dir == laidDown {
+		return ""
+	}
+	return fmt.Sprintf("The snapshots of clusters are in %s, and the setting snapshots.dir is %s: move the files "+
+		"there before you start the server.\n", laidDown, settings.Snapshots.Dir)
 }
 
 // findStateDir returns the paths of the state directory. Its settings are about to be replaced, so they may be invalid.

@@ -29,7 +29,7 @@ func (a *app) noteStaleSweeps(ctx context.Context, ops *client.Client, clusters 
 	if lately, err := s.HasRecentSweep(ctx); err != nil || lately {
 		return // an earlier read has reported that etcd does not answer
 	}
-	fmt.Fprintf(a.env.Err, "Note: no sweep has checked the clusters for %d minutes, so the output may be out of date. "+
+	fmt.Fprintf(a.notes(), "Note: no sweep has checked the clusters for %d minutes, so the output may be out of date. "+
 		"Check skyctl server status; if sweeps are paused, run skyctl resume reconcile\n",
 		int(store.SweepStale/time.Minute))
 }

@@ -31,7 +31,8 @@ func TestTerminalOutputMatchesTheTranscript(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
 	want := regexp.MustCompile(`(?s)^.*[` + terminal.SpinnerFrames +
-		`] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
+		`] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n` +
+		`Accepted; cluster seen is not READY yet[^\n]*\.\nTo watch it: skyctl get cluster seen -w\n$`)
 	eventually.Holds(t, "everything is written", func() bool { return want.MatchString(term.Text()) })
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
-	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -59,6 +59,10 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	switch {
 	case err != nil:
 		return err
+	case c.Status.Phase == api.PhaseStopped:
+		return &stateError{fmt.Errorf("cluster %[1]s is STOPPED, so it has no Kubernetes API. To start it: skyctl "+
+			"start "+
+			"cluster %[1]s", name)}
 	case c.Status.TunnelPort == 0 && c.Status.Endpoint != "":
 		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name,
 			c.Status.Endpoint)}
@@ -72,6 +76,7 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	}
 	pool := remote.NewPool(time.Minute)
 	defer pool.Close()
+	pool.ReachThrough(connect.NewBastion(a.cfg, s))
 	return a.holdTunnel(ctx, ops, s, pool, c, port)
 }
 
@@ -88,25 +93,32 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
 	defer func() { _ = t.Close() }() // an error no longer matters
+	if err := a.serveTunnel(ctx, ops, s, c, port); ctx.Err() == nil {
+		return err
+	}
+	return &interruptedError{hint: fmt.Sprintf("The tunnel to cluster %s is closed.", name)}
+}
+
+// serveTunnel has a kubeconfig lead through a tunnel until ctx ends or the cluster is deleted.
+func (a *app) serveTunnel(ctx context.Context, ops *client.Client, s *store.Store, c *api.Cluster, port int) error {
 	path, restore, err := a.tunnelKubeconfig(ctx, ops, c, port)
 	if err != nil {
 		return err
 	}
 	defer restore()
 	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d while this command runs.\n",
-		name,
-		port)
-	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
-	events, err := s.WatchClusters(ctx, name)
+		c.Metadata.Name, port)
+	fmt.Fprintf(a.notes(), "Use it with: export KUBECONFIG=%s\n", path)
+	events, err := s.WatchClusters(ctx, c.Metadata.Name)
 	if err != nil {
 		return err
 	}
 	for e := range events {
 		if e.Type == store.ClusterDeleted || e.Cluster.Metadata.UID != c.Metadata.UID {
-			return &store.NotFoundError{Cluster: name}
+			return &store.NotFoundError{Cluster: c.Metadata.Name}
 		}
 	}
-	return &interruptedError{hint: fmt.Sprintf("The tunnel to cluster %s is closed.", name)}
+	return ctx.Err()
 }
 
 // tunnelKubeconfig writes a kubeconfig that uses port. If that is not the port of the cluster, restore writes the
@@ -123,11 +135,11 @@ func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.C
 		if port == own {
 			return
 		}
-		if err := kubefile.WriteEntries(path, content); err != nil {
+		if err := a.writeLocalKubeconfig(context.WithoutCancel(ctx), c.Ref(), content); err != nil {
 			fmt.Fprintln(a.env.Err, "Warning:", printable.Line(err.Error()))
 		}
 	}
-	return path, restore, kubefile.WriteEntries(path, []byte(through))
+	return path, restore, a.writeLocalKubeconfig(ctx, c.Ref(), []byte(through))
 }
 
 func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }

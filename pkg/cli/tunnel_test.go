@@ -126,6 +126,25 @@ func TestTunnelStaysOpenUntilInterrupted(t *testing.T) {
 	}
 }
 
+func TestTunnelInterruptedAtItsStartSaysThatItIsClosed(t *testing.T) {
+	_, port := storeTunnelledCluster(t, "early")
+	p := newExternalUser(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	stop, ended := p.running("tunnel", "early")
+	eventually.Holds(t, "the port is open", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			stop() // before the kubeconfig is read
+			c.Close()
+		}
+		return err == nil
+	})
+	if got := <-ended; got.code != ExitInterrupted || !strings.HasSuffix(got.err,
+		"The tunnel to cluster early is closed.\n") {
+		t.Errorf("exit %d, %q", got.code, got.err)
+	}
+}
+
 func TestTunnelAtAnotherPortKeepsTheKubeconfig(t *testing.T) {
 	c, own := storeTunnelledCluster(t, "moved")
 	port := freeport.Get(t, 1)[0]

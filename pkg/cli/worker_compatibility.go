@@ -4,20 +4,17 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/mod/semver"
-
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
-	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
 // A command uses every setting and flag or reports that it cannot: a worker reads its settings when it starts, and may
 // have another version than this program. Settings of one cluster travel with its spec (config.ApplyToSpec).
 
 // restartServerCommand makes a skyd on this computer use other settings or another version.
-const restartServerCommand = "skyctl server stop && skyctl server start"
+const restartServerCommand = "skyctl server restart"
 
 // knownWorker is what this command knows about the worker that runs its operation.
 type knownWorker struct {
@@ -36,9 +33,9 @@ func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) e
 		differs: cfg.DifferencesFrom(state.Settings), apply: "to apply it: " + restartServerCommand,
 		upgrade: restartServerCommand,
 	}
-	if text := formatVersionNote(build.ReadBuild().Version, state.Version, a.worker.where,
-		restartServerCommand); text != "" {
-		a.printNote(text)
+	if s, err := a.findService(cfg); err == nil && s != nil { // it does not have this command's environment
+		a.worker.apply = fmt.Sprintf("to apply it, set it in %s and run %s, or run skyctl server install",
+			cfg.ConfigFile(), restartServerCommand)
 	}
 	return a.noteSettingDifferences()
 }
@@ -53,10 +50,8 @@ func (a *app) checkWorkerCompatibility(cfg *config.Config, w *operation.WorkerIn
 	}
 	a.worker.where += " (" + w.Where + ")"
 	a.worker.level, a.worker.differs = w.Level, cfg.DifferencesFrom(w.Settings)
-	if text := formatVersionNote(build.ReadBuild().Version, w.Version, a.worker.where,
-		"restart it as that version"); text != "" {
-		a.printNote(text)
-	}
+	a.noteVersionSkewOnce(cfg, versionSkew{version: w.Version, start: w.Where, where: a.worker.where,
+		remedy: "install that version where skyd worker runs, and restart that"})
 	return a.noteSettingDifferences()
 }
 
@@ -136,24 +131,3 @@ func (a *app) requireCapableWorker(spec api.GroupSpec, asked []askedField) error
 	}
 	return nil
 }
-
-// formatVersionNote says that the other side has another version, and what to do. It is empty if the versions are
-// equal.
-func formatVersionNote(own, other, where, restart string) string {
-	switch {
-	case own == other || other == "":
-		return ""
-	case isReleasedVersion(own) && isReleasedVersion(other) && semver.Compare(own, other) < 0:
-		return fmt.Sprintf("this skyctl is %s, older than %s, which is skyd %s: install skyctl %s", own, where, other,
-			other)
-	case isReleasedVersion(own) && isReleasedVersion(other):
-		return fmt.Sprintf("this skyctl is %s, newer than %s, which is skyd %s: install skyd %s there, then %s", own,
-			where, other, own, restart)
-	}
-	return fmt.Sprintf("this skyctl is %s, and %s is skyd %s: use the same version of both; %s", own, where, other,
-		restart)
-}
-
-// isReleasedVersion reports whether a version can be ordered. A build between releases, such as v1.2.0-5-g0123456,
-// cannot.
-func isReleasedVersion(v string) bool { return semver.IsValid(v) && !strings.Contains(v, "-g") }

@@ -71,21 +71,6 @@ func TestServerOfAnotherVersionIsRefusedOnlyIfItIgnoresFlags(t *testing.T) {
 	}
 }
 
-func TestVersionNoteSaysWhatToDo(t *testing.T) {
-	for _, tt := range []struct{ own, other, says string }{
-		{"v1.2.0", "v1.2.0", ""},
-		{"v1.2.0", "v1.3.0", "older than S, which is skyd v1.3.0: install skyctl v1.3.0"},
-		{"v1.3.0", "v1.2.0", "newer than S, which is skyd v1.2.0: install skyd v1.3.0 there, then R"},
-		{"v1.3.0-5-gabcdef0", "v1.3.0", "use the same version of both; R"},
-		{"d9e060a", "d9e060b-dirty", "use the same version of both; R"},
-	} {
-		if got := formatVersionNote(tt.own, tt.other, "S", "R"); (got == "") != (tt.says == "") ||
-			!strings.Contains(got, tt.says) {
-			t.Errorf("%s and %s: %q", tt.own, tt.other, got)
-		}
-	}
-}
-
 // newWorkerBehavior returns a team's worker that describes itself.
 func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.Behavior {
 	return skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
@@ -135,7 +120,8 @@ func TestWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	request := api.GroupSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
 	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;",
-		3: "clusters with pools;", 4: "changes of machines and nodes by files;", api.ObjectLevel: ""} {
+		3: "clusters with pools;", 4: "changes of machines and nodes by files;", 5: "snapshots, and clusters",
+		6: "the settings of RKE2,", api.ObjectLevel: ""} {
 		a := &app{worker: &knownWorker{where: "the running server", level: level}}
 		err := a.requireCapableServer(&createOptions{request: request, asked: asked})
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
+	"github.com/sky-shift/skyctl/pkg/server/service"
 	build "github.com/sky-shift/skyctl/pkg/version"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -24,6 +26,19 @@ var world *skydstub.World
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "dev" {
 		os.Exit(runAsSkyd()) // this program is the skyd that a command under test starts
+	}
+	if len(os.Args) == 2 && os.Args[1] == "version" {
+		fmt.Println("skyd", cmp.Or(os.Getenv(installedVersion), build.ReadBuild().Version), "(0123)")
+		os.Exit(0)
+	}
+	if os.Getenv(asSkyctl) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := Run(ctx, SystemEnvironment(), os.Args[1:])
+		stop()
+		os.Exit(code)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "belongings" {
+		os.Exit(listStandInBelongings(os.Args[2:]))
 	}
 	syscall.Umask(0o022) // else state directories of the tests may be open to a group, and are refused
 	os.Exit(skydstub.RunTests(m, &world))
@@ -50,6 +65,14 @@ func runAsSkyd() int {
 			delete(state.Settings, key)
 		}
 	}
+	if os.Getenv(withWorker) != "" {
+		stop, err := w.RunWorker()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer stop()
+	}
 	if err := daemon.PublishState(w.Config, state); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -64,6 +87,9 @@ type testUser struct {
 	t   *testing.T
 	env map[string]string
 	in  string
+	// computer has the service manager, and skyd is the program that commands start instead of this one.
+	computer *service.Computer
+	skyd     string
 }
 
 // newExternalUser returns a user of the shared world as external servers, with its own state directory.
@@ -83,7 +109,7 @@ type runResult struct {
 
 func (p *testUser) run(args ...string) runResult {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.Context()), 2*time.Minute)
 	defer cancel()
 	return p.runCtx(ctx, args...)
 }
@@ -104,7 +130,12 @@ func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environm
 	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string {
 		return p.env[k]
 	}, Environ: environ,
-		Skyd: func() (string, error) { return os.Executable() }}
+		Computer: p.computer, Skyd: func() (string, error) {
+			if p.skyd != "" {
+				return p.skyd, nil
+			}
+			return os.Executable()
+		}}
 }
 
 // syncBuffer can be read while a command still writes.

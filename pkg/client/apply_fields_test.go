@@ -49,6 +49,9 @@ func newTree(name, path string, value any) map[string]any {
 	if strings.HasSuffix(path, "spot_fallback") {
 		pool["machine"].(map[string]any)["use_spot"] = true
 	}
+	if strings.HasPrefix(path, "spec.snapshots.s3_") { // they go together
+		at["s3_url"], at["s3_secret"] = "s3://backups/prod", "backup-login"
+	}
 	return tree
 }
 
@@ -84,7 +87,7 @@ func exampleOf(f api.FileField) any {
 		return f.Example == "true"
 	case api.TypeList:
 		return []string{f.Example}
-	case api.TypeMap:
+	case api.TypeMap, api.TypeValueMap:
 		key, value, _ := strings.Cut(f.Example, "=")
 		return map[string]string{key: value}
 	}
@@ -94,6 +97,10 @@ func exampleOf(f api.FileField) any {
 func TestEveryFieldChangesThroughAFileAsItDeclares(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
+	if _, err := c.WriteSecret(t.Context(), "backup-login", map[string][]byte{api.SecretKeyAccessKey: []byte("a"),
+		api.SecretKeySecretKey: []byte("b")}, false); err != nil {
+		t.Fatal(err)
+	}
 	base := parseTree(t, newTree("fields", "", nil))
 	applyOne(t, c, base)
 	changed := map[api.ChangeWay]int{}

@@ -46,10 +46,11 @@ func (c *Client) planMachinesOf(ctx context.Context, p *ApplyPlan, accept func(*
 	case ApplyCreate, ApplyResume:
 		return c.planNewMachines(ctx, p, accept)
 	}
-	asked, err := c.pricePools(ctx, p, accept)
+	prices, asked, err := c.PricePools(ctx, p.Before, p.After, nil, accept)
 	if err != nil {
-		return err
+		return p.locateErrors(err)
 	}
+	p.Prices = prices
 	if !asked {
 		if err := c.CheckWorker(ctx, p.After.Spec.ControlPlaneGroup(), accept); err != nil {
 			return err
@@ -63,9 +64,14 @@ func (c *Client) planMachinesOf(ctx context.Context, p *ApplyPlan, accept func(*
 // planNewMachines plans a create.
 func (c *Client) planNewMachines(ctx context.Context, p *ApplyPlan, accept func(*operation.WorkerInfo) error) error {
 	where, err := c.PlanCluster(ctx, p.After.Spec, accept)
+	if err == nil && p.Kind == ApplyCreate {
+		err = errors.Join(api.LocateServerErrors(p.After.Spec.ControlPlaneGroup().CheckServerPlacements(
+			where.Placements))...)
+	}
 	if err != nil {
 		return p.locateErrors(err)
 	}
+	p.Warnings = where.Warnings
 	best := where.Placements[0]
 	p.PriceAfter, p.Prices = best.PriceTotal, map[string]float64{}
 	add := func(pool string, count int, each float64) {
@@ -80,48 +86,6 @@ func (c *Client) planNewMachines(ctx context.Context, p *ApplyPlan, accept func(
 		add(pool.Name, pool.Replicas, api.FindPoolPlacement(where.Pools, pool.Name, best).PricePerMachine)
 	}
 	return nil
-}
-
-// pricePools asks the clouds about each pool that is new or gets another kind of machines, and notes what a new machine
-// of each pool costs. It reports whether a worker was asked.
-func (c *Client) pricePools(ctx context.Context, p *ApplyPlan, accept func(*operation.WorkerInfo) error) (bool, error) {
-	p.Prices = map[string]float64{}
-	asked := false
-	var errs []error
-	for _, pool := range p.After.Spec.Pools {
-		old := p.Before.Spec.FindPool(pool.Name)
-		if old != nil && old.Machine == pool.Machine {
-			known, has := lastPriceOf(p.Before, pool.Name)
-			if has {
-				p.Prices[pool.Name] = known
-			}
-			if has || old.Replicas >= pool.Replicas {
-				continue
-			}
-		}
-		asked = true
-		placements, err := c.PlanPool(ctx, p.After, pool, accept)
-		if located := api.LocatePoolErrors(pool.Name, err); len(located) > 0 {
-			err = errors.Join(located...)
-		}
-		if err != nil {
-			errs = append(errs, p.locateErrors(err))
-			continue
-		}
-		p.Prices[pool.Name] = placements[0].PricePerMachine
-	}
-	return asked, errors.Join(errs...)
-}
-
-// lastPriceOf is the price of the newest machine of a pool; false if it has none.
-func lastPriceOf(c *api.Cluster, pool string) (float64, bool) {
-	price, has := 0.0, false
-	for _, m := range c.Status.Machines {
-		if m.PoolName() == pool && m.Leaving == "" {
-			price, has = m.Placement.PricePerMachine, true
-		}
-	}
-	return price, has
 }
 
 // locateErrors adds places in the file to field errors. Others name the cluster.

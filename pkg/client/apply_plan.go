@@ -43,6 +43,8 @@ type ApplyPlan struct {
 	// dollars per hour.
 	Prices                  map[string]float64
 	PriceBefore, PriceAfter float64
+	// Warnings may do harm to a new cluster.
+	Warnings []api.Finding
 	// edited: a person has edited the cluster, and no file is applied.
 	edited bool
 }
@@ -142,7 +144,8 @@ func (p *ApplyPlan) planCreate(c *Client, o PlanOptions) error {
 			p.Differences = append(p.Differences, ApplyDifference{FieldDifference: d})
 		}
 	}
-	return p.Document.LocateErrors(errors.Join(api.ValidateName(p.Name), wanted.Validate()))
+	tooSmall := errors.Join(api.LocateServerErrors(wanted.Spec.ControlPlaneGroup().CheckServerSize())...)
+	return p.Document.LocateErrors(errors.Join(api.ValidateName(p.Name), wanted.Validate(), tooSmall))
 }
 
 // planChange finds out what becomes of a cluster that exists.

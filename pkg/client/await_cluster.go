@@ -51,8 +51,8 @@ func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration
 	return err
 }
 
-// awaitOperationClosed waits for the end of the operation that removed a cluster, so that a new cluster can use its
-// name at once. A slower operation is not an error, because the cluster is gone.
+// awaitOperationClosed waits for the end of the operation on a cluster that has reached its goal, so that the next one
+// can start at once: a new cluster with the same name, say. A slower operation is not an error.
 func (c *Client) awaitOperationClosed(ctx context.Context, ref api.Ref) error {
 	_, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -82,6 +82,8 @@ type waitGoal struct {
 	// explainIdle says what the wait goes on for after the operation has ended without an error. If it is nil or
 	// returns nothing, the wait ends too.
 	explainIdle func(cl *api.Cluster) string
+	// outlastsFailures: explainIdle is asked after an operation that failed too.
+	outlastsFailures bool
 }
 
 func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Duration, g waitGoal,
@@ -189,7 +191,7 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 		ended = c.readOutcome(ctx, t, ref.Name, r)
 		why = failureReason(ended)
 	}
-	if ended == nil && g.explainIdle != nil {
+	if (ended == nil || g.outlastsFailures) && g.explainIdle != nil {
 		if notice := g.explainIdle(cl); notice != "" {
 			return waitVerdict{notice: notice}
 		}
@@ -204,14 +206,17 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 // deferredTimeout is how long a wait goes on for a sweep to start an operation, and a little more than two sweeps take.
 const deferredTimeout = 3 * time.Minute
 
-// isStillDeferred reports whether the operation that a cluster's phase asks for was not started yet: the phase was
-// requested lately, after the start of the latest run.
+// isStillDeferred reports whether the operation that a cluster's record asks for was not started yet: it was requested
+// lately, after the start of the latest run.
 func (c *Client) isStillDeferred(cl *api.Cluster, latest operationRun) bool {
-	n := len(cl.Status.Transitions)
-	if n == 0 || cl.Status.Phase != api.PhaseInit && cl.Status.Phase != api.PhaseDeleting {
+	requested := requestedAt(cl)
+	switch cl.Status.Phase {
+	case api.PhaseInit, api.PhaseDeleting:
+		requested = lastTransition(cl)
+	}
+	if requested.IsZero() {
 		return false
 	}
-	requested := cl.Status.Transitions[n-1].At
 	return c.now().Sub(requested) < deferredTimeout && (latest.id == "" || latest.started.Before(requested))
 }
 

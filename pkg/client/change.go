@@ -52,7 +52,8 @@ func (c *Client) ChangeSpec(ctx context.Context, seen *api.Cluster,
 		return ChangeResult{}, err
 	}
 	result := ChangeResult{Cluster: changed, Changed: marked || changed.Metadata.Generation != seen.Metadata.Generation}
-	if result.Changed || changed.Status.ObservedGeneration < changed.Metadata.Generation {
+	unreached := changed.Status.ObservedGeneration < changed.Metadata.Generation
+	if (result.Changed || unreached) && changed.Status.Phase != api.PhaseStopped { // its start reads the spec
 		result.Unstarted = c.signalConverge(ctx, t, changed)
 	}
 	return result, nil
@@ -109,6 +110,8 @@ func (c *Client) AwaitChange(ctx context.Context, changed *api.Cluster, goal Goa
 			switch {
 			case cl.Status.Phase == api.PhaseDeleting:
 				return true, &ConflictError{Name: name, Phase: api.PhaseDeleting}
+			case cl.Status.Phase == api.PhaseStopped:
+				return true, &StoppedError{Name: name}
 			case cl.Status.Phase == api.PhaseError && changed.Status.Phase != api.PhaseError:
 				return true, failed(cl, "the cluster went to ERROR")
 			case cl.Status.Phase == api.PhaseError:

@@ -141,6 +141,24 @@ func TestChangesThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestChangeOfAStoppedClusterIsRecordedAndStartsNothing(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	ref := storeReadyCluster(t, "sleeps")
+	setClusterDrift(t, ref, api.PhaseStopped)
+	r, err := c.ChangeSpec(t.Context(), readStoredCluster(t, ref), scaleTo(5))
+	if err != nil || !r.Changed || r.Unstarted != nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if run, err := c.readLatestRun(t.Context(), c.temporal, ref.Name); err != nil || run.id != "" {
+		t.Errorf("%+v runs, %v", run, err)
+	}
+	_, err = c.AwaitChange(t.Context(), r.Cluster, Goal{Name: "at 5 machines"}, patience, ignore)
+	if stopped := new(StoppedError); !errors.As(err, &stopped) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWaitForAChangeEndsWithError(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)

@@ -141,15 +141,20 @@ var errNoAnswer = errors.New("no answer in time")
 
 // hasActiveWorker reports whether a worker has polled the task queue in the last minutes.
 func (c *Client) hasActiveWorker(ctx context.Context, t client.Client) (bool, error) {
-	var workers []string
-	err := c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
+	workers, err := c.listActiveWorkers(ctx, t)
+	return len(workers) > 0, err
+}
+
+// listActiveWorkers returns the identities of the workers that have polled the task queue in the last minutes.
+func (c *Client) listActiveWorkers(ctx context.Context, t client.Client) (workers []string, err error) {
+	err = c.callTemporal(ctx, dialTimeout, func(ctx context.Context) (err error) {
 		workers, err = connect.ListActiveWorkers(ctx, c.cfg, t, c.now())
 		return err
 	})
 	if err != nil {
-		return false, c.toTemporalError(ctx, err)
+		return nil, c.toTemporalError(ctx, err)
 	}
-	return len(workers) > 0, nil
+	return workers, nil
 }
 
 func (c *Client) newNoWorkerError(consequence string) error {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -15,19 +16,12 @@ import (
 // checkTimeout bounds a check of all clouds; SkyPilot may have to start its server first.
 const checkTimeout = 4 * time.Minute
 
-// CheckClouds checks every cloud and what it needs.
-func (c *Client) CheckClouds(ctx context.Context) (operation.CheckResult, error) {
-	var result operation.CheckResult
-	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
-		ID: "check/" + uuid.NewString(), WorkflowExecutionTimeout: checkTimeout, StaticSummary: "Check every cloud",
-	}, operation.WorkflowCheck)
-	if err != nil {
-		return result, err
-	}
-	if err := run.awaitResultOrAbandon(ctx, &result); err != nil {
-		return operation.CheckResult{}, err
-	}
-	return result, nil
+// CheckClouds checks a cloud, or every cloud if the name is empty, and what it needs.
+func (c *Client) CheckClouds(ctx context.Context, cloud string) (operation.CheckResult, error) {
+	return runShortWorkflow[operation.CheckResult](ctx, c, client.StartWorkflowOptions{
+		ID: "check/" + uuid.NewString(), WorkflowExecutionTimeout: checkTimeout,
+		StaticSummary: "Check " + cmp.Or(cloud, "every cloud"),
+	}, operation.WorkflowCheck, operation.CheckInput{Cloud: cloud})
 }
 
 // ReadServerVersions returns the versions of etcd and Temporal, by the names that CheckHealth uses. A server that does

@@ -26,6 +26,8 @@ type CreateOptions struct {
 	Planned bool
 	// Accept can refuse the worker that planned the cluster, before anything is written; nil accepts all.
 	Accept func(*operation.WorkerInfo) error
+	// Warn is called with each thing that may do harm to a new cluster, before anything is written; nil ignores them.
+	Warn func(api.Finding)
 }
 
 // CreateResult is a cluster whose provisioning has started.
@@ -54,15 +56,25 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	case !errors.As(err, &missing):
 		return CreateResult{}, err
 	}
-	if err := api.ValidateName(want.Metadata.Name); err != nil {
+	servers := want.Spec.ControlPlaneGroup()
+	if err := errors.Join(api.ValidateName(want.Metadata.Name), servers.CheckServerSize()); err != nil {
 		return CreateResult{}, err
 	}
 	if err := c.CheckSecretReferences(ctx, want.Spec); err != nil {
 		return CreateResult{}, err
 	}
 	if !o.Planned {
-		if _, err := c.PlanCluster(ctx, want.Spec, o.Accept); err != nil {
+		plan, err := c.PlanCluster(ctx, want.Spec, o.Accept)
+		if err == nil {
+			err = servers.CheckServerPlacements(plan.Placements)
+		}
+		if err != nil {
 			return CreateResult{}, err
+		}
+		if o.Warn != nil {
+			for _, w := range plan.Warnings {
+				o.Warn(w)
+			}
 		}
 	}
 	fresh := c.newStoredCluster(want)
@@ -80,6 +92,21 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 		return CreateResult{}, err
 	}
 	return c.startProvision(ctx, t, stored, o, false)
+}
+
+// EstimateCreate estimates how long the create of a cluster takes, from earlier ones on its cloud. It is empty while no
+// cloud is chosen, and if nothing is known.
+func (c *Client) EstimateCreate(ctx context.Context, cl *api.Cluster) (api.CreateEstimate, error) {
+	cloud := cl.CloudName()
+	if cloud == "" {
+		return api.CreateEstimate{}, nil
+	}
+	s, err := c.ConnectStore(ctx)
+	if err != nil {
+		return api.CreateEstimate{}, err
+	}
+	earlier, err := s.ListCreateTimes(ctx, cloud)
+	return api.EstimateCreate(earlier, cl.Spec.MachineCount()), err
 }
 
 // newStoredCluster returns the cluster that is stored for a wanted one.
@@ -114,8 +141,7 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	}
 	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase,
 		Differs: differencesFrom(existing, want)}
-	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady ||
-		existing.Status.Phase == api.PhaseDeleting {
+	if len(conflict.Differs) > 0 || !canResumeCreate(existing) {
 		return CreateResult{}, conflict
 	}
 	if conflict.Running, err = c.findRunningWorkflow(ctx, t, existing); err != nil {
@@ -126,7 +152,7 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	}
 	var updated *api.Cluster
 	change := func(cl *api.Cluster) error {
-		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
+		if !canResumeCreate(cl) {
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
 		setResumedLabels(cl, want)
@@ -147,6 +173,15 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		return CreateResult{}, err
 	}
 	return c.startProvision(ctx, t, updated, o, true)
+}
+
+// canResumeCreate reports whether a create can go on with a cluster.
+func canResumeCreate(c *api.Cluster) bool {
+	switch c.Status.Phase {
+	case api.PhaseReady, api.PhaseDeleting, api.PhaseStopped:
+		return false
+	}
+	return c.Status.Restore == nil
 }
 
 // setResumedLabels gives a cluster the labels of the create that resumes it. A create without labels keeps those that

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,7 +41,8 @@ func TestCreateReturnsAfterTheOperationStarted(t *testing.T) {
 	if err != nil || ready.Status.Phase != api.PhaseReady || len(ready.Status.Machines) != 3 {
 		t.Errorf("%+v, %v", ready, err)
 	}
-	if kc, err := c.ReadKubeconfig(t.Context(), stored.Ref()); err != nil || string(kc) != "kind: Config\n" {
+	kc, err := c.ReadKubeconfig(t.Context(), stored.Ref())
+	if err != nil || !bytes.Equal(kc, skydstub.NewKubeconfig("fresh")) {
 		t.Errorf("kubeconfig %q, %v", kc, err)
 	}
 }
@@ -169,6 +171,7 @@ func TestCreateOfAnExistingClusterReportsItsStatus(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "there", api.PhaseReady)
 	storeCluster(t, "leaving", api.PhaseDeleting)
+	storeCluster(t, "asleep", api.PhaseStopped)
 	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, _ *skydstub.World,
 		_ operation.ProvisionInput) error {
 		<-ctx.Done()
@@ -188,7 +191,8 @@ func TestCreateOfAnExistingClusterReportsItsStatus(t *testing.T) {
 	}{
 		{newWantedCluster("there"), []string{"exists", "READY"}},
 		{newWantedCluster("leaving"), []string{"DELETING"}},
-		{newWantedCluster("busy"), []string{"exists", "INIT"}},
+		{newWantedCluster("asleep"), []string{"STOPPED", "skyctl start cluster asleep"}},
+		{newWantedCluster("busy"), []string{"is being created already (INIT)", "--wait"}},
 		{other, []string{"exists (READY) with another spec", "cpus is 2+, requested is 4",
 			"num_nodes is 3, requested is 5"}},
 	} {

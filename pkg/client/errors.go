@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // UnreachableError says which server did not answer, and its address.
@@ -63,17 +64,29 @@ type ConflictError struct {
 	Differs []string
 }
 
+// IsSameCreate reports whether the very same create is running.
+func (e *ConflictError) IsSameCreate() bool {
+	return e.Running == operation.WorkflowProvision && len(e.Differs) == 0 &&
+		(e.Phase == api.PhaseInit || e.Phase == api.PhaseProvisioning)
+}
+
 func (e *ConflictError) Error() string {
 	switch {
 	case e.Phase == api.PhaseDeleting:
 		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s). Choose another name, or wait for the delete: "+
 			"skyctl delete cluster %[1]s --wait", e.Name, e.Phase)
+	case e.Phase == api.PhaseStopped:
+		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s. To start it: skyctl start cluster %[1]s", e.Name,
+			e.Phase)
 	case len(e.Differs) == 1 && strings.HasPrefix(e.Differs[0], "num_nodes ") && e.Phase != api.PhaseError:
 		return fmt.Sprintf("cluster %[1]s exists (%[2]s) with another number of machines: %[3]s. To change it: skyctl "+
 			"scale cluster %[1]s --num_nodes N", e.Name, e.Phase, e.Differs[0])
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))
+	case e.IsSameCreate():
+		return fmt.Sprintf("cluster %[1]s is being created already (%[2]s). To watch it: run the same create with "+
+			"--wait, or skyctl get cluster %[1]s -w", e.Name, e.Phase)
 	case e.Running != "":
 		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s is running; wait for it (skyctl get "+
 			"events %[1]s -w), then run the same create again if needed",
@@ -91,12 +104,22 @@ func (e *ClusterReplacedError) Error() string {
 		"change the new one. To delete it, run the command again", e.Name)
 }
 
+// StoppedError says that a change of a stopped cluster is recorded, and counts once the cluster is started.
+type StoppedError struct{ Name string }
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("cluster %[1]s is stopped; the change is recorded and counts once it is started: skyctl start "+
+		"cluster %[1]s", e.Name)
+}
+
 // OperationFailedError says that an operation did not reach its goal. Failure is nil if etcd has no reason.
 type OperationFailedError struct {
 	Cluster   string
 	Operation string // "provisioning" or "deleting"
 	Failure   *api.Failure
 	Reason    string
+	// Unchanged: the cluster is as it was before the operation was requested.
+	Unchanged bool
 }
 
 func (e *OperationFailedError) Error() string {
@@ -109,6 +132,15 @@ func (e *OperationFailedError) Error() string {
 		machine = " on " + f.Machine
 	}
 	return fmt.Sprintf("%s%s: %s: %s", f.Step, machine, f.Reason, f.Message)
+}
+
+// AsOperationFailed returns the *OperationFailedError in an error; nil if there is none.
+func AsOperationFailed(err error) *OperationFailedError {
+	var failed *OperationFailedError
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return nil
 }
 
 // DriftError says that a cluster has drift and that no repair is running.

@@ -54,6 +54,8 @@ func TestConflictSaysWhatToDo(t *testing.T) {
 		{ConflictError{Name: "a", Phase: api.PhaseReady}, "cluster a exists: it is READY"},
 		{ConflictError{Name: "a", Phase: api.PhaseError, Running: "Repair"}, "cluster a exists: it is ERROR, and " +
 			"Repair is running; wait for it (skyctl get events a -w), then run the same create again if needed"},
+		{ConflictError{Name: "a", Phase: api.PhaseProvisioning, Running: "Provision"}, "cluster a is being created " +
+			"already (PROVISIONING). To watch it: run the same create with --wait, or skyctl get cluster a -w"},
 		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is being deleted (DELETING). Choose " +
 			"another name, or wait for the delete: skyctl delete cluster a --wait"},
 		{ConflictError{Name: "a", Phase: api.PhaseDeleting, Differs: []string{"x"}}, "cluster a is being deleted " +

@@ -14,23 +14,37 @@ import (
 // two.
 const outageTimeout = 3 * time.Minute
 
+// restartTimeout is how long a command that does not wait tolerates a restart of skyd.
+const restartTimeout = 45 * time.Second
+
 // RetryWhileUnreachable calls try again while etcd, Temporal or every worker is unreachable, as during a restart of
 // skyd, and reports that to notice. After outageTimeout it returns the last error.
 func (c *Client) RetryWhileUnreachable(ctx context.Context, notice func(string), try func() error) error {
+	return c.retryDuringOutage(ctx, outageTimeout, isTransient, notice, try)
+}
+
+// RetryDuringRestart is RetryWhileUnreachable for commands that do not wait: it goes on for as long as a restart of
+// skyd takes, and only if etcd or Temporal do not answer.
+func (c *Client) RetryDuringRestart(ctx context.Context, notice func(string), try func() error) error {
+	return c.retryDuringOutage(ctx, restartTimeout, isServerSilent, notice, try)
+}
+
+func (c *Client) retryDuringOutage(ctx context.Context, limit time.Duration, retried func(error) bool,
+	notice func(string), try func() error) error {
 	wait := newBackOff(200*time.Millisecond, 5*time.Second)
 	var since time.Time
 	for {
 		err := try()
-		if err == nil || ctx.Err() != nil || !isTransient(err) {
+		if err == nil || ctx.Err() != nil || !retried(err) {
 			return err
 		}
 		if since.IsZero() {
 			since = c.now()
 		}
-		if waited := c.now().Sub(since); waited >= outageTimeout {
+		if waited := c.now().Sub(since); waited >= limit {
 			return fmt.Errorf("%w (gave up after %s)", err, waited.Round(time.Second))
 		}
-		notice(fmt.Sprintf("%s, at most %s", c.newOutageVerdict(err).notice, outageTimeout))
+		notice(fmt.Sprintf("%s, at most %s", c.newOutageVerdict(err).notice, limit))
 		if err := wait.waitNext(ctx); err != nil {
 			return err
 		}

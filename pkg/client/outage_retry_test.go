@@ -107,3 +107,24 @@ func TestUncheckedClusterIsNotInSync(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestSweepContinuesAfterARestartOfSkyd(t *testing.T) {
+	world.StartWorker(t)
+	storeReadyCluster(t, "restarted")
+	c, comeBack := newUnreachableClient(t)
+	said := 0
+	err := c.RetryDuringRestart(t.Context(), func(string) { said++; comeBack() }, func() error {
+		_, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "restarted", Again: true})
+		return err
+	})
+	if err != nil || said == 0 {
+		t.Errorf("%v after %d notices", err, said)
+	}
+	tries := 0
+	if err := c.RetryDuringRestart(t.Context(), func(string) {}, func() error {
+		tries++
+		return &NoWorkerError{}
+	}); err == nil || tries != 1 {
+		t.Errorf("without a worker: %v after %d tries", err, tries)
+	}
+}

@@ -35,6 +35,8 @@ type ClusterPlan struct {
 	Placements []api.Placement
 	// Pools are the placements of the pools that are requested with another machine spec, beside the best placement.
 	Pools []api.PoolPlacement
+	// Warnings may do harm: those of the spec itself, then those of the cloud.
+	Warnings []api.Finding
 }
 
 // PlanCluster returns the placements for all machines of a new cluster, whose pools can have machine specs of their
@@ -44,8 +46,8 @@ func (c *Client) PlanCluster(ctx context.Context, spec api.ClusterSpec,
 	request := spec.CreateRequest()
 	alike := api.CompareClusters(&api.Cluster{Spec: api.NewClusterSpec(request)}, &api.Cluster{Spec: spec})
 	if len(alike) == 0 { // older workers rank the placements for such a request too
-		placements, err := c.PlanPlacementsWith(ctx, request, accept)
-		return ClusterPlan{Placements: placements}, err
+		r, err := c.runPlan(ctx, operation.PlanInput{Spec: request}, accept)
+		return newClusterPlan(spec, r), err
 	}
 	knowsPools := func(w *operation.WorkerInfo) error {
 		if accept != nil {
@@ -59,7 +61,11 @@ func (c *Client) PlanCluster(ctx context.Context, spec api.ClusterSpec,
 		return nil
 	}
 	r, err := c.runPlan(ctx, operation.PlanInput{Spec: spec.ControlPlaneGroup(), Cluster: &spec}, knowsPools)
-	return ClusterPlan{Placements: r.Placements, Pools: r.Pools}, err
+	return newClusterPlan(spec, r), err
+}
+
+func newClusterPlan(spec api.ClusterSpec, r operation.PlanResult) ClusterPlan {
+	return ClusterPlan{Placements: r.Placements, Pools: r.Pools, Warnings: append(spec.FindWarnings(), r.Warnings...)}
 }
 
 // CheckWorker lets accept judge the worker that carries out operations, without asking a cloud. An older worker ranks
@@ -82,14 +88,10 @@ func (c *Client) PlanPool(ctx context.Context, cl *api.Cluster, pool api.Pool,
 func (c *Client) runPlan(ctx context.Context, in operation.PlanInput,
 	accept func(*operation.WorkerInfo) error) (operation.PlanResult, error) {
 	spec := in.Spec
-	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
+	result, err := runShortWorkflow[operation.PlanResult](ctx, c, client.StartWorkflowOptions{
 		ID: "plan/" + uuid.NewString(), WorkflowExecutionTimeout: planTimeout, StaticSummary: spec.Summarize(),
 	}, operation.WorkflowPlan, in)
 	if err != nil {
-		return operation.PlanResult{}, err
-	}
-	var result operation.PlanResult
-	if err := run.awaitResultOrAbandon(ctx, &result); err != nil {
 		return operation.PlanResult{}, err
 	}
 	if len(result.Invalid) > 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -43,6 +44,32 @@ func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
 	go func() { etcd <- c.checkEtcdHealth(ctx, soon) }()
 	rest := c.checkTemporalHealth(ctx, soon)
 	return append([]ServerHealth{<-etcd}, rest...)
+}
+
+// WorkerProcess is a process that runs operations.
+type WorkerProcess = connect.WorkerProcess
+
+// ListWorkers returns the workers of the task queue, or an error if Temporal does not answer within healthTimeout.
+func (c *Client) ListWorkers(ctx context.Context) ([]WorkerProcess, error) {
+	soon, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	t, err := c.ConnectTemporal(soon)
+	var identities []string
+	if err == nil {
+		identities, err = c.listActiveWorkers(soon, t)
+	}
+	if err != nil {
+		return nil, newServerHealth(ctx, "Temporal", c.cfg.Temporal.Address, err).Err
+	}
+	var workers []WorkerProcess
+	for _, identity := range identities {
+		w, ok := connect.ParseWorkerIdentity(identity)
+		if !ok {
+			w.Host = identity
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
 }
 
 func (c *Client) checkEtcdHealth(ctx, soon context.Context) ServerHealth {

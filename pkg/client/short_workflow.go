@@ -80,6 +80,21 @@ func (w shortWorkflow) awaitResultOrAbandon(ctx context.Context, result any) err
 	return err
 }
 
+// runShortWorkflow starts a workflow that can stop at any time, and returns its result. The result is zero if the error
+// is not nil.
+func runShortWorkflow[Result any](ctx context.Context, c *Client, o client.StartWorkflowOptions, workflow string,
+	input ...any) (Result, error) {
+	var none, result Result
+	run, err := c.startShortWorkflow(ctx, o, workflow, input...)
+	if err == nil {
+		err = run.awaitResultOrAbandon(ctx, &result)
+	}
+	if err != nil {
+		return none, err
+	}
+	return result, nil
+}
+
 // newWorkerCheck returns a check that fails once no worker has polled for noWorkerAfter.
 func (c *Client) newWorkerCheck() func(context.Context, client.Client) error {
 	var since time.Time

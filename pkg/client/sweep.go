@@ -16,27 +16,19 @@ const sweepTimeout = 20 * time.Minute
 // SweepClusters runs a sweep now, in addition to the scheduled ones. If in names a cluster that does not exist, the
 // error is a *store.NotFoundError.
 func (c *Client) SweepClusters(ctx context.Context, in operation.SweepInput) (operation.SweepResult, error) {
-	var result operation.SweepResult
 	summary := "Check every cluster"
 	if in.Cluster != "" {
 		s, err := c.ConnectStore(ctx)
 		if err != nil {
-			return result, err
+			return operation.SweepResult{}, err
 		}
 		if _, err := s.ReadCluster(ctx, in.Cluster); err != nil {
-			return result, err
+			return operation.SweepResult{}, err
 		}
 		summary = "Check cluster " + in.Cluster
 	}
-	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
+	return runShortWorkflow[operation.SweepResult](ctx, c, client.StartWorkflowOptions{
 		ID: operation.SweepScheduleID + "/by-hand-" + uuid.NewString(), WorkflowExecutionTimeout: sweepTimeout,
 		StaticSummary: summary,
 	}, operation.WorkflowSweep, in)
-	if err != nil {
-		return result, err
-	}
-	if err := run.awaitResultOrAbandon(ctx, &result); err != nil {
-		return operation.SweepResult{}, err
-	}
-	return result, nil
 }

@@ -44,6 +44,12 @@ type Checker interface {
 	InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus)
 }
 
+// Warner is a Cloud that knows what may do harm to new clusters on it.
+type Warner interface {
+	// ListWarnings lists what the last ValidateSpec has found that does not keep clusters from running there.
+	ListWarnings() []api.Finding
+}
+
 // Starter is a Cloud that can start a machine which was stopped from outside.
 type Starter interface {
 	// StartMachine starts the target, which it identifies as TerminateMachine does, and returns it once it runs. It

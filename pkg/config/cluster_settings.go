@@ -1,11 +1,30 @@
 package config
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
+
+// checkSpecField makes the check of a setting that fills a field of a cluster's spec.
+func checkSpecField(name string) func(string) error {
+	return func(v string) error {
+		f, _ := api.FindField(name)
+		var spec api.GroupSpec
+		if err := f.Set(&spec, v); err != nil || v == "" {
+			return errors.New(f.Want)
+		}
+		spec.SetDefaults()
+		for _, e := range api.FieldErrorsOf(spec.Validate()) {
+			if e.Field == name {
+				return errors.New(f.Want)
+			}
+		}
+		return nil
+	}
+}
 
 // isClusterSetting reports whether skyctl create records a setting in a field of the cluster's spec.
 func isClusterSetting(key string) bool {
@@ -48,6 +67,7 @@ func (c *Config) ApplyToCluster(spec *api.ClusterSpec) {
 	}
 	c.ApplyToSpec(&group)
 	spec.CopySettings(group)
+	spec.RKE2.AddMissing(c.RKE2.Lists)
 }
 
 // CommandSetting returns the flag or environment variable with which this command set a setting, or "" if it did not.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // Defaults that other packages and the documentation may name.
@@ -46,7 +48,10 @@ type Config struct {
 	Docker         Docker
 	SkyPilot       SkyPilot
 	Reconcile      Reconcile
+	Snapshots      Snapshots
 	GPU            GPU
+	SSH            SSH
+	Kubeconfig     Kubeconfig
 	ForeignKeys    []string // headings of config.yaml that belong to other programs
 
 	external bool
@@ -84,6 +89,12 @@ type RKE2 struct {
 	Version string
 	Source  string // RKE2Release, the URL of a mirror, or an absolute directory
 	SHA256  string // of the artifact, hexadecimal; empty: use the checksums file of the source
+	// CNI, Ingress and EnableServiceLB are those of new clusters; empty: RKE2's own choice
+	CNI, Ingress    string
+	EnableServiceLB bool
+	// Lists are the registries, variables, keys and images that new clusters get beside their own; only the file has
+	// them
+	Lists api.RKE2Settings
 }
 
 // Docker configures the docker cloud on this computer.
@@ -95,7 +106,7 @@ type Docker struct {
 
 // SkyPilot configures how skyctl launches machines on other clouds.
 type SkyPilot struct {
-	Python             string // interpreter with SkyPilot installed; empty: the one of make skypilot
+	Python             string // interpreter with SkyPilot installed; empty: the one of skyd install-skypilot
 	Endpoint           string // URL of a remote API server; empty: a local one, started on demand
 	TokenFile          string // file with a service account's token for the remote server
 	Port               int    // of the local server, on loopback
@@ -103,6 +114,17 @@ type SkyPilot struct {
 	FullRuntime        bool   // keep SkyPilot's own runtime on the machines
 	Usage              bool   // let the local server send usage data to the SkyPilot project
 	AWSInstanceProfile string // instance profile without permissions for machines on AWS; empty: none
+}
+
+// Snapshots configures where skyd keeps the snapshots of clusters.
+type Snapshots struct {
+	Dir      string
+	QuotaGiB int // of all files in Dir
+}
+
+// Kubeconfig configures what commands do with the kubeconfigs of clusters.
+type Kubeconfig struct {
+	Merge bool // put new clusters into the person's own kubeconfig
 }
 
 // Reconcile configures how drift of clusters is found and repaired.
@@ -150,7 +172,18 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.readSettings(flags, env, file); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readSettings is Load with the content of config.yaml.
+func (c *Config) readSettings(flags *pflag.FlagSet, env func(string) string, file fileContent) (err error) {
 	c.ForeignKeys, c.inFile, c.values = file.foreign, file.values, map[string]settingValue{}
+	if c.RKE2.Lists, err = decodeRKE2Lists(file.rke2); err != nil {
+		return fmt.Errorf("reading the settings in %s: %w", c.ConfigFile(), err)
+	}
 	sources := map[string]string{} // setting → source of its value
 	for _, s := range settings {
 		v := s.lookUpValue(flags, env, file.values, c.ConfigFile())
@@ -159,20 +192,17 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 		}
 		sources[s.key], c.values[s.key] = v.from, v
 		if err := s.set(c, v.text); err != nil {
-			return nil, fmt.Errorf("%s: %q is not a valid value for %s: %w", v.from, v.text, s.key, err)
+			return fmt.Errorf("%s: %q is not a valid value for %s: %w", v.from, v.text, s.key, err)
 		}
 		if s.path {
 			s.makeAbsolute(c, v.base, env("HOME"))
 		}
 	}
 	if err := c.checkCombinations(sources); err != nil {
-		return nil, err
+		return err
 	}
 	c.fillDefaults(sources)
-	if err := c.checkPortsDistinct(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c.checkPortsDistinct()
 }
 
 // IsExternal reports whether an external etcd or Temporal is configured. skyctl then never starts skyd dev.
@@ -210,6 +240,9 @@ func (c *Config) checkCombinations(sources map[string]string) error {
 		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd needs an external Temporal and vice versa; "+
 			"set %s, or unset %s",
 			present.key, sources[present.key], missing.key, c.HowToSet(missing.key), present.key)
+	}
+	if err := c.checkJumpHost(sources); err != nil {
+		return err
 	}
 	if strings.HasPrefix(c.RKE2.Source, "http://") && c.RKE2.SHA256 == "" {
 		return fmt.Errorf("rke2.source is %q (%s), and http:// downloads can be tampered with: use https://, or "+
@@ -256,16 +289,25 @@ func (c *Config) fillDefaults(sources map[string]string) {
 			}
 		}
 	}
+	if c.Snapshots.Dir == "" {
+		c.Snapshots.Dir = filepath.Join(c.Dir, "snapshots")
+	}
 	if c.SecretsKeyFile == "" {
 		c.SecretsKeyFile = filepath.Join(c.Dir, "secrets.key")
 	}
 	if c.external {
 		return
 	}
+	c.UseDevPorts(c.Dev)
+}
+
+// UseDevPorts has skyd dev listen on ports that may differ from those of the settings.
+func (c *Config) UseDevPorts(ports Dev) {
+	c.Dev = ports
 	dev := TLS{CA: c.PKIFile("ca.crt"), Cert: c.PKIFile("client.crt"), Key: c.PKIFile("client.key")}
 	c.Etcd.Endpoints, c.Etcd.TLS = []string{"https://" + LoopbackAddress(c.Dev.EtcdPort)}, dev
 	c.Temporal.Address, c.Temporal.TLS = LoopbackAddress(c.Dev.TemporalPort), dev
-	if c.UI.Address == "" {
+	if !c.IsSet("ui.address") {
 		c.UI.Address = "http://" + LoopbackAddress(c.Dev.UIPort)
 	}
 }

@@ -17,6 +17,7 @@ import (
 type fileContent struct {
 	values  map[string]string // setting → text
 	foreign []string          // headings of other programs
+	rke2    map[string]any    // the values of rke2Lists
 }
 
 // readConfigFile flattens config.yaml into setting → text. The file does not have to exist. A misspelt key is an error,
@@ -50,7 +51,7 @@ func parseConfigFile(data []byte) (fileContent, error) {
 	if err := d.Decode(&tree); err != nil {
 		return fileContent{}, err
 	}
-	content := fileContent{values: map[string]string{}}
+	content := fileContent{values: map[string]string{}, rke2: map[string]any{}}
 	if tree == nil {
 		return content, nil
 	}
@@ -91,6 +92,13 @@ func (c *fileContent) flattenNode(node any, key string, depth int) error {
 			return fmt.Errorf("%s is set twice, once with dots in its name: remove one of the two", key)
 		}
 		c.values[key] = v
+		return nil
+	}
+	if name, is := strings.CutPrefix(key, "rke2."); is && slices.Contains(rke2Lists, name) {
+		if _, twice := c.rke2[name]; twice {
+			return fmt.Errorf("%s is set twice, once with dots in its name: remove one of the two", key)
+		}
+		c.rke2[name] = node
 		return nil
 	}
 	branch, ok := node.(map[string]any)
@@ -172,6 +180,11 @@ func describeKnownKeys(key string) string {
 	}
 	if near == nil {
 		near = top
+	}
+	if heading == "rke2" {
+		for _, name := range rke2Lists {
+			near = append(near, "rke2."+name)
+		}
 	}
 	return "valid keys: " + strings.Join(near, ", ")
 }

@@ -65,6 +65,7 @@ func TestDefaultsUseLoopbackWithOwnCertificates(t *testing.T) {
 		Docker:         Docker{BaseImage: "debian:12"},
 		SkyPilot:       SkyPilot{Port: 46581},
 		Reconcile:      Reconcile{Interval: time.Minute, NotReadyFor: 5 * time.Minute, OrphanGrace: 15 * time.Minute},
+		Snapshots:      Snapshots{Dir: c.Dir + "/snapshots", QuotaGiB: 20},
 		GPU:            GPU{OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Timeout: 30 * time.Minute},
 	}
 	c.values = nil // empty, because nothing was set

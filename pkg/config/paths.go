@@ -78,6 +78,9 @@ func (c *Config) LockFile() string { return filepath.Join(c.Dir, "skyd.lock") }
 // StateFile contains the addresses of a running skyd dev.
 func (c *Config) StateFile() string { return filepath.Join(c.Dir, "server.json") }
 
+// PortsFile records the ports that skyd dev chose because others were taken.
+func (c *Config) PortsFile() string { return filepath.Join(c.Dir, "ports.json") }
+
 // ClustersDir holds one directory per cluster.
 func (c *Config) ClustersDir() string { return filepath.Join(c.Dir, "clusters") }
 

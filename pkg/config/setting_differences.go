@@ -102,11 +102,13 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 	return all
 }
 
-// isComparable reports whether a setting must be equal in a command and in the worker. Addresses and certificates can
-// differ, and with external servers so can the other connection settings and the ports of skyd dev.
+// isComparable reports whether a setting must be equal in a command and in the worker. Only commands use
+// kubeconfig.merge; addresses, certificates and the bastion can differ, and with external servers so can the other
+// connection settings and the ports of skyd dev.
 func (c *Config) isComparable(key string) bool {
-	if strings.HasPrefix(key, "etcd.tls.") || strings.HasPrefix(key, "temporal.tls.") ||
-		key == "etcd.endpoints" || key == "temporal.address" {
+	if strings.HasPrefix(key, "ssh.") || strings.HasPrefix(key, "etcd.tls.") ||
+		strings.HasPrefix(key, "temporal.tls.") ||
+		key == "etcd.endpoints" || key == "temporal.address" || key == "kubeconfig.merge" {
 		return false
 	}
 	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") &&

@@ -148,6 +148,54 @@ func TestClusterSettingsAreRecordedInSpec(t *testing.T) {
 	}
 }
 
+func TestListsOfRKE2AreRecordedInNewClusters(t *testing.T) {
+	c := mustLoadSettings(t, `rke2:
+  cni: cilium
+  enableServicelb: true
+  config: {selinux: true, kube-apiserver-arg: [a=1, b=2]}
+  registries:
+  - {host: docker.io, mirrors: [https://mirror.example.com]}
+  - {host: r.io, secret: login}
+  env:
+`, map[string]string{"SKYCTL_RKE2_INGRESS": "none"})
+	spec := api.ClusterSpec{RKE2: api.RKE2Settings{Registries: []api.Registry{{Host: "r.io", Secret: "own"}}}}
+	c.ApplyToCluster(&spec)
+	want := api.RKE2Settings{
+		Registries: []api.Registry{{Host: "r.io", Secret: "own"},
+			{Host: "docker.io", Mirrors: []string{"https://mirror.example.com"}}},
+		Config: map[string]api.ConfigValue{"selinux": {"true"}, "kube-apiserver-arg": {"a=1", "b=2"}},
+	}
+	if !reflect.DeepEqual(spec.RKE2, want) || spec.Network.CNI != "cilium" || spec.Ingress != "none" ||
+		spec.EnableServiceLB == nil || !*spec.EnableServiceLB {
+		t.Errorf("got %+v, want %+v", spec, want)
+	}
+	spec = api.ClusterSpec{EnableServiceLB: new(false)}
+	if c.ApplyToCluster(&spec); *spec.EnableServiceLB {
+		t.Error("a cluster cannot do without what the installation enables")
+	}
+}
+
+func TestInvalidListsOfRKE2AreRefused(t *testing.T) {
+	for file, want := range map[string]string{
+		"rke2: {config: {token: hunter2}}":                       "rke2.config[token]",
+		"rke2: {config: {proflie: cis}}":                         "profile, or another key",
+		"rke2: {config: cis}":                                    "skyctl explain cluster.spec.rke2.config",
+		"rke2: {registries: [{host: r.io, password: hunter2}]}":  `unknown field "password"`,
+		"rke2: {env: [{name: API_TOKEN, value: hunter2}]}":       "create secret",
+		"rke2: {images: [{path: a.tar}]}":                        "absolute path",
+		"rke2: {image: [{path: /a.tar}]}":                        "did you mean rke2.images",
+		"rke2: {wrong: 1}":                                       "rke2.registries",
+		"rke2.config: {selinux: true}\nrke2: {config: {a: b}}\n": "set twice",
+		"rke2: {cni: weave}":                                     "canal",
+		"rke2: {ingress: haproxy}":                               "traefik",
+	} {
+		_, err := loadSettings(t, file, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
 func TestEverySpecFieldSettingExists(t *testing.T) {
 	for _, f := range api.Fields {
 		if f.Setting == "" {

@@ -29,7 +29,8 @@ type setting struct {
 	def      string
 	help     string
 	audience flagAudience
-	path     bool // a path on this computer, which is made absolute
+	choices  []string // the valid values, if they are few
+	path     bool     // a path on this computer, which is made absolute
 	set      func(*Config, string) error
 	get      func(*Config) string  // the value in the format of set
 	ref      func(*Config) *string // only if path is true
@@ -150,14 +151,15 @@ func portSetting(key, def, help string, ref func(*Config) *int) setting {
 
 func boolSetting(key string, ref func(*Config) *bool) setting {
 	get := func(c *Config) string { return strconv.FormatBool(*ref(c)) }
-	return setting{key: key, def: "false", audience: noProgram, get: get, set: func(c *Config, v string) error {
-		b, err := strconv.ParseBool(v)
-		if err != nil {
-			return errors.New("true or false")
-		}
-		*ref(c) = b
-		return nil
-	}}
+	return setting{key: key, def: "false", audience: noProgram, choices: []string{"true", "false"}, get: get,
+		set: func(c *Config, v string) error {
+			b, err := strconv.ParseBool(v)
+			if err != nil {
+				return errors.New("true or false")
+			}
+			*ref(c) = b
+			return nil
+		}}
 }
 
 func countSetting(key, def string, ref func(*Config) *int) setting {
@@ -231,6 +233,12 @@ func newSettingTable() []setting {
 			return &c.RKE2.Source
 		}, checkRKE2Source),
 		textSetting("rke2.sha256", "", "", noProgram, func(c *Config) *string { return &c.RKE2.SHA256 }, checkSHA256),
+		textSetting("rke2.cni", "", "", noProgram, func(c *Config) *string { return &c.RKE2.CNI },
+			checkSpecField("cni")),
+		textSetting("rke2.ingress", "", "", noProgram, func(c *Config) *string { return &c.RKE2.Ingress },
+			checkSpecField("ingress")),
+		boolSetting("kubeconfig.merge", func(c *Config) *bool { return &c.Kubeconfig.Merge }),
+		boolSetting("rke2.enableServicelb", func(c *Config) *bool { return &c.RKE2.EnableServiceLB }),
 		textSetting("docker.image", "", "", noProgram, func(c *Config) *string { return &c.Docker.Image }, checkImage),
 		textSetting("docker.network", "", "", noProgram, func(c *Config) *string {
 			return &c.Docker.Network
@@ -252,9 +260,12 @@ func newSettingTable() []setting {
 			func(c *Config) *time.Duration { return &c.Reconcile.NotReadyFor }),
 		durationSetting("reconcile.orphanGrace", "15m", time.Second, true,
 			func(c *Config) *time.Duration { return &c.Reconcile.OrphanGrace }),
+		pathSetting("snapshots.dir", "", noProgram, func(c *Config) *string { return &c.Snapshots.Dir }),
+		countSetting("snapshots.quotaGiB", "20", func(c *Config) *int { return &c.Snapshots.QuotaGiB }),
 		textSetting("docker.baseImage", DefaultDockerBase, "", noProgram,
 			func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
+	all = append(all, sshSettings()...)
 	all = append(all, gpuSettings()...)
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)
 	return append(all, tlsSettings("temporal", "Temporal", func(c *Config) *TLS { return &c.Temporal.TLS })...)

@@ -47,6 +47,9 @@ func listKnownNames() []string {
 			all = append(all, heading)
 		}
 	}
+	for _, name := range rke2Lists {
+		all = append(all, "rke2."+name)
+	}
 	return all
 }
 
@@ -80,8 +83,9 @@ func (c *Config) ForeignNote() string {
 		strings.Join(c.ForeignKeys, ", "))
 }
 
-// otherVariablePrefixes are prefixes of variables that are not settings: of tests, make and docker-compose.yml.
-var otherVariablePrefixes = []string{"SKYCTL_TEST_", "SKYCTL_SETUP_", "SKYCTL_BIND", "SKYCTL_HOST"}
+// otherVariablePrefixes are prefixes of variables that are not settings: of tests, make, install.sh and
+// docker-compose.yml.
+var otherVariablePrefixes = []string{"SKYCTL_TEST_", "SKYCTL_SETUP_", "SKYCTL_DIST", "SKYCTL_BIND", "SKYCTL_HOST"}
 
 // UnknownVariableNotes returns a note, with a suggestion, for each variable $SKYCTL_… or $SKYCONF_… that is not a
 // setting. environ has the format of os.Environ.

@@ -126,7 +126,7 @@ func TestConfigFileMustBeRegularAndBounded(t *testing.T) {
 
 func TestUnknownVariablesSuggestNearestName(t *testing.T) {
 	got := UnknownVariableNotes([]string{"SKYCTL_RKE2_VERSON=v1", "SKYCONF_DRI=/x", "SKYCTL_RKE2_VERSION=v1",
-		"SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x",
+		"SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x", "SKYCTL_DIST=/dist",
 		"SKYCTL_EMPTY=", "HOME=/root", "SKYCONF_DIR=/x", "SKYCTL_HOST=h", "SKYCTLX=1"})
 	want := []string{
 		"$SKYCONF_DRI is not a setting and is ignored; did you mean $SKYCONF_DIR?",

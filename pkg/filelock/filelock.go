@@ -21,11 +21,21 @@ const retryInterval = 50 * time.Millisecond
 // created if it is missing, and stays: removing it would let two processes lock two files of one name. If the context
 // ends first, the error wraps its cause.
 func Acquire(ctx context.Context, name string) (release func(), err error) {
+	return awaitLock(ctx, name, unix.LOCK_EX)
+}
+
+// AcquireShared is Acquire for a lock that any number of callers hold together, and that excludes those of Acquire and
+// TryAcquire.
+func AcquireShared(ctx context.Context, name string) (release func(), err error) {
+	return awaitLock(ctx, name, unix.LOCK_SH)
+}
+
+func awaitLock(ctx context.Context, name string, kind int) (release func(), err error) {
 	f, err := open(name)
 	if err != nil {
 		return nil, err
 	}
-	err = await.Condition(ctx, retryInterval, func() (bool, error) { return tryLock(f) })
+	err = await.Condition(ctx, retryInterval, func() (bool, error) { return tryLock(f, kind) })
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("waiting for another process that holds the lock %s: %w", name, err)
@@ -39,7 +49,7 @@ func TryAcquire(name string) (release func(), acquired bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if acquired, err = tryLock(f); err != nil || !acquired {
+	if acquired, err = tryLock(f, unix.LOCK_EX); err != nil || !acquired {
 		_ = f.Close()
 		return nil, false, err
 	}
@@ -54,8 +64,8 @@ func open(name string) (*os.File, error) {
 	return f, nil
 }
 
-func tryLock(f *os.File) (bool, error) {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+func tryLock(f *os.File, kind int) (bool, error) {
+	err := unix.Flock(int(f.Fd()), kind|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
 		return false, nil
 	}

@@ -74,3 +74,31 @@ func TestMissingDirectoryIsAnError(t *testing.T) {
 		t.Errorf("TryAcquire: %v", err)
 	}
 }
+
+func TestSharedHoldersExcludeOnlyASoleHolder(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	first, err := AcquireShared(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := AcquireShared(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first()
+	if _, acquired, err := TryAcquire(name); acquired || err != nil {
+		t.Errorf("a shared lock: acquired %v, %v", acquired, err)
+	}
+	second()
+	sole, acquired, err := TryAcquire(name)
+	if err != nil || !acquired {
+		t.Fatalf("a free lock: acquired %v, %v", acquired, err)
+	}
+	cause := errors.New("skyd stops")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 2*retryInterval, cause)
+	defer cancel()
+	if _, err := AcquireShared(ctx, name); !errors.Is(err, cause) {
+		t.Errorf("the wait for a sole holder ended with %v", err)
+	}
+	sole()
+}

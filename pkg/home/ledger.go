@@ -73,3 +73,40 @@ func (l Ledger) WriteHome(h api.Home) error {
 	}
 	return nil
 }
+
+// ListHomes returns the recorded homes of all installations. It leaves out records that cannot be read.
+func (l Ledger) ListHomes() ([]api.Home, error) {
+	if l.Dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(l.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the records of starts: %w", err)
+	}
+	var all []api.Home
+	for _, e := range entries {
+		if h, err := l.ReadHome(e.Name()); err == nil && h != nil {
+			all = append(all, *h)
+		}
+	}
+	return all, nil
+}
+
+// RemoveHome removes the record of an installation, and the directory of the ledger if it is empty then.
+func (l Ledger) RemoveHome(installation string) error {
+	if l.Dir == "" {
+		return nil
+	}
+	name, err := l.homeFile(installation)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("removing the record of starts: %w", err)
+	}
+	_ = os.Remove(l.Dir) // it stays if other installations have a record
+	return nil
+}

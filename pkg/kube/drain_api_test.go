@@ -50,6 +50,7 @@ func TestDrainWithARealAPIServer(t *testing.T) {
 		"cordon":     uncordonsOnlyItsOwn,
 		"forget":     deletesTheNodeWithItsPassword,
 		"settings":   updatesLabelsAndTaints,
+		"gonepods":   deletesPodsOfGoneNodesAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &drainWorld{t: t, cs: cs, name: name, stopped: map[string]int64{}}

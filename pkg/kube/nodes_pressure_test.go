@@ -38,3 +38,15 @@ func TestNodeUnderPressureIsNotReady(t *testing.T) {
 		t.Errorf("observed as %+v", seen)
 	}
 }
+
+func TestNodeThatIsBeingDeletedIsObserved(t *testing.T) {
+	n := node("n", corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue})
+	if toNodeObservation(n).Deleting {
+		t.Error("a Node counts as being deleted")
+	}
+	now := metav1.Now()
+	n.DeletionTimestamp = &now
+	if seen := toNodeObservation(n); !seen.Deleting || !seen.Ready {
+		t.Errorf("got %+v", seen)
+	}
+}

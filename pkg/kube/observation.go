@@ -39,6 +39,8 @@ type NodeObservation struct {
 	// Since is when its readiness last changed, by the clock of the cluster.
 	Since    time.Time
 	Cordoned bool
+	// Deleting: its deletion was requested, and finalizers keep it.
+	Deleting bool
 	// Kubelet is the version of its kubelet.
 	Kubelet string
 	// GPUs is the number of allocatable GPUs.
@@ -102,8 +104,9 @@ func (s *Observation) addMachineNode(node *corev1.Node, used corev1.ResourceList
 }
 
 func toNodeObservation(n *corev1.Node) NodeObservation {
-	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion,
-		Since: n.CreationTimestamp.Time, Labels: n.Labels, Taints: formatTaints(n.Spec.Taints)}
+	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Deleting: n.DeletionTimestamp != nil,
+		Kubelet: n.Status.NodeInfo.KubeletVersion,
+		Since:   n.CreationTimestamp.Time, Labels: n.Labels, Taints: formatTaints(n.Spec.Taints)}
 	seen.Ready, seen.Why = nodeReadiness(n)
 	seen.Pressure = nodePressure(n)
 	for _, c := range n.Status.Conditions {

@@ -92,7 +92,7 @@ func newObjectNode(path string, o object) *yaml.Node {
 func newValueNode(f api.FileField, value any) *yaml.Node {
 	switch value := value.(type) {
 	case object:
-		if f.Type == api.TypeMap {
+		if f.Type == api.TypeMap || f.Type == api.TypeValueMap {
 			n := &yaml.Node{Kind: yaml.MappingNode}
 			for _, key := range slices.Sorted(maps.Keys(value)) {
 				n.Content = append(n.Content, newTextNode(key), newValueNode(api.FileField{}, value[key]))

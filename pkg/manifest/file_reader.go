@@ -167,7 +167,7 @@ func (r *fileReader) readObject(n *yaml.Node, declaredPath, at string) object {
 func (r *fileReader) readField(e entry, f api.FileField, at string) (value any, ok bool) {
 	n := e.value
 	isContainer := f.Type == api.TypeObject || f.Type == api.TypeObjectList || f.Type == api.TypeMap ||
-		f.Type == api.TypeList
+		f.Type == api.TypeValueMap || f.Type == api.TypeList
 	if isContainer {
 		r.setPlace(e.key, at, "")
 		if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
@@ -186,6 +186,9 @@ func (r *fileReader) readField(e entry, f api.FileField, at string) (value any, 
 		return read, len(read) > 0
 	case api.TypeMap:
 		read := r.readMap(n, f, at)
+		return read, len(read) > 0
+	case api.TypeValueMap:
+		read := r.readValueMap(n, f, at)
 		return read, len(read) > 0
 	case api.TypeList:
 		read := r.readList(n, f, at)

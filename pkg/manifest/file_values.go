@@ -117,28 +117,87 @@ func (r *fileReader) addFieldErrors(n *yaml.Node, at string, err error) {
 	}
 }
 
-// readMap reads texts by key.
-func (r *fileReader) readMap(n *yaml.Node, f api.FileField, at string) object {
+// readEntries reads a map, one value by key at a time; a value of nil is left out.
+func (r *fileReader) readEntries(n *yaml.Node, f api.FileField, at string,
+	readValue func(e entry, entryAt string) any) object {
 	if n.Kind != yaml.MappingNode {
 		r.addError(n, at, describeNode(n), f.Want)
 		return nil
 	}
 	read := object{}
 	for _, e := range r.listEntries(n, at, 0) {
-		key := e.key.Value
-		entryAt := fmt.Sprintf("%s[%s]", at, key)
+		entryAt := fmt.Sprintf("%s[%s]", at, e.key.Value)
 		r.setPlace(e.value, entryAt, e.value.Value)
-		text, ok := r.readText(e.value, entryAt, "text; an empty one is written as \"\"")
-		if ok && !r.lenient {
-			_, err := f.NormalizeValues([]string{key + "=" + text})
-			r.addFieldErrors(e.value, entryAt, err)
-			ok = err == nil
-		}
-		if ok {
-			read[key] = text
+		if value := readValue(e, entryAt); value != nil {
+			read[e.key.Value] = value
 		}
 	}
 	return read
+}
+
+// readMap reads texts by key.
+func (r *fileReader) readMap(n *yaml.Node, f api.FileField, at string) object {
+	return r.readEntries(n, f, at, func(e entry, entryAt string) any {
+		text, ok := r.readText(e.value, entryAt, "text; an empty one is written as \"\"")
+		if ok && !r.lenient {
+			_, err := f.NormalizeValues([]string{e.key.Value + "=" + text})
+			r.addFieldErrors(e.value, entryAt, err)
+			ok = err == nil
+		}
+		if !ok {
+			return nil
+		}
+		return text
+	})
+}
+
+// readValueMap reads texts, numbers and truth values, or lists of such, by key. All become texts.
+func (r *fileReader) readValueMap(n *yaml.Node, f api.FileField, at string) object {
+	return r.readEntries(n, f, at, func(e entry, entryAt string) any {
+		items := []*yaml.Node{e.value}
+		if e.value.Kind == yaml.SequenceNode {
+			items = e.value.Content
+		}
+		var texts []string
+		for _, item := range items {
+			if text, ok := r.readEntry(e.key, r.resolveAlias(item), f, entryAt); ok {
+				texts = append(texts, text)
+			}
+		}
+		if len(items) == 0 && !r.lenient {
+			r.addError(e.value, entryAt, "an empty list", "a text, or a list with one text at least")
+		}
+		switch len(texts) {
+		case 0:
+			return nil
+		case 1:
+			return texts[0]
+		}
+		return texts
+	})
+}
+
+// readEntry reads one text of a TypeValueMap.
+func (r *fileReader) readEntry(key, n *yaml.Node, f api.FileField, at string) (string, bool) {
+	if n == nil {
+		return "", false
+	}
+	text, ok := n.Value, n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool"
+	if !ok {
+		text, ok = r.readText(n, at, "a text, or a list of texts")
+	}
+	if !ok || r.lenient {
+		return text, ok
+	}
+	_, err := f.NormalizeValues([]string{key.Value + "=" + text})
+	for _, e := range api.FieldErrorsOf(err) {
+		found := "a hidden value" // that no message may show
+		if e.Value != "" {
+			found = quoteValue(at, e.Value)
+		}
+		r.addError(n, at, found, api.WordForFile(e.Want))
+	}
+	return text, err == nil
 }
 
 // readList reads a list of texts.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -95,6 +96,8 @@ func (l errorLocator) locateError(f api.FieldError) []*PlaceError {
 		switch {
 		case f.Value == "" && !l.has(path):
 			e.Found = "left out"
+		case f.Value == "" && l.places[path].text != "":
+			e.Found = "a hidden value" // that no message may show
 		case f.Field == "num_nodes":
 			e.Found = f.Value + " machines with the server"
 		}
@@ -104,8 +107,7 @@ func (l errorLocator) locateError(f api.FieldError) []*PlaceError {
 }
 
 // otherFieldPaths are the paths of what errors name in the words of flags.
-var otherFieldPaths = map[string]string{"name": "metadata.name", "num_nodes": "spec.pools", "pool": "spec.pools",
-	"max_nodes": "spec.network.max_nodes"}
+var otherFieldPaths = map[string]string{"name": "metadata.name", "num_nodes": "spec.pools", "pool": "spec.pools"}
 
 // findPaths returns the paths that the field of an error may mean.
 func (l errorLocator) findPaths(f api.FieldError) []string {
@@ -115,7 +117,7 @@ func (l errorLocator) findPaths(f api.FieldError) []string {
 	if p := "spec.pools[" + f.Value + "]"; f.Field == "pool" && l.has(p) {
 		return []string{p + ".name"}
 	}
-	if path := otherFieldPaths[f.Field]; path != "" {
+	if path := cmp.Or(otherFieldPaths[f.Field], api.FilePathOf(f.Field)); path != "" {
 		return []string{path}
 	}
 	var named, exact []string

@@ -34,6 +34,8 @@ func TestErrorsFoundLaterHaveTheirPlaces(t *testing.T) {
 			`dev.yaml:14:21: spec.pools[gpu].machine.cpus: "8+", want less`},
 		{&api.FieldError{Field: "spec.pools[gpu].machine.disk_size", Want: "more"},
 			`dev.yaml:14:5: spec.pools[gpu].machine.disk_size: left out, want more`},
+		{&api.FieldError{Field: "spec.pools[gpu].labels[tier]", Want: "no password"},
+			`dev.yaml:13:20: spec.pools[gpu].labels[tier]: a hidden value, want no password`},
 		{&api.FieldError{Field: "metadata.labels[team]", Want: "some"},
 			`dev.yaml:3:1: metadata.labels[team]: left out, want some`},
 		{&api.FieldError{Field: "cpus", Value: "8+", Want: "fewer with --zone"},

@@ -78,7 +78,7 @@ func mergeObject(path string, last, file, live object) object {
 			if inner := mergeObject(f.Path, last.child(name), file.child(name), live.child(name)); len(inner) > 0 {
 				merged[name] = inner
 			}
-		case f.Type == api.TypeMap:
+		case f.Type == api.TypeMap || f.Type == api.TypeValueMap:
 			if inner := mergeMap(last.child(name), file.child(name), live.child(name)); len(inner) > 0 {
 				merged[name] = inner
 			}

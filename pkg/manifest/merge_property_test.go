@@ -109,6 +109,10 @@ func TestApplyingLeadsToTheSecondOfTwoClusters(t *testing.T) {
 			// A file that leaves out a setting keeps what is there.
 			b.Spec.KubernetesVersion, b.Spec.RKE2, b.Spec.GPU = a.Spec.KubernetesVersion, a.Spec.RKE2, a.Spec.GPU
 		}
+		if b.Spec.Network.CNI == "" || b.Spec.Ingress == "" || b.Spec.EnableServiceLB == nil {
+			b.Spec.Network.CNI, b.Spec.Ingress = a.Spec.Network.CNI, a.Spec.Ingress
+			b.Spec.EnableServiceLB = a.Spec.EnableServiceLB
+		}
 		a.Metadata.LastApplied = export(t, a.Cluster).LastApplied()
 		file := export(t, b.Cluster)
 		after := applyFile(t, a.Cluster, file)

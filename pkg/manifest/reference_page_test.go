@@ -16,6 +16,7 @@ import (
 // shownTypes are the types of fields in the words of the page.
 var shownTypes = map[api.FieldType]string{api.TypeText: "text", api.TypeCount: "whole number", api.TypeNumber: "number",
 	api.TypeSwitch: "true or false", api.TypeList: "list of texts", api.TypeMap: "texts by key",
+	api.TypeValueMap:   "texts or lists of texts by key",
 	api.TypeObject:     "object",
 	api.TypeObjectList: "list of objects"}
 

@@ -63,6 +63,10 @@ func newFieldSchema(f api.FileField) map[string]any {
 		schema = map[string]any{"type": "array", "items": newObjectSchema(f.Path)}
 	case api.TypeMap:
 		schema = map[string]any{"type": "object", "additionalProperties": text}
+	case api.TypeValueMap:
+		value := map[string]any{"type": []string{"string", "number", "boolean"}}
+		schema = map[string]any{"type": "object", "additionalProperties": map[string]any{"anyOf": []any{value,
+			map[string]any{"type": "array", "items": value, "minItems": 1}}}}
 	case api.TypeList:
 		schema = map[string]any{"type": "array", "items": text, "uniqueItems": true}
 	case api.TypeCount:

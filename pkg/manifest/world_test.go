@@ -71,8 +71,12 @@ func newRandomCluster(r *rand.Rand) *api.Cluster {
 		APIAccess: pick("", "public"), APICIDR: pick("", "203.0.113.0/24"),
 		KubernetesVersion: pick("", "v1.35.7+rke2r1"), RKE2: randomRKE2Settings(pick, flip),
 		GPU:          api.GPURelease{ChartRepo: pick("", "https://charts.example.com")},
-		Network:      api.Network{MaxNodes: r.Intn(2) * 500},
+		Network:      api.Network{MaxNodes: r.Intn(2) * 500, CNI: pick("", "cilium")},
+		Ingress:      pick("", "none", "traefik"),
 		ControlPlane: api.ControlPlane{Replicas: 1, Machine: machine()}}
+	if flip() {
+		spec.EnableServiceLB = new(true)
+	}
 	for _, port := range []string{"80", "443", "30000-30100"} {
 		if flip() {
 			spec.Ports = append(spec.Ports, port)
@@ -138,6 +142,21 @@ func randomRKE2Settings(pick func(...string) string, flip func() bool) api.RKE2S
 	}
 	if flip() {
 		s.Env = append(s.Env, api.EnvVariable{Name: "NO_PROXY", Value: pick("a.example.com", "10.0.0.0/8")})
+	}
+	for _, key := range []string{"selinux", "kube-apiserver-arg"} {
+		if s.Config == nil {
+			s.Config = map[string]api.ConfigValue{}
+		}
+		if flip() {
+			s.Config[key] = api.ConfigValue{pick("cis", "true", "1.10")}
+		}
+		if flip() {
+			s.Config[key] = append(s.Config[key], pick("x=1", "on"))
+		}
+	}
+	if flip() {
+		s.Images = append(s.Images, api.ImageArchive{Path: pick("/srv/a.tar", "/srv/b.tar.zst"),
+			SHA256: pick("", strings.Repeat("0a", 32))})
 	}
 	return s
 }

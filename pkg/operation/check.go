@@ -5,6 +5,12 @@ import "github.com/sky-shift/skyctl/pkg/api"
 // WorkflowCheck checks what a worker can reach: clouds, and what they need. It changes nothing.
 const WorkflowCheck = "Check"
 
+// CheckInput is the input of WorkflowCheck. Older workers ignore it and check everything.
+type CheckInput struct {
+	// Cloud is the only one to check; "" is every cloud.
+	Cloud string `json:"cloud,omitempty"`
+}
+
 // CheckResult is the result of WorkflowCheck.
 type CheckResult struct {
 	// Worker is the worker that checked: its version, and where it runs.

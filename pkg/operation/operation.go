@@ -70,6 +70,8 @@ type PlanResult struct {
 	// the first of Placements, whose PriceTotal is that of the whole cluster.
 	Pools   []api.PoolPlacement `json:"pools,omitempty"`
 	Invalid []api.FieldError    `json:"invalid,omitempty"`
+	// Warnings may do harm to a new cluster.
+	Warnings []api.Finding `json:"warnings,omitempty"`
 	// Worker is the worker that answered; nil from older workers, whose level is 1.
 	Worker *WorkerInfo `json:"worker,omitempty"`
 }

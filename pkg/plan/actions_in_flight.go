@@ -64,8 +64,8 @@ func describeRunning(a *api.Action) string {
 // waitForRunning takes back what was planned for a machine since a state of the plan, because an action on the machine
 // runs. Its drift stays, so that its times count on.
 func (p *planner) waitForRunning(running *api.Action, before planState) {
-	p.actions, p.fatal, p.fail, p.nextAt = p.actions[:before.actions], p.fatal[:before.fatal], before.fail,
-		before.nextAt
+	p.actions, p.fatal = p.actions[:before.actions], p.fatal[:before.fatal]
+	p.fail, p.restore, p.nextAt = before.fail, before.restore, before.nextAt
 	for i := before.drift; i < len(p.drift); i++ {
 		if d := &p.drift[i]; !d.Reason.IsOnlyReported() && d.Reason != api.DriftMachineConflict {
 			d.Next = describeRunning(running)

@@ -24,7 +24,11 @@ func (p *planner) buildConditions() []api.Condition {
 	if p.cluster.Status.Phase == api.PhaseError {
 		return []api.Condition{reachable}
 	}
-	return append([]api.Condition{reachable, p.inSyncCondition()}, p.apiConditions()...)
+	conditions := append([]api.Condition{reachable, p.inSyncCondition()}, p.apiConditions()...)
+	if p.observed.AddOns != nil {
+		conditions = append(conditions, *p.observed.AddOns)
+	}
+	return conditions
 }
 
 func (p *planner) inSyncCondition() api.Condition {

@@ -47,7 +47,8 @@ type planner struct {
 	actions []api.Action
 	stop    []api.Action
 	fail    *api.Failure
-	// fatal are the positions in drift of what sends the cluster to ERROR.
+	restore *api.RestoreRequest
+	// fatal are the positions in drift of what sends the cluster to ERROR, or has it restored.
 	fatal []int
 	// nextAt is when the first of those that wait is due; zero if none waits.
 	nextAt time.Time
@@ -187,7 +188,7 @@ func poolOfDrift(a api.Action) string {
 	return a.Pool
 }
 
-// reportFatalDrift reports a drift that sends the cluster to ERROR.
+// reportFatalDrift reports a drift that sends the cluster to ERROR, or has it restored.
 func (p *planner) reportFatalDrift(machine string, reason api.DriftReason, message, next string) {
 	p.fatal = append(p.fatal, len(p.drift))
 	p.reportDrift(machine, reason, message, next)
@@ -222,22 +223,40 @@ func (p *planner) formatDueTime(at time.Time) string {
 	return formatClockTime(at)
 }
 
-// buildDecision sorts the actions, and drops them if actions are paused or the cluster fails.
+// whyNothingIsDone is the next step of all drift while actions are paused, or the cluster is about to be restored;
+// empty otherwise.
+func (p *planner) whyNothingIsDone() string {
+	switch wanted := p.cluster.Status.Restore; {
+	case p.isPaused():
+		return "no action: repairs are paused"
+	case wanted != nil && p.cluster.Status.Phase == api.PhaseReady:
+		return "no action until the cluster is restored from snapshot " + wanted.Snapshot
+	}
+	return ""
+}
+
+// buildDecision sorts the actions, and drops them if actions are paused, or the cluster fails or is restored.
 func (p *planner) buildDecision() Decision {
 	out := Decision{Drift: p.drift, Conditions: p.buildConditions(), Actions: p.actions, Stop: p.stop, Fail: p.fail,
-		NextAt: p.nextAt}
-	if p.isPaused() {
-		out.Actions, out.Stop, out.Fail, out.NextAt = nil, nil, nil, time.Time{}
+		Restore: p.restore, NextAt: p.nextAt}
+	if next := p.whyNothingIsDone(); next != "" {
+		out.Actions, out.Stop, out.Fail, out.Restore, out.NextAt = nil, nil, nil, nil, time.Time{}
 		for i := range out.Drift {
-			out.Drift[i].Next = "no action: repairs are paused"
+			out.Drift[i].Next = next
 		}
 	}
 	if out.Fail != nil {
+		out.Restore = nil
+	}
+	if out.Fail != nil || out.Restore != nil {
 		out.Actions, out.Stop, out.NextAt = nil, nil, time.Time{}
 	}
 	if p.cluster.Status.Phase == api.PhaseReady {
 		out.Converged = p.isConverged()
 		out.Doing = p.describeProgress(out.Actions, p.isPaused() || out.Fail != nil)
+		if out.Restore != nil {
+			out.Doing = "restoring the server from " + out.Restore.Snapshot
+		}
 	}
 	slices.SortStableFunc(out.Actions, func(a, b api.Action) int {
 		return cmp.Or(actionRank(a.Kind)-actionRank(b.Kind), cmp.Compare(a.Index, b.Index),

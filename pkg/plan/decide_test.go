@@ -422,6 +422,12 @@ func TestTheHead(t *testing.T) {
 			s.noNode(0)
 			s.unit(0, "active")
 		}, "Restart sky-x-0", "NodeMissing", ""},
+		{"its Node is being deleted", func(s *scene) {
+			s.w.Nodes[s.record(0).NodeName] = plan.Node{Ready: true, Deleting: true, Kubelet: release}
+		}, "Restart sky-x-0", "NodeMissing: RKE2 is restarted", ""},
+		{"a worker's Node is being deleted", func(s *scene) {
+			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Deleting: true, Kubelet: release}
+		}, "", "", ""},
 		{"workers wait for it", func(s *scene) {
 			s.notReady(0, 6*time.Minute)
 			s.notReady(1, 6*time.Minute)

@@ -32,6 +32,9 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 	if err := holdsPools(c, w, d); err != nil {
 		return err
 	}
+	if err := holdsRestore(c, w, d); err != nil {
+		return err
+	}
 	places, before := map[int]bool{}, -1
 	for _, a := range d.Actions {
 		if err := allowed(c, w, a, owned, kept, nodes); err != nil {

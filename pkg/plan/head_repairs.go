@@ -8,33 +8,6 @@ import (
 
 const endsInError = "the cluster goes to ERROR; its workers are kept"
 
-// planUnlistedHead plans for a head that the cloud does not list. It is lost only if it does not answer either.
-func (p *planner) planUnlistedHead(m *api.Machine, message string) {
-	unit, checked := p.observed.Units[m.Index]
-	at := p.driftSince(m.Name, api.DriftHeadLost).Add(p.policy.NotReadyFor)
-	switch {
-	case !p.isAPISilent() || unit.Reached:
-		p.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers", listOutdated)
-	case !checked:
-		p.reportDrift(m.Name, api.DriftHeadLost, message, checkedOverSSH)
-	case p.observed.At.Before(at):
-		p.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+p.formatDueTime(at)+
-			" if it is not back by then")
-	default:
-		p.failForLostHead(m, message)
-	}
-}
-
-// failForLostHead fails a cluster whose head is gone, and with it the cluster's state. The workers are useless without
-// it, but may hold data, so a person decides about them.
-func (p *planner) failForLostHead(m *api.Machine, why string) {
-	p.reportFatalDrift(m.Name, api.DriftHeadLost, why, endsInError)
-	p.failCluster(m, api.DriftHeadLost, fmt.Sprintf(
-		"%s, the head, is lost (%s), and with it the cluster's state. The workers still run and cost money: save "+
-			"their data and delete the cluster, or run the same create again, which terminates them and builds a "+
-			"new cluster", m.Name, why))
-}
-
 // planSilentHead plans for a head that the cloud lists as running and whose API does not answer. Its server is
 // restarted only if the machine itself reports it unhealthy, because the fault may be in skyd's own network.
 func (p *planner) planSilentHead(m *api.Machine) {

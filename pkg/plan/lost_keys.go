@@ -28,10 +28,7 @@ func (p *planner) postponeForLostKeys() {
 		return isMachineAction(a) || a.Kind == api.ActionAddMachines || a.Kind == api.ActionDisarm ||
 			a.Kind == api.ActionRefresh || a.Kind == api.ActionUpdateNode
 	})
-	if p.fail == nil {
-		return
-	}
-	p.fail = nil
+	p.fail, p.restore = nil, nil
 	for _, i := range p.fatal {
 		p.drift[i].Next = untilKeysRestored
 	}

@@ -213,8 +213,8 @@ func (p *planner) terminatePredecessors() {
 }
 
 // planLeftoverMachines plans for machines of a cluster in ERROR that should be gone: all machines of a failed create,
-// unless they are kept on purpose, but no recorded machine of a cluster that can be repaired. Machines that may hold
-// data are only reported.
+// unless they are kept on purpose, but no recorded machine of a cluster that can be repaired, or whose restore can go
+// on. Machines that may hold data are only reported.
 func (p *planner) planLeftoverMachines() {
 	if p.observed.CloudError != "" || p.cluster.Status.KeepOnFailure {
 		return
@@ -227,7 +227,8 @@ func (p *planner) planLeftoverMachines() {
 		} else if m = p.recordOf(&p.observed.Listed[i], m); m != nil && !p.isUnrecordedLaunch(m, &l) {
 			why = p.disputed[m]
 		}
-		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating && p.cluster.Status.CanBeRepaired()
+		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating &&
+			(p.cluster.Status.CanBeRepaired() || p.cluster.Status.Restore != nil)
 		switch {
 		case l.Name == "", kept && p.own[i] && why == "":
 		case why != "":

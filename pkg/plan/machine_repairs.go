@@ -12,12 +12,13 @@ import (
 type planState struct {
 	drift, actions, fatal int
 	fail                  *api.Failure
+	restore               *api.RestoreRequest
 	nextAt                time.Time
 }
 
 // planMachine plans for one recorded machine that is to stay.
 func (p *planner) planMachine(m *api.Machine) {
-	before := planState{len(p.drift), len(p.actions), len(p.fatal), p.fail, p.nextAt}
+	before := planState{len(p.drift), len(p.actions), len(p.fatal), p.fail, p.restore, p.nextAt}
 	p.planMachineState(m)
 	if running := p.runningOn(m); running != nil {
 		p.waitForRunning(running, before)
@@ -197,8 +198,10 @@ func (p *planner) maxMachineStarts(m *api.Machine) int {
 func (p *planner) planRunningMachine(m *api.Machine) {
 	node, registered := p.observed.Nodes[m.NodeName]
 	unit := p.observed.Units[m.Index]
+	// RKE2 removes the control plane of its only server whose Node is being deleted (rancher/rke2 pkg/rke2/spc.go).
+	loses := isHead(m) && node.Deleting
 	switch {
-	case registered && node.Ready && !isUnitDead(unit):
+	case registered && node.Ready && !isUnitDead(unit) && !loses:
 		p.planHealthyMachine(m, node)
 		return
 	case !isHead(m):
@@ -211,6 +214,8 @@ func (p *planner) planRunningMachine(m *api.Machine) {
 		t.reason, t.message = api.DriftUnitDead, "RKE2 is "+unit.Active
 	case !registered:
 		t.reason, t.message = api.DriftNodeMissing, "its Node is not in the cluster"
+	case loses:
+		t.reason, t.message = api.DriftNodeMissing, "its Node is being deleted, so RKE2 removes its control plane"
 	default:
 		t.reason, t.message, t.wait = api.DriftNodeNotReady, "its Node is not Ready: "+node.Why, p.policy.NotReadyFor
 	}

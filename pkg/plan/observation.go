@@ -28,8 +28,14 @@ type Observation struct {
 	// KubeconfigFile is what is wrong with the person's kubeconfig file: it is missing, or differs from the stored one.
 	// Empty if it is correct or was not checked.
 	KubeconfigFile string
+	// AddOns is the condition AddOnsReady, if it was asked for again because it was not True; nil if it was not.
+	AddOns *api.Condition
 	// GPU is what is wrong with the GPU stack; empty if it works or the cluster has none.
 	GPU string
+	// Snapshot is the newest snapshot from which the cluster can be restored. It is nil if there is none, for the
+	// reason NoSnapshot, or if it was not looked for, because the head is there.
+	Snapshot   *api.Snapshot
+	NoSnapshot string
 	// CanStart says whether the cloud can start stopped machines, except those with NoStart.
 	CanStart bool
 }
@@ -68,6 +74,8 @@ type Node struct {
 	// Since is when its readiness last changed, by the cluster's clock. That may be wrong, so no decision uses it.
 	Since    time.Time
 	Cordoned bool
+	// Deleting: its deletion was requested, and finalizers keep it.
+	Deleting bool
 	// Pods is the number of pods that a drain of the Node would evict.
 	Pods int
 	// Kubelet is the kubelet's version.

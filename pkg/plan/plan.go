@@ -12,14 +12,15 @@ import (
 // Policy sets the pace of repairs. See DefaultPolicy.
 type Policy struct {
 	// NotReadyFor is how long a Node may be not Ready before RKE2 on its machine is restarted, and how long a head may
-	// be silent and unlisted before it counts as lost.
+	// be silent and unlisted before it counts as lost, and is restored.
 	NotReadyFor time.Duration
 	// AfterRestart is the time between a restart that does not help and the replacement of the worker.
 	AfterRestart time.Duration
 	// Window is how far back repairs count.
 	Window time.Duration
 	// Restarts and Replacements bound the repairs of one machine index in the window; then the cluster goes to ERROR.
-	// They do not bound the tries to add a machine, or to get one from the cloud.
+	// Replacements bounds the restores of a lost head, too. They do not bound the tries to add a machine, or to get one
+	// from the cloud.
 	Restarts, Replacements int
 	// Backoff is the pause before a repair is repeated; it doubles with each failure in a row.
 	Backoff time.Duration
@@ -45,6 +46,9 @@ type Decision struct {
 	Actions []api.Action
 	// Stop are the actions in flight that are to be cancelled, because their machine is to be removed.
 	Stop []api.Action
+	// Restore is the restore that the cluster needs because its head is lost; nil if it needs none. Its ID is empty.
+	// There are no actions beside it: they need the head.
+	Restore *api.RestoreRequest
 	// Converged: the machines are those that the spec requests and have been brought up, and no action that belongs to
 	// a change is under way.
 	Converged bool

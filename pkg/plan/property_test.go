@@ -234,7 +234,11 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 	if pick(10) == 0 {
 		s.c.Status.PausedAt = noon
 	}
+	s.garbleRestores(r, at)
 	s.w = garbageWorld(r, at)
+	if pick(5) == 0 {
+		s.garbleLoss(r)
+	}
 	for range pick(4) * pick(2) {
 		a := api.Action{Kind: carriedOut[pick(len(carriedOut))], Index: pick(6) - 1,
 			Pool: []string{"default", "gpu", "gone"}[pick(3)]}
@@ -242,6 +246,35 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 		s.w.InFlight = append(s.w.InFlight, a)
 	}
 	return s.c, s.w
+}
+
+// garbleRestores makes random restores wanted or past.
+func (s *scene) garbleRestores(r *rand.Rand, at func() time.Time) {
+	pick := func(n int) int { return r.IntN(n) }
+	switch pick(20) {
+	case 0:
+		s.c.Status.Restore = &api.RestoreRequest{ID: "restore-1", Snapshot: "auto-0"}
+	case 1:
+		s.c.Status.Stop = &api.StopRequest{AskedAt: noon}
+	case 2, 3:
+		s.c.Spec.OnServerLoss = api.OnServerLossWait
+	case 4, 5:
+		s.c.Spec.MaxSnapshotAge = "72h"
+	}
+	for i := range pick(5) * pick(2) {
+		s.c.Status.Repairs = append(s.c.Status.Repairs, api.Repair{ID: fmt.Sprint("restore-", i), At: at(),
+			Action: api.Action{Kind: api.ActionRestore, Index: pick(2), Machine: "sky-x-0"}})
+	}
+}
+
+// garbleLoss makes the head look lost, with something that may say otherwise.
+func (s *scene) garbleLoss(r *rand.Rand) {
+	pick := func(n int) int { return r.IntN(n) }
+	s.c.Status.Phase, s.w.APIError, s.w.CloudError = api.PhaseReady, "silent", []string{"", "", "", "403"}[pick(4)]
+	s.w.Listed = slices.DeleteFunc(s.w.Listed,
+		func(l plan.ListedMachine) bool { return pick(4) > 0 || l.Index == 0 && pick(9) > 0 })
+	s.w.Units[0] = plan.RKE2Unit{Reached: pick(6) == 0, Active: "active"}
+	s.drifting("sky-x-0", api.DriftHeadLost, time.Duration(pick(30))*time.Minute)
 }
 
 // garbleWishes requests random things of a machine and of pools.
@@ -272,7 +305,10 @@ func garbageWorld(r *rand.Rand, at func() time.Time) plan.Observation {
 		i := pick(7) - 1
 		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]
 		w.Listed = append(w.Listed, plan.ListedMachine{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)),
-			Stopped: pick(3) == 0})
+			Stopped: pick(3) == 0, Unknown: pick(12) == 0})
+	}
+	if pick(3) > 0 {
+		w.Snapshot = &api.Snapshot{Name: "auto-1", ClusterUID: "uid", TakenAt: at()}
 	}
 	for _, name := range []string{"sky-x-0-inc0", "sky-x-1-inc1", "sky-x-2-inc2", "sky-x-3-inc3", "sky-x-1-old",
 		"foreign", "sky-y-1-a"} {

@@ -184,7 +184,8 @@ const (
 func (p *planner) formatRepairHistory(index int) string {
 	var tried []string
 	for _, r := range p.cluster.Status.Repairs {
-		if isMachineAction(r.Action) && r.Action.Index == index && p.isRecentRepair(r) {
+		if (isMachineAction(r.Action) || r.Action.Kind == api.ActionRestore) && r.Action.Index == index &&
+			p.isRecentRepair(r) {
 			tried = append(tried, fmt.Sprintf("%s at %s: %s", r.Action.Kind, formatClockTime(r.At),
 				formatRepairOutcome(r)))
 		}

@@ -31,6 +31,9 @@ type sim struct {
 	// reports success.
 	fails, dies, idle float64
 
+	// snapshot is the newest usable one.
+	snapshot *api.Snapshot
+
 	inFlight []api.Action
 	launched int
 	seen     map[string]int // actions by kind
@@ -118,7 +121,7 @@ func (s *sim) listing() []plan.ListedMachine {
 func (s *sim) look() plan.Observation {
 	s.settle()
 	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing(),
-		InFlight: slices.Clone(s.inFlight)}
+		InFlight: slices.Clone(s.inFlight), Snapshot: s.snapshot}
 	if s.noKubeconfig {
 		w.KubeconfigFile = "the kubeconfig file is missing"
 	}

@@ -51,3 +51,9 @@ func (v Version) Compare(w Version) int {
 func (v Version) IsAtLeast(major, minor int) bool {
 	return v.canonical != "" && semver.Compare(semver.MajorMinor(v.canonical), fmt.Sprintf("v%d.%d", major, minor)) >= 0
 }
+
+// IsNewerMinorThan reports whether v belongs to a later minor version than w. It is false if one of them is invalid.
+func (v Version) IsNewerMinorThan(w Version) bool {
+	return v.canonical != "" && w.canonical != "" &&
+		semver.Compare(semver.MajorMinor(v.canonical), semver.MajorMinor(w.canonical)) > 0
+}

@@ -102,3 +102,20 @@ func mustParse(t *testing.T, s string) Version {
 }
 
 func sign(n int) int { return min(max(n, -1), 1) }
+
+func TestIsNewerMinorThan(t *testing.T) {
+	for _, tt := range []struct {
+		v, w string
+		want bool
+	}{
+		{"v1.36.0+rke2r1", "v1.35.7+rke2r2", true}, {"v1.35.9", "v1.35.7+rke2r1", false},
+		{"v1.34.9", "v1.35.7", false}, {"v1.10.0", "v1.9.9", true}, {"v2.0.0", "v1.35.0", true},
+	} {
+		if got := mustParse(t, tt.v).IsNewerMinorThan(mustParse(t, tt.w)); got != tt.want {
+			t.Errorf("%s and %s: %v", tt.v, tt.w, got)
+		}
+	}
+	if (Version{}).IsNewerMinorThan(mustParse(t, "v1.35.7")) || mustParse(t, "v1.35.7").IsNewerMinorThan(Version{}) {
+		t.Error("an invalid version is compared")
+	}
+}

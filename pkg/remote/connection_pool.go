@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"crypto/sha256"
+	"net"
 	"sync"
 	"time"
 )
@@ -14,6 +15,8 @@ type Pool struct {
 	slots map[endpoint]*poolSlot
 	stop  chan struct{}
 	once  sync.Once
+	// bastion is what machines are reached through; nil is nothing.
+	bastion *Bastion
 }
 
 // endpoint is the address of a machine. A replacement has the name of the lost machine at another address, and does not
@@ -46,19 +49,21 @@ func NewPool(idle time.Duration) *Pool {
 	return p
 }
 
-type dialFunc func(context.Context, Target, []byte) (*Host, error)
+type dialFunc func(context.Context, *dialer) (*Host, error)
 
 // AwaitHost returns the connection to the machine, and opens it like AwaitDial if there is no live one. The connection
 // belongs to the pool: do not close it.
 func (p *Pool) AwaitHost(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
-	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, t Target, key []byte) (*Host, error) {
-		return AwaitDial(ctx, t, key, progress)
+	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, d *dialer) (*Host, error) {
+		return d.awaitDial(ctx, progress)
 	})
 }
 
 // GetHost is AwaitHost with a single attempt, like Dial.
 func (p *Pool) GetHost(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
-	return p.connectHost(ctx, t, privatePEM, Dial)
+	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, d *dialer) (*Host, error) {
+		return d.dial(ctx)
+	})
 }
 
 func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialFunc) (*Host, error) {
@@ -84,7 +89,16 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 		return s.host, nil
 	}
 	s.closeHost()
-	h, err := dial(ctx, t, key)
+	d, err := newDialer(t, key)
+	if err != nil {
+		return nil, err
+	}
+	if p.bastion.servesMachine(t) {
+		d.connect = func(ctx context.Context) (net.Conn, error) {
+			return p.dialThroughBastion(ctx, t.Name, d.address)
+		}
+	}
+	h, err := dial(ctx, d)
 	if err != nil {
 		return nil, err
 	}

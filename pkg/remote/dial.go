@@ -25,6 +25,8 @@ const (
 	// its address drops packets and the kernel retries only after seconds.
 	connectTimeout      = 10 * time.Second
 	firstConnectTimeout = 2 * time.Second
+	// bastionTimeout bounds a connection through a bastion, with the login there.
+	bastionTimeout = 30 * time.Second
 )
 
 // Dial connects and logs in, with one attempt. It returns *HostKeyMismatch or *AuthFailed, which are final, *Lost if a
@@ -34,6 +36,10 @@ func Dial(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.dial(ctx)
+}
+
+func (d *dialer) dial(ctx context.Context) (*Host, error) {
 	h, _, err := d.dialOnce(ctx, connectTimeout)
 	return h, err
 }
@@ -45,6 +51,10 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 	if err != nil {
 		return nil, err
 	}
+	return d.awaitDial(ctx, progress)
+}
+
+func (d *dialer) awaitDial(ctx context.Context, progress func(string)) (*Host, error) {
 	var reported string
 	begin, answered := time.Now(), 0
 	for {
@@ -61,7 +71,7 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 			reported = wait
 		}
 		if cause := await.Pause(ctx, pauseBeforeRetry(time.Since(begin), answered)); cause != nil {
-			return nil, &Lost{Machine: t.Name,
+			return nil, &Lost{Machine: d.target.Name,
 				Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
 				Cause: fmt.Errorf("%w; last attempt: %w", cause, lostCauseOf(err))}
 		}
@@ -110,6 +120,8 @@ type dialer struct {
 	address string
 	signer  ssh.Signer
 	pinned  ssh.PublicKey
+	// connect opens the connection; nil opens it directly.
+	connect func(context.Context) (net.Conn, error)
 }
 
 func newDialer(t Target, privatePEM []byte) (*dialer, error) {
@@ -135,11 +147,16 @@ func newDialer(t Target, privatePEM []byte) (*dialer, error) {
 // dialOnce makes one attempt; connected reports whether the TCP connection was established.
 func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, connected bool, err error) {
 	lost := func(doing string, err error) error { return &Lost{Machine: d.target.Name, Doing: doing, Cause: err} }
-	tcp, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", d.address)
+	tcp, err := d.openConnection(ctx, timeout)
 	if err != nil {
+		if IsLost(err) {
+			return nil, false, err
+		}
 		return nil, false, lost("connecting to SSH", err)
 	}
 	link := newMonitoredConn(tcp)
+	late := time.AfterFunc(handshakeTimeout, func() { link.Close() }) // one through a bastion ignores deadlines
+	defer late.Stop()
 	stop := context.AfterFunc(ctx, func() { link.Close() })
 	defer stop()
 	_ = link.SetDeadline(time.Now().Add(handshakeTimeout))
@@ -157,6 +174,16 @@ func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, 
 		return nil, true, lost("logging in over SSH", context.Cause(ctx))
 	}
 	return newHost(d.target, ssh.NewClient(conn, chans, reqs), link, toAuthorizedKey(hostKey)), true, nil
+}
+
+// openConnection connects to the SSH port of the machine; timeout bounds it, unless it is through a bastion.
+func (d *dialer) openConnection(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	if d.connect == nil {
+		return (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", d.address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bastionTimeout)
+	defer cancel()
+	return d.connect(ctx)
 }
 
 func (d *dialer) clientConfig(hostKey *ssh.PublicKey, banner *string) *ssh.ClientConfig {

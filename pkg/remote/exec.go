@@ -105,6 +105,10 @@ func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string,
 type call struct {
 	name, script string
 	stdout       io.Writer
+	// stderr receives the standard error as it arrives; if it is nil, the error of the call quotes the last lines.
+	stderr io.Writer
+	// asUser runs the script as the login user (see user_command.go).
+	asUser bool
 	// feed writes the input of the script; an error terminates the script and is the error of the call.
 	feed func(io.Writer) error
 	// ended, if set, is called when the output is complete.
@@ -116,6 +120,7 @@ type runningCall struct {
 	call
 	mark    string
 	gate    *gate
+	errGate *gate
 	frames  streamFrames
 	stderr  tailBuffer
 	session sessionHandle
@@ -130,7 +135,11 @@ func newRunningCall(c call) (*runningCall, error) {
 	}
 	r := &runningCall{call: c, mark: mark, gate: &gate{w: c.stdout}, refused: make(chan error, 2)}
 	refuse := func(err error) { r.refused <- err }
-	r.frames = streamFrames{out: newFrame(mark, r.gate, refuse), err: newFrame(mark, &r.stderr, refuse)}
+	r.errGate = &gate{w: &r.stderr}
+	if c.stderr != nil {
+		r.errGate.w = c.stderr
+	}
+	r.frames = streamFrames{out: newFrame(mark, r.gate, refuse), err: newFrame(mark, r.errGate, refuse)}
 	return r, nil
 }
 
@@ -198,6 +207,7 @@ func (h *Host) awaitCall(ctx context.Context, r *runningCall, result <-chan erro
 // abandon closes the session of a call without waiting for it.
 func (r *runningCall) abandon() {
 	r.gate.shut()
+	r.errGate.shut()
 	go r.session.endSession()
 }
 
@@ -243,7 +253,7 @@ func (h *Host) runSession(r *runningCall) error {
 	}
 	s.Stdout, s.Stderr = r.frames.out, r.frames.err
 	script := "{\n" + r.script + "\n}\n"
-	if err := s.Start(h.bootCommand(r.feed != nil, len(script))); err != nil {
+	if err := s.Start(h.bootCommand(r.call, len(script))); err != nil {
 		return h.lostError(r.name, err)
 	}
 	fed := make(chan error, 1)
@@ -323,13 +333,18 @@ func isExitStatus(err error) bool {
 	return err == nil || errors.As(err, &exit)
 }
 
-func (h *Host) bootCommand(data bool, size int) string {
+func (h *Host) bootCommand(c call, size int) string {
 	boot := bootScript
-	if data {
+	switch {
+	case c.asUser && c.feed != nil:
+		boot = bootUserData
+	case c.asUser:
+		boot = bootUser
+	case c.feed != nil:
 		boot = bootData
 	}
 	cmd := "setsid -w sh -c " + QuoteShell(fmt.Sprintf(boot, markLength, size))
-	if h.target.User != "root" {
+	if h.target.User != "root" && !c.asUser {
 		cmd = "sudo -n " + cmd
 	}
 	return "exec " + cmd // no trap of the login shell runs after it

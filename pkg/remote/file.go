@@ -57,6 +57,23 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return b, err
 }
 
+// CopyFile writes the content of a file on the machine to w as it arrives. The error of a missing file is
+// fs.ErrNotExist; that of w is wrapped. A caller that has to know that nothing was cut off compares the size or a
+// checksum.
+func (h *Host) CopyFile(ctx context.Context, name string, w io.Writer) error {
+	q, doing := QuoteShell(name), "reading "+name
+	out := &errorKeeper{w: w}
+	err := h.runCall(ctx, call{name: doing, stdout: out,
+		script: fmt.Sprintf("[ -e %s ] || exit %d; exec cat %s", q, exitNoFile, q)})
+	switch failed := out.keptError(); {
+	case failed != nil:
+		return fmt.Errorf("machine %s: %s: %w", h.target.Name, doing, failed)
+	case exitStatusOf(err) == exitNoFile:
+		return fmt.Errorf("machine %s: %s: %w", h.target.Name, doing, fs.ErrNotExist)
+	}
+	return err
+}
+
 // UploadFile copies a local file to the machine, owned by root with mode 0644. A file with the right sha256 is not
 // replaced. The content is hashed as it arrives and gets its name only if the hash matches: an interrupted upload
 // leaves no file with that name. If the local file does not match, the error is a *ChecksumMismatch. progress may be
@@ -100,6 +117,40 @@ func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress
 	}
 	return h.toLostIfCut(err, doing)
 }
+
+// UploadStream copies a stream of a size in bytes to a file on the machine, which root owns, with the given mode, and
+// returns its sha256. The file gets its name only if all of the stream has arrived: an error of the stream is the error
+// of the upload. progress may be nil.
+func (h *Host) UploadStream(ctx context.Context, from io.Reader, size int64, name string, mode os.FileMode,
+	progress func(done, total int64)) (sum string, err error) {
+	doing := "uploading " + path.Base(name)
+	var out limitedBuffer
+	err = h.runCall(ctx, call{
+		name:   doing,
+		script: fmt.Sprintf(streamScript, QuoteShell(path.Dir(name)), QuoteShell(name), size, mode.Perm()),
+		stdout: &out,
+		feed: func(w io.Writer) error {
+			_, err := io.CopyBuffer(struct{ io.Writer }{w},
+				&progressReader{ctx: ctx, r: from, total: size, report: progress}, make([]byte, copyBuffer))
+			return err
+		},
+	})
+	return strings.TrimSpace(string(out.b)), h.toLostIfCut(err, doing)
+}
+
+// streamScript runs on the machine for UploadStream.
+const streamScript = `set -e; f=%[2]s
+umask 077
+mkdir -p %[1]s
+t=$(mktemp "$f.XXXXXX"); trap 'rm -f "$t"' EXIT; trap 'exit 1' TERM HUP
+sum=$(head -c %[3]d | tee "$t" | sha256sum | cut -c1-64)
+if [ "$(wc -c <"$t")" -ne %[3]d ]; then
+  [ "$(df -Pk "$t" | awk 'NR == 2 {print $4}')" -gt 4 ] || { echo "No space left for $f" >&2; exit 1; }
+  exit 65
+fi
+chmod %04[4]o "$t"; chown 0:0 "$t"
+mv -f "$t" "$f"
+echo "$sum"`
 
 // uploadScript runs on the machine for UploadFile. It locks the directory, so that a concurrent upload waits and then
 // finds the file, and the partial file can have a fixed name, which the next attempt overwrites.

@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/eventually"
@@ -69,6 +71,38 @@ func TestInterruptedWriteKeepsTheOldFile(t *testing.T) {
 	}
 	onlyFile(t, name)
 }
+
+func TestFileIsCopiedFromTheMachineAsItIs(t *testing.T) {
+	s, h := start(t)
+	data := bytes.Repeat([]byte("page\x00\xff#\n"), 1<<20)
+	name := filepath.Join(t.TempDir(), "it's a file")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := h.CopyFile(t.Context(), name, &got); err != nil || !bytes.Equal(got.Bytes(), data) {
+		t.Errorf("%d of %d bytes, %v", got.Len(), len(data), err)
+	}
+	if err := h.CopyFile(t.Context(), "/nowhere/at/all", &got); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	full := errors.New("the disk is full")
+	if err := h.CopyFile(t.Context(), name, writerFunc(func([]byte) (int, error) { return 0, full })); !errors.Is(err,
+		full) {
+		t.Errorf("got %v", err)
+	}
+	err := h.CopyFile(t.Context(), name, writerFunc(func(p []byte) (int, error) {
+		s.HangUp()
+		return len(p), nil
+	}))
+	if !remote.IsLost(err) {
+		t.Errorf("cut off: %v", err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // artifact creates a local file of the given size and returns its sha256.
 func artifact(t *testing.T, size int) (local, sum string) {
@@ -150,6 +184,42 @@ func TestInterruptedUploadLeavesNoFile(t *testing.T) {
 	s.CutAfter.Store(0)
 	if err := dial(t, s).UploadFile(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
 		t.Errorf("the next attempt: %v", err)
+	}
+	onlyFile(t, name)
+}
+
+func TestStreamArrivesCompletelyOrNotAtAll(t *testing.T) {
+	needs.Root(t)
+	s, h := start(t)
+	local, sum := artifact(t, 3<<20)
+	content, err := os.ReadFile(local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "new", "file")
+	broken := errors.New("the seal is broken")
+	bad := io.MultiReader(bytes.NewReader(content[:2<<20]), iotest.ErrReader(broken))
+	if _, err := h.UploadStream(t.Context(), bad, 3<<20, name, 0o600, nil); !errors.Is(err, broken) {
+		t.Errorf("a stream that fails: %v", err)
+	}
+	short := bytes.NewReader(content[1:])
+	if _, err := h.UploadStream(t.Context(), short, 3<<20, name, 0o600, nil); err == nil {
+		t.Error("a stream that is too short arrived")
+	}
+	s.CutAfter.Store(1 << 20)
+	if _, err := h.UploadStream(t.Context(), bytes.NewReader(content), 3<<20, name, 0o600, nil); !remote.IsLost(err) {
+		t.Errorf("a lost connection: %v", err)
+	}
+	s.CutAfter.Store(0)
+	if _, err := os.Stat(name); err == nil {
+		t.Error("a partial file has the name")
+	}
+	got, err := dial(t, s).UploadStream(t.Context(), bytes.NewReader(content), 3<<20, name, 0o600, nil)
+	if err != nil || got != sum || !same(t, local, name) {
+		t.Errorf("it arrived with the sha256 %s, %v", got, err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v, %v", info, err)
 	}
 	onlyFile(t, name)
 }

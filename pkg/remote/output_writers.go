@@ -60,6 +60,31 @@ func (g *gate) shut() {
 	g.isShut = true
 }
 
+// errorKeeper passes writes on and keeps the first error.
+type errorKeeper struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (k *errorKeeper) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	if err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.err == nil {
+			k.err = err
+		}
+	}
+	return n, err
+}
+
+func (k *errorKeeper) keptError() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.err
+}
+
 // maxLine bounds a line; longer lines are cut.
 const maxLine = 64 << 10
 

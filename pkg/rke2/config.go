@@ -7,8 +7,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/release"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"sigs.k8s.io/yaml"
 )
@@ -18,6 +20,8 @@ import (
 const (
 	evictionMemory = 100 << 20
 	evictionHard   = "eviction-hard=memory.available<100Mi,nodefs.available<5%,imagefs.available<5%"
+	// failCgroupV1Off is the kubelet's argument for machines with cgroup version 1.
+	failCgroupV1Off = "fail-cgroupv1=false"
 )
 
 // RenderConfig renders RKE2's config.yaml for a node. It reserves the machine's resources beyond the allotted ones, so
@@ -58,6 +62,8 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 		c["tls-san"] = collectTLSSANs(n)
 		c["write-kubeconfig-mode"] = "0600"
 		maps.Copy(c, renderPodNetwork(n.PodCIDR))
+		maps.Copy(c, renderSnapshotSchedule(n.SnapshotEvery))
+		maps.Copy(c, renderComponents(n))
 	case api.RoleWorker:
 		if !strings.HasPrefix(n.Server, "https://") {
 			return nil, fmt.Errorf("rendering the RKE2 configuration of %s: the server is %q, not "+
@@ -68,11 +74,26 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: invalid role %q", n.NodeName, n.Role)
 	}
+	addSpecConfig(c, n)
 	b, err := yaml.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("rendering the RKE2 configuration of %s: %w", n.NodeName, err)
 	}
 	return append([]byte(writtenBySkyctl), b...), nil
+}
+
+// snapshotsOnServer is how many snapshots of its own schedule a server keeps: enough for skyd to catch up after a
+// while.
+const snapshotsOnServer = 5
+
+// renderSnapshotSchedule renders RKE2's own schedule of snapshots. Its form of an interval is that of
+// github.com/robfig/cron/v3, with which RKE2 reads it; it counts from the start of the server.
+func renderSnapshotSchedule(every time.Duration) map[string]any {
+	if every <= 0 {
+		return map[string]any{"etcd-disable-snapshots": true} // commands still take them
+	}
+	return map[string]any{"etcd-snapshot-schedule-cron": "@every " + api.Duration(every).String(),
+		"etcd-snapshot-retention": snapshotsOnServer}
 }
 
 func collectTLSSANs(n Node) []string {
@@ -120,10 +141,20 @@ func renderKubeletArgs(n Node, f Facts) []string {
 	if len(reserved) > 0 {
 		args = append(args, "system-reserved="+strings.Join(reserved, ","))
 	}
-	return args
+	return append(args, renderCgroupArgs(f)...)
 }
 
-// renderConfigFromFacts renders a node's configuration with the facts that factsScript printed.
+// renderCgroupArgs lets the kubelet start on a machine with cgroup version 1, which it refuses by default since 1.35
+// (KEP-5573; k8s.io/kubernetes v1.36.3 pkg/kubelet/apis/config/v1beta1/defaults.go). Older kubelets accept it, and
+// those before 1.31 do not know the flag.
+func renderCgroupArgs(f Facts) []string {
+	if v, err := release.Parse(f.Release); err != nil || !f.CgroupV1 || !v.IsAtLeast(1, 35) {
+		return nil
+	}
+	return []string{failCgroupV1Off}
+}
+
+// renderConfigFromFacts renders a node's configuration with the facts that FactsScript printed.
 func renderConfigFromFacts(h *remote.Host, n Node, facts string) ([]byte, error) {
 	f, err := parseFacts(h.Name(), facts)
 	if err != nil {

@@ -23,10 +23,16 @@ const (
 	ClockSkew = "ClockSkew"
 	// DiskTooFull: the kubelet would evict pods because the disk is too full.
 	DiskTooFull = "DiskTooFull"
+	// MachineUnfit: something about the machine keeps it from being a node, as its message says.
+	MachineUnfit = "MachineUnfit"
 	// InstallFailed: unpacking failed on the machine.
 	InstallFailed = "InstallFailed"
 	// UnitFailed: the unit failed or keeps crashing.
 	UnitFailed = "UnitFailed"
+	// KubeletFailed: the kubelet exits again and again.
+	KubeletFailed = "KubeletFailed"
+	// ComponentFailed: a component that RKE2 runs as a static pod refuses its arguments.
+	ComponentFailed = "ComponentFailed"
 	// WrongToken: the head rejects the worker's token.
 	WrongToken = "WrongToken"
 	// WrongCA: the head has another CA than the one that the token pins.
@@ -35,6 +41,15 @@ const (
 	DuplicateNode = "DuplicateNode"
 	// PortClosed: a machine cannot reach a port on which another machine listens.
 	PortClosed = "PortClosed"
+	// NoRoom: the machine has too little room for a restore, or its disk became full.
+	NoRoom = "NoRoom"
+	// SnapshotMissing: the snapshot of a restore is not on the machine; SnapshotDamaged: RKE2 cannot read it.
+	SnapshotMissing = "SnapshotMissing"
+	SnapshotDamaged = "SnapshotDamaged"
+	// NewerCredentials: the machine has newer certificates than the snapshot, so the server does not start.
+	NewerCredentials = "NewerCredentials"
+	// ResetFailed: RKE2 could not restore a snapshot for another reason, or move its etcd to another address.
+	ResetFailed = "ResetFailed"
 	// Deadline: a condition was not met in time.
 	Deadline = "Deadline"
 )
@@ -45,7 +60,7 @@ type Error struct {
 	Kind    string
 	Machine string
 	Message string
-	// Lines holds the last lines of the unit's journal, without secrets.
+	// Lines holds the last lines of the unit's journal and of the components' logs, without secrets.
 	Lines []string
 	// Permanent means that a retry is useless.
 	Permanent bool
@@ -68,7 +83,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Reason returns the kind of the error.
 func (e *Error) Reason() string { return e.Kind }
 
-// Log returns the last lines of the unit's journal.
+// Log returns the last lines of the logs.
 func (e *Error) Log() []string { return e.Lines }
 
 // Final reports whether the step must not run again. Only an unreachable source is worth another run: callers have

@@ -29,7 +29,7 @@ func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 		progress = func(string) {}
 	}
 	progress("checking the installed release")
-	out, err := h.RunScript(ctx, "checking the installed release", factsScript+installedScript)
+	out, err := h.RunScript(ctx, "checking the installed release", FactsScript+installedScript)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -39,7 +40,7 @@ func (m *machine) installed() {
 
 func TestReleaseIsInstalledOnce(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, version)
+	_, a := writeRelease(t, version)
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestReleaseIsInstalledOnce(t *testing.T) {
 
 func TestInterruptedUnpackingIsRepeated(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, version)
+	_, a := writeRelease(t, version)
 	// The leftovers of tar look right: the program is there, and only later files are missing.
 	m.Write("/opt/fake/tar", `#!/bin/sh
 mkdir -p /opt/rke2/bin /opt/rke2/share/rke2
@@ -84,7 +85,7 @@ touch /opt/hanging; sleep 86400
 
 func TestReleaseWithAnotherVersionIsRejected(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, "v1.0.0+rke2r1")
+	_, a := writeRelease(t, "v1.0.0+rke2r1")
 	for range 2 {
 		if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != WrongVersion || !IsFinal(err) ||
 			!strings.Contains(err.Error(), "v1.0.0+rke2r1") {
@@ -95,7 +96,7 @@ func TestReleaseWithAnotherVersionIsRejected(t *testing.T) {
 
 func TestUploadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
-	d, a := release(t, version)
+	d, a := writeRelease(t, version)
 	for _, arch := range releaseArchitectures {
 		write(t, filepath.Join(d, tarballName(arch)), "damaged since it was pinned")
 	}
@@ -109,7 +110,7 @@ func TestUploadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 
 func TestFullDiskIsAFinalError(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, version)
+	_, a := writeRelease(t, version)
 	m.RunShell("mount -o remount,size=64k /opt")
 	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != InstallFailed || !IsFinal(err) ||
 		!strings.Contains(err.Error(), "No space left") {
@@ -137,7 +138,7 @@ func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Reques
 
 func TestInterruptedDownloadIsResumed(t *testing.T) {
 	m := newMachine(t)
-	dir, a := release(t, version)
+	dir, a := writeRelease(t, version)
 	whole, err := os.ReadFile(filepath.Join(dir, tarballName("amd64")))
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +168,7 @@ func TestInterruptedDownloadIsResumed(t *testing.T) {
 
 func TestDamagedPartialDownloadIsRepeated(t *testing.T) {
 	m := newMachine(t)
-	dir, a := release(t, version)
+	dir, a := writeRelease(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, files http.Handler) { files.ServeHTTP(w, r) })
 	for _, junk := range []string{"junk", strings.Repeat("junk", 1<<20)} { // the second is longer than the file
 		m.RunShell("rm -rf /opt/rke2")
@@ -181,7 +182,7 @@ func TestDamagedPartialDownloadIsRepeated(t *testing.T) {
 
 func TestDownloadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
-	dir, a := release(t, version)
+	dir, a := writeRelease(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		_, _ = w.Write([]byte("sign in first"))
 	})
@@ -276,6 +277,29 @@ func TestServerIsStartedOnce(t *testing.T) {
 	}
 }
 
+func TestStartingServerGetsANewConfiguration(t *testing.T) {
+	changed := aHead
+	changed.Labels = map[string]string{"team": "vision"}
+	for state, want := range map[string]string{"activating": "2", "active": "1"} {
+		m := newMachine(t)
+		if err := StartServer(t.Context(), m.Host, aHead); err != nil {
+			t.Fatal(err)
+		}
+		m.unit("rke2-server", "ActiveState="+state)
+		for range 2 { // the second call changes nothing
+			if err := StartServer(t.Context(), m.Host, changed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if calls := m.RunShell("grep -c start /run/systemd/system/calls"); calls != want {
+			t.Errorf("%s: it was started %s times", state, calls)
+		}
+		if config := m.RunShell("cat " + configFile); !strings.Contains(config, "team=vision") {
+			t.Errorf("%s: the configuration is\n%s", state, config)
+		}
+	}
+}
+
 func TestTokenIsNeverAnArgument(t *testing.T) {
 	m := newMachine(t)
 	// The stand-in checks every process during the join, while the script has the token in memory.
@@ -292,7 +316,7 @@ func TestTokenIsNeverAnArgument(t *testing.T) {
 
 func TestUninstallingRemovesAllAndIsRepeatable(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, version)
+	_, a := writeRelease(t, version)
 	if err := UninstallRelease(t.Context(), m.Host); err != nil {
 		t.Errorf("not installed: %v", err)
 	}
@@ -318,7 +342,7 @@ func TestUninstallingRemovesAllAndIsRepeatable(t *testing.T) {
 
 func TestLostConnectionIsNotAnInstallFailure(t *testing.T) {
 	m := newMachine(t)
-	_, a := release(t, version)
+	_, a := writeRelease(t, version)
 	m.Server.CutAfter.Store(16 << 10)
 	h, err := remote.Dial(t.Context(), m.Server.Target, m.Server.Key)
 	if err != nil {
@@ -336,4 +360,28 @@ func TestLostConnectionIsNotAnInstallFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.installed()
+}
+
+func TestFactsAreReadFromTheMachine(t *testing.T) {
+	m := newMachine(t)
+	_, a := writeRelease(t, version)
+	m.InstallProgram("stat", "#!/bin/sh\n[ \"$*\" = '-f -c %t /sys/fs/cgroup' ] || exec /usr/bin/stat \"$@\"\ncat "+
+		"/opt/type\n")
+	for fsType, v1 := range map[string]bool{"1021994": true, "63677270": false} {
+		m.Write("/opt/type", fsType+"\n", 0o644)
+		if f, err := GatherFacts(t.Context(), m.Host); err != nil || f.CgroupV1 != v1 || f.Release != "" {
+			t.Errorf("type %s: got %+v, %v", fsType, f, err)
+		}
+	}
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := GatherFacts(t.Context(), m.Host)
+	nic := m.RunShell("awk '$2 == \"00000000\" {print $1; exit}' /proc/net/route")
+	if err != nil || f.Release != version || f.CPUs == 0 || f.MemoryBytes == 0 {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	if nic != "" && strconv.Itoa(f.MTU) != m.RunShell("cat /sys/class/net/"+nic+"/mtu") {
+		t.Errorf("the MTU of %s is %d", nic, f.MTU)
+	}
 }

@@ -62,6 +62,10 @@ func TestAgentJournalLinesAreClassified(t *testing.T) {
 		`level=error msg="failed to get CA certs: Get \"https://10.0.0.2:9345/cacerts\": dial tcp ` +
 			`10.0.0.2:9345: connect: connection refused"`: "",
 		`level=info msg="Starting kubelet"`: "",
+		// of a registry, and of another service
+		`level=error msg="failed to get runtime image r.example/rancher/rke2-runtime:v1: GET ` +
+			`https://r.example/v2/rancher/rke2-runtime/manifests/v1: 401 Unauthorized"`: "",
+		`level=error msg="Failed to watch: Get \"https://127.0.0.1:6443/api\": 401 Unauthorized"`: "",
 	} {
 		if got := classifyLogLine(line); got.reason != want {
 			t.Errorf("%s: got %+v", line, got)
@@ -70,32 +74,13 @@ func TestAgentJournalLinesAreClassified(t *testing.T) {
 }
 
 func TestWrongTokenNeedsTwoRejections(t *testing.T) {
-	w := &unitWatch{role: api.RoleWorker, matches: map[string]int{}}
-	line := `server is not ready: https://10.0.0.2:9345/x: 401 Unauthorized`
+	w := newUnitWatch(api.RoleWorker, nil)
+	line := `server is not ready: https://10.0.0.2:9345/v1-rke2/x: 401 Unauthorized`
 	if e := w.readLine(line); e != nil {
 		t.Fatalf("at once: %v", e)
 	}
 	if e := w.readLine(line); e == nil || e.Kind != WrongToken || !e.Permanent {
 		t.Errorf("got %v", e)
-	}
-}
-
-func TestLastErrorMessageExplainsTheFailure(t *testing.T) {
-	for _, tt := range []struct {
-		log  []string
-		want string
-	}{
-		{[]string{`level=error msg="odd"`, `time="x" level=fatal msg="starting kubernetes: token \"x\" is wrong"`,
-			"rke2-server.service: Main process exited"}, `starting kubernetes: token "x" is wrong`},
-		{[]string{"Error: --server is required", "rke2-agent.service: Failed"}, "Error: --server is required"},
-		{[]string{`level=error msg="bind: address already in use"`, "rke2-server.service: Failed"},
-			"bind: address already in use"},
-		{[]string{"exec format error"}, "exec format error"},
-		{nil, "its journal is empty"},
-	} {
-		if got := lastErrorMessage(tt.log); got != tt.want {
-			t.Errorf("got %q, want %q", got, tt.want)
-		}
 	}
 }
 
@@ -120,7 +105,7 @@ func TestUnitFaultIsFoundByState(t *testing.T) {
 
 func TestStoppedUnitWithoutAStartJobFails(t *testing.T) {
 	stopped := stateMark + "LoadState=loaded ActiveState=inactive SubState=dead NRestarts=0"
-	w := &unitWatch{role: api.RoleHead}
+	w := newUnitWatch(api.RoleHead, nil)
 	for i, line := range []string{stopped, stopped, stopped + " Job=17", stopped, stopped} {
 		if e := w.readLine(line); e != nil {
 			t.Fatalf("at line %d: %v", i, e)
@@ -133,7 +118,7 @@ func TestStoppedUnitWithoutAStartJobFails(t *testing.T) {
 
 func TestDeadlineNamesConditionAndLastAnswer(t *testing.T) {
 	var reports []string
-	w := &unitWatch{role: api.RoleHead, report: func(s string) { reports = append(reports, s) }}
+	w := newUnitWatch(api.RoleHead, func(s string) { reports = append(reports, s) })
 	for _, l := range []string{"stage=0 why=", "stage=0 why=", "stage=4 why=500 [-]etcd failed: reason withheld"} {
 		if e := w.readLine(stateMark + "LoadState=loaded ActiveState=activating SubState=start " + l); e != nil {
 			t.Fatal(e)

@@ -16,7 +16,9 @@ func withFiles(n Node) Node {
 	n.Registries = []Registry{
 		{Host: "docker.io", Mirrors: []string{"https://mirror.example.com", "http://10.0.0.7:5000"}},
 		{Host: "mirror.example.com", Username: "ci: #1", Password: "hunter\"22'22$x\\"},
-		{Host: "registry.example.com:5000", Mirrors: []string{"https://m.example.com"}, Token: "token-of-a-registry"},
+		{Host: "registry.example.com:5000", Mirrors: []string{"https://m.example.com"}, Token: "token-of-a-registry",
+			CA: "certificates"},
+		{Host: "ca.example.com", CA: "others"},
 		{Host: "plain.example.com"},
 	}
 	n.Env = map[string]string{"HTTPS_PROXY": "http://ann:hunter2222@proxy:3128", "NO_PROXY": ".corp,10.9.0.0/16",
@@ -25,11 +27,12 @@ func withFiles(n Node) Node {
 }
 
 func TestMachineFilesMatchTheGoldenFiles(t *testing.T) {
-	files, err := renderMachineFiles(withFiles(Node{NodeName: "n"}))
+	files, err := renderMachineFiles(withFiles(Node{NodeName: "n"}), Facts{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"registries.yaml": files.registries, "rke2-server.env": files.env} {
+	for name, got := range map[string][]byte{"registries.yaml": contentOf(t, files, registriesFile),
+		"rke2-server.env": contentOf(t, files, envDir+"/rke2-agent")} {
 		golden := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(golden, got, 0o600); err != nil {
@@ -46,13 +49,30 @@ func TestMachineFilesMatchTheGoldenFiles(t *testing.T) {
 			Auth struct{ Username, Password string }
 		}
 	}
-	if err := yaml.Unmarshal(files.registries, &read); err != nil ||
+	if err := yaml.Unmarshal(contentOf(t, files, registriesFile), &read); err != nil ||
 		read.Configs["mirror.example.com"].Auth.Password != "hunter\"22'22$x\\" {
 		t.Errorf("%+v, %v", read, err)
 	}
-	if files, err := renderMachineFiles(Node{}); err != nil || files.registries != nil || files.env != nil {
+	ca := string(contentOf(t, files, "/etc/rancher/rke2/skyctl-registry-ca/registry.example.com_5000.crt"))
+	if ca != writtenBySkyctl+"certificates\n" {
+		t.Errorf("the CA is %q", ca)
+	}
+	files, err = renderMachineFiles(Node{}, Facts{})
+	if err != nil || len(files) != 2 || files[0].content != nil || files[1].content != nil {
 		t.Errorf("without any: %+v, %v", files, err)
 	}
+}
+
+// contentOf returns the content of a file with a name.
+func contentOf(t *testing.T, files []machineFile, name string) []byte {
+	t.Helper()
+	for _, f := range files {
+		if f.name == name {
+			return f.content
+		}
+	}
+	t.Fatalf("no file %s among %v", name, files)
+	return nil
 }
 
 func TestFilesArriveOnMachinesForRootOnly(t *testing.T) {
@@ -71,12 +91,18 @@ func TestFilesArriveOnMachinesForRootOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wanted, _ := renderMachineFiles(withFiles(Node{}))
-		env := envDir + "/" + unit
-		for file, want := range map[string][]byte{registriesFile: wanted.registries, env: wanted.env} {
-			if got := m.RunShell("stat -c %a " + file + "; cat " + file); got != "600\n"+
-				strings.TrimSpace(string(want)) {
-				t.Errorf("%s has\n%s", file, got)
+		role := worker
+		if unit == "rke2-server" {
+			role = head
+		}
+		wanted, err := renderMachineFiles(withFiles(role), Facts{})
+		if err != nil || len(wanted) < 4 {
+			t.Fatalf("%d files, %v", len(wanted), err)
+		}
+		for _, file := range wanted[:4] { // without canal's
+			if got := m.RunShell("stat -c %a " + file.name + "; cat " + file.name); got != "600\n"+
+				strings.TrimSpace(string(file.content)) {
+				t.Errorf("%s has\n%s", file.name, got)
 			}
 		}
 		if calls := m.RunShell("grep -c start /run/systemd/system/calls"); calls != "1" {
@@ -100,7 +126,9 @@ func TestFilesArriveOnMachinesForRootOnly(t *testing.T) {
 		if err := UninstallRelease(t.Context(), m.Host); err != nil {
 			t.Fatal(err)
 		}
-		if left := m.RunShell("cat " + registriesFile + " " + env + " 2>/dev/null; true"); left != "" {
+		left := m.RunShell("cat " + registriesFile + " " + envDir + "/" + unit + " " + registryCADir +
+			"/* 2>/dev/null; true")
+		if left != "" {
 			t.Errorf("left behind:\n%s", left)
 		}
 	}

@@ -131,7 +131,7 @@ func TestReadinessOfTheHeadsAPI(t *testing.T) {
 
 func TestMachineDownloadsThroughItsProxy(t *testing.T) {
 	m := newMachine(t)
-	dir, a := release(t, version)
+	dir, a := writeRelease(t, version)
 	var asked atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Host != "releases.example.com" {

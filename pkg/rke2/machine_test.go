@@ -39,9 +39,14 @@ show)
 esac
 `
 
-// journalctl prints the journal file; with -f it runs until its reader ends.
+// journalctl prints the journal file, or, if it is asked for the last minute only, the one beside it, if there is one;
+// with -f it runs until its reader ends.
 const journalctl = `#!/bin/sh
-cat /run/systemd/system/journal 2>/dev/null
+cd /run/systemd/system || exit 1
+for a; do case "$a" in --since=@*)
+  if [ -e journal.recent ] && [ "${a#*@}" -gt $(($(date +%s) - 60)) ]; then cat journal.recent; exit; fi;;
+esac; done
+cat journal 2>/dev/null
 for a; do [ "$a" != -f ] || { echo $$ >/run/systemd/system/follower; exec sleep infinity; }; done
 `
 
@@ -55,7 +60,7 @@ func (m *machine) unit(name, state string) {
 
 // machineDirs are the private directories of a machine.
 var machineDirs = []string{"/usr/local", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher",
-	"/run/systemd/system", envDir}
+	"/run/systemd/system", "/var/log/pods", envDir}
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
@@ -65,8 +70,8 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// release creates a directory with a small release whose program reports version v.
-func release(t *testing.T, v string) (string, api.Artifacts) {
+// writeRelease creates a directory with a small release whose program reports version v.
+func writeRelease(t *testing.T, v string) (string, api.Artifacts) {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -42,6 +43,10 @@ type Node struct {
 	AgentToken string
 	// PodCIDR is the address range of the cluster's pods; empty is RKE2's default.
 	PodCIDR string
+	// EncryptPods encrypts the traffic of pods between machines, where strangers reach all ports; head only.
+	EncryptPods bool
+	// SnapshotEvery is the time between two snapshots of the server's own schedule; 0 takes none; head only.
+	SnapshotEvery time.Duration
 	// Labels and Taints are those with which the machine registers its Node; RKE2 does not change them afterwards. A
 	// taint has the form KEY=VALUE:EFFECT or KEY:EFFECT.
 	Labels map[string]string
@@ -50,6 +55,13 @@ type Node struct {
 	// stay. Values of Env have one line.
 	Registries []Registry
 	Env        map[string]string
+	// Config are further keys of the configuration, with their values; those that the role does not know are left out.
+	// What skyctl sets itself wins.
+	Config map[string]api.ConfigValue
+	// CNI and Ingress are the network plugin and the ingress controller, and ServiceLB enables RKE2's ServiceLB; empty
+	// leaves the choice to RKE2; head only.
+	CNI, Ingress string
+	ServiceLB    bool
 	// CPUs and MemoryGiB are the resources allotted to the machine; 0 means all that it reports.
 	CPUs, MemoryGiB float64
 	// Restart restarts a running unit even if its configuration is unchanged: RKE2 may still use old addresses, because

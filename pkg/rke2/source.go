@@ -3,9 +3,12 @@ package rke2
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/rke2config"
 )
 
 // Source is a release and its origin: see ResolveArtifacts.
@@ -25,6 +28,24 @@ func (s Source) ForSpec(spec api.GroupSpec) Source {
 	return release
 }
 
+// Pin pins what the machines of a new cluster install: its release, the archives of images, and the ingress controller
+// that this release deploys.
+func (s Source) Pin(ctx context.Context, spec api.ClusterSpec) (api.Artifacts, error) {
+	release := s.ForSpec(spec.ControlPlaneGroup())
+	if accepted := rke2config.IngressControllersOf(release.Version); spec.Ingress != "" &&
+		!slices.Contains(accepted, spec.Ingress) { // the spec may have left the version to these settings
+		return api.Artifacts{}, &Error{Kind: BadArtifacts, Permanent: true, Message: fmt.Sprintf(
+			"RKE2 %s does not ship the ingress controller %s that the cluster wants", release.Version, spec.Ingress)}
+	}
+	a, err := ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
+	if err != nil {
+		return a, err
+	}
+	a.Ingress = rke2config.DefaultIngress(a.Version)
+	a.Images, err = PinImages(ctx, a, spec.RKE2.Images)
+	return a, err
+}
+
 // CheckRelease returns what is wrong with the release in a spec: that is a result, not an error.
 func (s Source) CheckRelease(ctx context.Context, spec api.GroupSpec) []api.FieldError {
 	if spec.KubernetesVersion == "" && spec.RKE2 == (api.RKE2Release{}) {
@@ -37,5 +58,5 @@ func (s Source) CheckRelease(ctx context.Context, spec api.GroupSpec) []api.Fiel
 	}
 	why := strings.Join(strings.Fields(err.Error()), " ")
 	return []api.FieldError{{Field: "kubernetes_version", Value: release.Version,
-		Want: why + "; name another version, or another source with rke2.source"}}
+		Want: "a release that its source has: " + why + "; name another version, or another source with rke2.source"}}
 }

@@ -34,6 +34,7 @@ func TestUnavailableReleaseIsAFieldError(t *testing.T) {
 	spec := api.GroupSpec{KubernetesVersion: "v1.34.1+rke2r1"}
 	got := own.CheckRelease(t.Context(), spec)
 	if len(got) != 1 || got[0].Field != "kubernetes_version" || got[0].Value != spec.KubernetesVersion ||
+		!strings.HasPrefix(got[0].Want, "a release that its source has: RKE2 v1.34.1+rke2r1 is not available from ") ||
 		!strings.Contains(got[0].Want, own.Source) {
 		t.Errorf("got %+v", got)
 	}

@@ -19,7 +19,10 @@ read_property() { systemctl show -p "$1" --value "$unit"; }
 state=$(read_property ActiveState); before=$(read_property InvocationID); started=0; attempts=100
 case "$state" in
 active|activating|reloading)
-  if [ "$changed" = 1 ]; then systemctl restart --no-block "$unit"; attempts=2000; else started=1; fi;;
+  if [ "$changed" = 1 ]; then
+    systemctl reset-failed "$unit" 2>/dev/null || true # the count of its crashes, which were with the old configuration
+    systemctl restart --no-block "$unit"; attempts=2000
+  else started=1; fi;;
 *)
   if [ "$state" = failed ]; then systemctl reset-failed "$unit" 2>/dev/null || true; fi
   systemctl start --no-block "$unit";;
@@ -34,14 +37,22 @@ while [ $started = 0 ]; do
 done`
 
 // StartServer writes the configuration of a prepared head and starts its server without waiting for it: see
-// AwaitSupervisor and AwaitServer. A running server keeps its configuration unless Node.Restart is set.
+// AwaitSupervisor and AwaitServer. A server that is up keeps its configuration unless Node.Restart is set. One that is
+// starting, and may never be up with the configuration that it has, is restarted if the configuration or a file
+// changed.
 func StartServer(ctx context.Context, h *remote.Host, n Node) error {
 	_, err := h.RunScriptWithAnswer(ctx, "starting the RKE2 server",
-		"set -e\n"+factsScript+receiveTotalScript+receiveConfigScript+renderReceiveFiles(n)+renderProxyScript(n)+
-			"changed=0\n"+renderRestartFlag(n)+startScript,
+		"set -e\n"+FactsScript+receiveTotalScript+receiveConfigScript+renderReceiveFiles(n)+renderProxyScript(n)+
+			keepIfUpScript+renderRestartFlag(n)+startScript,
 		func(line string) ([]byte, error) { return renderAnswer(h, n, nil, line) })
 	return err
 }
+
+// keepIfUpScript keeps a server that is up from a restart. RKE2's unit is active once its API server has been ready
+// (k3s pkg/cli/server), and activating until then.
+const keepIfUpScript = `
+case "$(systemctl show -p ActiveState --value "$unit")" in active|reloading) changed=0;; esac
+`
 
 // receiveTotalScript reads the length of the whole answer. Each part then has its own.
 const receiveTotalScript = `
@@ -50,20 +61,24 @@ read -r all
 
 // renderAnswer renders what a script receives: what it reads first, the configuration, and the files of the machine.
 func renderAnswer(h *remote.Host, n Node, first []byte, facts string) ([]byte, error) {
-	config, err := renderConfigFromFacts(h, n, facts)
+	f, err := parseFacts(h.Name(), facts)
 	if err != nil {
 		return nil, err
 	}
-	files, err := renderMachineFiles(n)
+	config, err := RenderConfig(n, f)
 	if err != nil {
 		return nil, err
 	}
-	return files.appendTo(append(fmt.Appendf(first, "%d\n", len(config)), config...)), nil
+	files, err := renderMachineFiles(n, f)
+	if err != nil {
+		return nil, err
+	}
+	return appendFiles(append(fmt.Appendf(first, "%d\n", len(config)), config...), files), nil
 }
 
 // WriteConfig writes the configuration of a node that runs, and leaves its unit alone: RKE2 reads it when it starts.
 func WriteConfig(ctx context.Context, h *remote.Host, n Node) error {
-	_, err := h.RunScriptWithAnswer(ctx, "writing the RKE2 configuration", "set -e\n"+factsScript+receiveConfigScript,
+	_, err := h.RunScriptWithAnswer(ctx, "writing the RKE2 configuration", "set -e\n"+FactsScript+receiveConfigScript,
 		func(line string) ([]byte, error) { return renderConfigFromFacts(h, n, line) })
 	return err
 }
@@ -82,7 +97,7 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 		return &Error{Kind: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Permanent: true}
 	}
 	_, err := h.RunScriptWithAnswer(ctx, "joining the cluster",
-		"set -e\n"+factsScript+receiveTotalScript+receiveTokenScript+receiveConfigScript+renderReceiveFiles(n)+
+		"set -e\n"+FactsScript+receiveTotalScript+receiveTokenScript+receiveConfigScript+renderReceiveFiles(n)+
 			renderProxyScript(n)+renderRestartFlag(n)+joinScript,
 		func(line string) ([]byte, error) { return renderAnswer(h, n, []byte(token+"\n"), line) })
 	return err
@@ -137,7 +152,7 @@ for p in /usr/local /opt/rke2; do
   rm -f "$p/share/rke2/.skyctl"
   if [ -x "$p/bin/rke2-uninstall.sh" ]; then "$p/bin/rke2-uninstall.sh" >&2 || exit; fi
 done
-rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile+` `+proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+
-		proxyDropIn+removeMachineFiles)
+rm -rf `+stagingDir+` `+restoreDir+` `+etcdAddressFile+`* `+joinTokenFile+` `+configFile+` `+tokenDropIn+` `+
+		proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+proxyDropIn+removeMachineFiles)
 	return err
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // ListClusterSummaries is ListClusters with only the fields that a table shows: metadata, manager, phase, resources,
-// the operation, drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand
-// clusters is decoding, and this function skips most of each object without decoding it.
+// the operation, drift, the time of a pause, a requested restore or stop, and the conditions if one is Unknown. Most of
+// the time to list a thousand clusters is decoding, and this function skips most of each object without decoding it.
 func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -64,6 +64,10 @@ func decodeClusterSummary(object []byte, c *api.Cluster) error {
 					return json.Unmarshal(value, &c.Status.Operation)
 				case "drift":
 					return json.Unmarshal(value, &c.Status.Drift)
+				case "restore":
+					return json.Unmarshal(value, &c.Status.Restore)
+				case "stop":
+					return json.Unmarshal(value, &c.Status.Stop)
 				case "paused_at":
 					return json.Unmarshal(value, &c.Status.PausedAt)
 				}

@@ -18,6 +18,8 @@ func TestSummariesMatchList(t *testing.T) {
 		{Reason: api.DriftGPU}}, odd.Metadata.CreatedAt)
 	odd.Status.PausedAt = odd.Metadata.CreatedAt
 	odd.Status.Operation = &api.OperationStatus{Type: "Converge", Doing: "adding 2", Since: odd.Metadata.CreatedAt}
+	odd.Status.Restore = &api.RestoreRequest{ID: "restore-1", Snapshot: "one", AskedAt: odd.Metadata.CreatedAt}
+	odd.Status.Stop = &api.StopRequest{Snapshot: "two", AskedAt: odd.Metadata.CreatedAt}
 	bare := cluster("bare", "u3")
 	for _, c := range []*api.Cluster{plain, odd, bare} {
 		_, err := w.CreateCluster(t.Context(), c)
@@ -37,7 +39,8 @@ func TestSummariesMatchList(t *testing.T) {
 		all[i] = api.Cluster{APIVersion: c.APIVersion, Kind: c.Kind, Metadata: c.Metadata,
 			Spec: api.ClusterSpec{Manager: c.Spec.Manager},
 			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources, Drift: c.Status.Drift,
-				Operation: c.Status.Operation, PausedAt: c.Status.PausedAt}}
+				Operation: c.Status.Operation, PausedAt: c.Status.PausedAt, Restore: c.Status.Restore,
+				Stop: c.Status.Stop}}
 	}
 	got, err := w.ListClusterSummaries(t.Context())
 	must(t, err)

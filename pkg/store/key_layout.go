@@ -12,6 +12,7 @@ import (
 // keys is the layout of an installation in etcd:
 //
 //	<prefix>/backup
+//	<prefix>/cloud-create-times/<name>
 //	<prefix>/clouds/<name>
 //	<prefix>/clusters/<name>
 //	<prefix>/damaged/<key of an object that was set aside, starting with clusters, machines or secrets>
@@ -24,6 +25,9 @@ import (
 //	<prefix>/orphans/<cloud>/<name>/<id>
 //	<prefix>/secrets/<uid>/<key>
 //	<prefix>/secrets-key
+//	<prefix>/snapshot-identity
+//	<prefix>/snapshot-tokens/<uid>/<name>
+//	<prefix>/snapshots/<uid>/<name>
 //	<prefix>/swept
 //	<prefix>/unowned/<uid>
 //
@@ -40,17 +44,27 @@ func (k keys) allMachinesPrefix() string        { return k.prefix + "/machines/"
 func (k keys) machinesPrefix(uid string) string { return k.allMachinesPrefix() + uid + "/" }
 func (k keys) cloudsPrefix() string             { return k.prefix + "/clouds/" }
 func (k keys) cloudKey(name string) string      { return k.cloudsPrefix() + url.PathEscape(name) }
-func (k keys) allEventsPrefix() string          { return k.prefix + "/events/" }
-func (k keys) allOrphansPrefix() string         { return k.prefix + "/orphans/" }
+func (k keys) createTimesKey(cloud string) string {
+	return k.prefix + "/cloud-create-times/" + url.PathEscape(cloud)
+}
+func (k keys) allEventsPrefix() string  { return k.prefix + "/events/" }
+func (k keys) allOrphansPrefix() string { return k.prefix + "/orphans/" }
 func (k keys) orphansPrefix(cloud string) string {
 	return k.allOrphansPrefix() + url.PathEscape(cloud) + "/"
 }
-func (k keys) allSecretsPrefix() string        { return k.prefix + "/secrets/" }
-func (k keys) secretsKeyRecord() string        { return k.prefix + "/secrets-key" }
-func (k keys) secretsPrefix(uid string) string { return k.allSecretsPrefix() + uid + "/" }
-func (k keys) lastSweepKey() string            { return k.prefix + "/swept" }
-func (k keys) allUnownedPrefix() string        { return k.prefix + "/unowned/" }
-func (k keys) unownedKey(uid string) string    { return k.allUnownedPrefix() + uid }
+func (k keys) allSecretsPrefix() string            { return k.prefix + "/secrets/" }
+func (k keys) secretsKeyRecord() string            { return k.prefix + "/secrets-key" }
+func (k keys) secretsPrefix(uid string) string     { return k.allSecretsPrefix() + uid + "/" }
+func (k keys) allSnapshotsPrefix() string          { return k.prefix + "/snapshots/" }
+func (k keys) snapshotsPrefix(uid string) string   { return k.allSnapshotsPrefix() + uid + "/" }
+func (k keys) snapshotKey(uid, name string) string { return k.snapshotsPrefix(uid) + name }
+func (k keys) snapshotTokenKey(uid, name string) string {
+	return k.prefix + "/snapshot-tokens/" + uid + "/" + name
+}
+func (k keys) snapshotIdentityKey() string  { return k.prefix + "/snapshot-identity" }
+func (k keys) lastSweepKey() string         { return k.prefix + "/swept" }
+func (k keys) allUnownedPrefix() string     { return k.prefix + "/unowned/" }
+func (k keys) unownedKey(uid string) string { return k.allUnownedPrefix() + uid }
 func (k keys) damagedKey(key string) string {
 	return k.prefix + "/damaged" + strings.TrimPrefix(key, k.prefix)
 }

@@ -110,6 +110,24 @@ func TestInvalidOrphanIsSkippedAndReplaced(t *testing.T) {
 	}
 }
 
+func TestCreateTimesOfEachCloudAreBounded(t *testing.T) {
+	w := newWorld(t)
+	for i := range 25 {
+		must(t, w.RecordCreateTime(t.Context(), "aws", api.CreateTime{Machines: 3, Seconds: i}))
+	}
+	must(t, w.RecordCreateTime(t.Context(), "docker", api.CreateTime{Machines: 1, Seconds: 7}))
+	all, err := w.ListCreateTimes(t.Context(), "aws")
+	if err != nil || len(all) != 20 || all[19].Seconds != 24 {
+		t.Errorf("%v, %+v", err, all)
+	}
+	if none, err := w.ListCreateTimes(t.Context(), "gcp"); err != nil || len(none) != 0 {
+		t.Errorf("%v, %+v", err, none)
+	}
+	if err := w.RecordCreateTime(t.Context(), "", api.CreateTime{}); err == nil {
+		t.Error("a cloud without a name was accepted")
+	}
+}
+
 func TestListUsedClouds(t *testing.T) {
 	w := newWorld(t)
 	record := func(name string, minutes int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -43,8 +44,10 @@ func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
 	resp, err := s.etcd.Commit(ctx, "checking for secrets", nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.allSecretsPrefix(), first...),
 		clientv3.OpGet(s.keys.allNamedSecretValuesPrefix(), first...),
+		clientv3.OpGet(s.keys.snapshotIdentityKey(), first...),
 	}, nil)
-	return err == nil && (etcd.FirstKV(resp, 0) != nil || etcd.FirstKV(resp, 1) != nil), err
+	return err == nil && (etcd.FirstKV(resp, 0) != nil || etcd.FirstKV(resp, 1) != nil ||
+		etcd.FirstKV(resp, 2) != nil), err
 }
 
 // CheckSecretsKey records the key of this Store as the one in use. If the stored secrets are encrypted with another
@@ -130,11 +133,12 @@ func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, e
 	resp, err := s.etcd.Commit(ctx, "reading secrets", nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.allSecretsPrefix(), some...),
 		clientv3.OpGet(s.keys.allNamedSecretValuesPrefix(), some...),
+		clientv3.OpGet(s.keys.snapshotIdentityKey(), some...),
 	}, nil)
 	if err != nil {
 		return "", false, err
 	}
-	for _, kv := range append(etcd.RangeResult(resp, 0), etcd.RangeResult(resp, 1)...) {
+	for _, kv := range slices.Concat(etcd.RangeResult(resp, 0), etcd.RangeResult(resp, 1), etcd.RangeResult(resp, 2)) {
 		switch id := secretbox.KeyIDOf(kv.Value); {
 		case id == "": // damaged
 		case id == s.box.KeyID():

@@ -5,15 +5,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var (
 	// pathInCode matches a path of the repository between backticks, such as `pkg/plan/decide.go` or `test/e2e`.
-	pathInCode = regexp.MustCompile("`((?:activities|cmd|docs|pkg|test|worker|workflows)(?:/[A-Za-z0-9_.-]+)*/?)`")
+	pathInCode = regexp.MustCompile("`((?:activities|cmd|docs|examples|pkg|release|test|worker|workflows)" +
+		"(?:/[A-Za-z0-9_.-]+)*/?)`")
 	// linkTarget matches the target of a Markdown link.
 	linkTarget = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	// pageInNavigation matches the page of an entry of nav in mkdocs.yml.
+	pageInNavigation = regexp.MustCompile(`(?m): (\S+\.md)$`)
 	// heading matches a Markdown heading.
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	// notInAnchors matches the characters that GitHub omits from a heading's anchor.
@@ -65,11 +69,15 @@ func TestDocumentsReferToWhatExists(t *testing.T) {
 		_, err = os.Stat(filepath.Join(root, name))
 		return "", err == nil
 	}
-	names, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no documents: %v", err)
+	var names []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md", "examples/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents %s: %v", pattern, err)
+		}
+		names = append(names, found...)
 	}
-	for _, name := range append(names, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")) {
+	for _, name := range names {
 		name, err := filepath.Rel(root, name)
 		if err != nil {
 			t.Fatal(err)
@@ -81,6 +89,32 @@ func TestDocumentsReferToWhatExists(t *testing.T) {
 		for _, reference := range deadReferences(name, document, read) {
 			t.Error(reference)
 		}
+	}
+}
+
+// TestEveryPageIsInTheNavigation compares the pages of docs with the navigation of the site.
+func TestEveryPageIsInTheNavigation(t *testing.T) {
+	const root = "../.."
+	config, err := os.ReadFile(filepath.Join(root, "mkdocs.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, nav, _ := strings.Cut(string(config), "\nnav:\n")
+	var listed []string
+	for _, match := range pageInNavigation.FindAllStringSubmatch(nav, -1) {
+		listed = append(listed, match[1])
+	}
+	names, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	var pages []string
+	for _, name := range names {
+		pages = append(pages, filepath.Base(name))
+	}
+	slices.Sort(listed)
+	if !slices.Equal(listed, pages) {
+		t.Errorf("nav in mkdocs.yml has\n%v\nand docs/ has\n%v", listed, pages)
 	}
 }
 

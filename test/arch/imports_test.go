@@ -18,51 +18,63 @@ const module = "github.com/sky-shift/skyctl/"
 // missing here fails the test. A package without imports uses only libraries.
 var mayImport = map[string]string{
 	// Packages that all others may import.
-	"pkg/api":         "pkg/release",
-	"pkg/operation":   "pkg/api",
-	"pkg/release":     "",
-	"pkg/version":     "",
-	"pkg/config":      "pkg/api pkg/pki pkg/regularfile pkg/release pkg/spelling",
-	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
-	"pkg/atomicfile":  "",
-	"pkg/regularfile": "",
-	"pkg/await":       "",
-	"pkg/filelock":    "pkg/await",
-	"pkg/keyedlock":   "",
+	"pkg/api":          "pkg/release pkg/rke2config",
+	"pkg/operation":    "pkg/api",
+	"pkg/release":      "",
+	"pkg/version":      "",
+	"pkg/config":       "pkg/api pkg/atomicfile pkg/pki pkg/regularfile pkg/release pkg/spelling pkg/yamltext",
+	"pkg/pki":          "pkg/atomicfile pkg/regularfile",
+	"pkg/atomicfile":   "",
+	"pkg/regularfile":  "",
+	"pkg/await":        "",
+	"pkg/filelock":     "pkg/await",
+	"pkg/keyedlock":    "",
+	"pkg/personalfile": "pkg/atomicfile pkg/await pkg/regularfile",
 
 	// Pure functions, without I/O.
-	"pkg/manifest":  "pkg/api pkg/spelling",
-	"pkg/plan":      "pkg/api",
-	"pkg/printable": "",
-	"pkg/redact":    "pkg/printable",
-	"pkg/spelling":  "",
+	"pkg/manifest":          "pkg/api pkg/spelling",
+	"pkg/plan":              "pkg/api",
+	"pkg/printable":         "",
+	"pkg/redact":            "pkg/printable",
+	"pkg/rke2config":        "pkg/release pkg/spelling",
+	"pkg/rke2/componentlog": "",
+	"pkg/spelling":          "",
+	"pkg/yamltext":          "",
 
 	// Packages that each access one external system.
+	"pkg/computer":        "pkg/api pkg/diskspace",
 	"pkg/diskspace":       "",
+	"pkg/etcdsnapshot":    "",
 	"pkg/home":            "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
 	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox pkg/await",
-	"pkg/store/etcd":      "",
+	"pkg/requestlog":      "",
+	"pkg/store/etcd":      "pkg/requestlog",
 	"pkg/store/jsonscan":  "",
 	"pkg/store/secretbox": "pkg/atomicfile pkg/regularfile",
 	"pkg/remote":          "pkg/await pkg/regularfile pkg/printable pkg/redact",
 	"pkg/cloud":           "pkg/api",
 	"pkg/kube":            "pkg/api pkg/await",
 	"pkg/kube/kubefile":   "pkg/atomicfile pkg/regularfile",
-	"pkg/rke2":            "pkg/api pkg/regularfile pkg/remote pkg/redact",
-	"pkg/rke2/preflight":  "pkg/await pkg/remote pkg/rke2",
-	"pkg/poweroff":        "pkg/cloud pkg/remote",
-	"pkg/tunnel":          "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":             "pkg/redact pkg/remote",
-	"pkg/gpu/chart":       "pkg/api pkg/gpu pkg/regularfile pkg/release",
-	"pkg/gpu/stack":       "pkg/api pkg/await pkg/gpu pkg/gpu/chart pkg/kube pkg/redact",
+	"pkg/kubeconfig":      "pkg/atomicfile pkg/filelock pkg/personalfile pkg/regularfile pkg/yamltext",
+	"pkg/rke2": "pkg/api pkg/regularfile pkg/release pkg/remote pkg/redact pkg/rke2/componentlog " +
+		"pkg/rke2config",
+	"pkg/rke2/preflight":     "pkg/api pkg/await pkg/remote pkg/rke2",
+	"pkg/poweroff":           "pkg/cloud pkg/remote",
+	"pkg/tunnel":             "pkg/api pkg/remote pkg/store",
+	"pkg/access":             "pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/store",
+	"pkg/access/debugbundle": "pkg/access pkg/api pkg/redact",
+	"pkg/vault":              "pkg/atomicfile pkg/await pkg/diskspace pkg/filelock pkg/redact pkg/regularfile",
+	"pkg/gpu":                "pkg/redact pkg/remote",
+	"pkg/gpu/chart":          "pkg/api pkg/gpu pkg/regularfile pkg/release",
+	"pkg/gpu/stack":          "pkg/api pkg/await pkg/gpu pkg/gpu/chart pkg/kube pkg/redact",
 
 	// The clouds behind pkg/cloud.
 	"pkg/cloud/docker": "pkg/api pkg/await pkg/cloud pkg/cloud/docker/engine pkg/cloud/docker/hostimage " +
-		"pkg/cloud/docker/hostnet pkg/keyedlock",
+		"pkg/cloud/docker/hostnet pkg/computer pkg/diskspace pkg/keyedlock",
 	"pkg/cloud/docker/engine":    "pkg/cloud pkg/filelock pkg/keyedlock",
 	"pkg/cloud/docker/hostimage": "pkg/cloud pkg/cloud/docker/engine",
-	"pkg/cloud/docker/hostnet":   "pkg/api pkg/cloud pkg/cloud/docker/engine",
-	"pkg/cloud/skypilot": "pkg/api pkg/await pkg/cloud pkg/keyedlock pkg/cloud/skypilot/aws " +
+	"pkg/cloud/docker/hostnet":   "pkg/api pkg/cloud pkg/cloud/docker/engine pkg/computer",
+	"pkg/cloud/skypilot": "pkg/api pkg/await pkg/cloud pkg/keyedlock pkg/rke2config pkg/cloud/skypilot/aws " +
 		"pkg/cloud/skypilot/bridge pkg/cloud/skypilot/client pkg/cloud/skypilot/failure " +
 		"pkg/cloud/skypilot/firstlogin pkg/cloud/skypilot/launches pkg/cloud/skypilot/localserver " +
 		"pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task pkg/cloud/skypilot/venv",
@@ -83,46 +95,65 @@ var mayImport = map[string]string{
 
 	// Activities, and the workflows that order them. Workflows use the signatures of activities and no clients; of the
 	// clouds they use only the kinds of errors.
-	"activities":           "pkg/api pkg/cloud pkg/kube pkg/redact pkg/remote pkg/store pkg/tunnel",
+	"activities": "pkg/api pkg/cloud pkg/diskspace pkg/kube pkg/redact pkg/remote pkg/store pkg/tunnel " +
+		"pkg/vault",
 	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/store",
 	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store " +
 		"pkg/version",
-	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/poweroff " +
-		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/store pkg/tunnel",
+	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile " +
+		"pkg/kubeconfig pkg/operation " +
+		"pkg/etcdsnapshot pkg/poweroff " +
+		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/rke2config pkg/store pkg/tunnel",
 	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/store",
 	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu/chart pkg/gpu/stack pkg/kube " +
 		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",
-	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/operation pkg/redact " +
+	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/kubeconfig pkg/operation " +
+		"pkg/redact " +
 		"pkg/remote pkg/rke2 pkg/store",
+	"activities/snapshots": "activities activities/homewatch pkg/api pkg/cloud pkg/diskspace pkg/etcdsnapshot " +
+		"pkg/keyedlock pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store pkg/vault",
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
-		"activities/nodes activities/observe activities/record",
+		"activities/nodes activities/observe activities/record activities/snapshots",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
 		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu/chart pkg/cloud pkg/cloud/docker " +
 		"pkg/cloud/skypilot pkg/redact pkg/version workflows activities activities/gpustack activities/homewatch " +
-		"activities/machines activities/nodes activities/observe activities/record",
+		"activities/machines activities/nodes activities/observe activities/record activities/snapshots",
 
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.
-	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
-	"pkg/client/start":   "pkg/operation",
+	"pkg/client/connect": "pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote pkg/store " +
+		"pkg/store/secretbox",
+	"pkg/client/start": "pkg/operation",
 	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
 		"pkg/plan pkg/store",
-	"pkg/server/backup": "pkg/atomicfile pkg/config pkg/diskspace pkg/home pkg/regularfile pkg/server/daemon " +
-		"pkg/store pkg/store/secretbox",
-	"pkg/server/daemon": "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/cli/inputfile": "pkg/regularfile",
-	"pkg/cli/render":    "pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
-	"pkg/cli/terminal":  "pkg/api pkg/cli/render pkg/printable",
-	"pkg/cli": "pkg/api pkg/cli/inputfile pkg/cli/render pkg/cli/terminal pkg/manifest pkg/operation pkg/config " +
-		"pkg/server/backup pkg/server/daemon " +
-		"pkg/diskspace pkg/kube/kubefile pkg/client pkg/plan pkg/regularfile pkg/remote pkg/store pkg/tunnel " +
-		"pkg/version pkg/printable",
+	"pkg/server/backup": "pkg/api pkg/atomicfile pkg/config pkg/diskspace pkg/etcdsnapshot pkg/home pkg/regularfile " +
+		"pkg/server/daemon pkg/store pkg/store/secretbox",
+	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/server/unit":    "",
+	"pkg/server/service": "pkg/atomicfile pkg/await pkg/regularfile pkg/server/unit",
+	"pkg/cli/inputfile":  "pkg/regularfile",
+	"pkg/cli/plugin":     "",
+	"pkg/cli/printer":    "pkg/cli/render pkg/printable",
+	"pkg/cli/render":     "pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
+	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
+	"pkg/cli": "pkg/cli/printer " +
+		"pkg/access/debugbundle pkg/atomicfile pkg/client/connect " +
+		"pkg/access pkg/api pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer " +
+		"pkg/manifest pkg/operation " +
+		"pkg/config " +
+		"pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
+		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
+		"pkg/store pkg/tunnel pkg/await " +
+		"pkg/version pkg/printable pkg/spelling pkg/requestlog",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/home pkg/regularfile pkg/server/backup " +
 		"pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +
 		"pkg/store/secretbox",
-	"cmd/skyctl": "pkg/cli pkg/version",
+	"cmd/skyctl":           "pkg/cli pkg/version",
+	"release/certificates": "",
+	"release/manpages":     "pkg/cli",
+	"release/notices":      "",
 	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +
-		"pkg/server/team pkg/version worker pkg/redact",
+		"pkg/cloud/skypilot/venv pkg/server/team pkg/version worker pkg/redact",
 }
 
 // forTests are packages that only tests import. No program links them.
@@ -132,8 +163,9 @@ var forTests = []string{"test/", "test/sshserver", "test/skydstub"}
 var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
-		"github.com/docker", "k8s.io/client-go", "k8s.io/kubernetes",
-		module + "pkg/cloud", module + "pkg/server/embedded", module + "pkg/rke2",
+		"github.com/docker", "k8s.io/client-go/kubernetes", "k8s.io/client-go/rest", "k8s.io/kubernetes",
+		"github.com/aws",
+		module + "pkg/cloud", module + "pkg/server/embedded", module + "pkg/rke2", module + "pkg/vault",
 		module + "activities", module + "workflows", module + "worker",
 	},
 	"cmd/skyd": {module + "pkg/cli"},

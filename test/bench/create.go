@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,27 +26,29 @@ import (
 const (
 	createTarget = 1.15 // times the script
 	hostCount    = 3
-	hostMemory   = 2 // GiB
+	hostCPUs     = 2
+	hostMemory   = 4 // GiB
 	benchLabel   = "skyctl-bench"
 )
 
-//go:embed byhand.sh
-var byHandScript []byte
+// byHandScripts are what people would write who do the same without skyctl.
+//
+//go:embed byhand.sh restorebyhand.sh byhand_hosts.sh
+var byHandScripts embed.FS
 
 // createBench creates the same cluster in two ways.
 type createBench struct {
 	*bench
 	place   *installation
 	engine  *docker.Client
-	network string // of skyctl's hosts; the script uses a similar name
-	script  string
-	env     []string // of the script
-	cpus    int
+	network string   // of skyctl's hosts; the scripts use a similar name
+	scripts string   // their directory
+	env     []string // of the scripts
 }
 
 // measureCreate alternates creates of skyctl with the script that does the same by hand.
 func measureCreate(ctx context.Context, b *bench) ([]resultRow, error) {
-	c, err := newCreateBench(b)
+	c, err := newCreateBench(b, "create")
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +95,15 @@ func measureCreate(ctx context.Context, b *bench) ([]resultRow, error) {
 	}, nil
 }
 
-func newCreateBench(b *bench) (*createBench, error) {
+// newCreateBench prepares an installation of a name, with more settings, and the scripts.
+func newCreateBench(b *bench, name string, settings ...string) (*createBench, error) {
 	engine, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
 	if err != nil {
 		return nil, err
 	}
-	c := &createBench{bench: b, engine: engine, network: "skyctl-bench-" + b.id,
-		script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
-	if err := os.WriteFile(c.script, byHandScript, 0o700); err != nil {
+	c := &createBench{bench: b, engine: engine, network: "skyctl-bench-" + name + "-" + b.id,
+		scripts: filepath.Join(b.dir, name+"-scripts")}
+	if err := os.CopyFS(c.scripts, byHandScripts); err != nil {
 		return nil, err
 	}
 	// skyd is stopped first: it would replace hosts that are removed.
@@ -109,9 +112,8 @@ func newCreateBench(b *bench) (*createBench, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.place, err = b.newInstallation("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+
-		strings.TrimSpace(string(version)),
-		"SKYCTL_DOCKER_NETWORK="+c.network)
+	c.place, err = b.newInstallation(name, append(settings, "SKYCTL_RKE2_SOURCE="+b.kit,
+		"SKYCTL_RKE2_VERSION="+strings.TrimSpace(string(version)), "SKYCTL_DOCKER_NETWORK="+c.network)...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func newCreateBench(b *bench) (*createBench, error) {
 	c.env = []string{
 		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
 		"LABEL=" + benchLabel + "=" + b.id, "NETWORK=" + c.network + "-hand",
-		fmt.Sprintf("CPUS=%d", c.cpus), fmt.Sprintf("MEMORY_GIB=%d", hostMemory),
+		fmt.Sprintf("CPUS=%d", hostCPUs), fmt.Sprintf("MEMORY_GIB=%d", hostMemory),
 		"TARBALL=" + filepath.Join(b.kit, tarball), "SHA256=" + sum,
 	}
 	if b.trace {
@@ -138,7 +140,7 @@ func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.
 	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
 	began := time.Now()
 	_, err := c.place.runSkyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus",
-		strconv.Itoa(c.cpus),
+		strconv.Itoa(hostCPUs),
 		"--memory", strconv.Itoa(hostMemory), "--num_nodes", strconv.Itoa(hostCount), "--wait")
 	took := time.Since(began)
 	if err != nil {
@@ -191,7 +193,7 @@ func (c *createBench) createByHand(ctx context.Context, round string) (time.Dura
 	name := "hand-" + c.id
 	env := append(slices.Clone(c.env), "NAME="+name, "WORK="+work)
 	began := time.Now()
-	_, err := c.runProgram(ctx, env, "bash", c.script)
+	_, err := c.runProgram(ctx, env, "bash", filepath.Join(c.scripts, "byhand.sh"))
 	took := time.Since(began)
 	if err != nil {
 		return 0, err

@@ -42,6 +42,8 @@ var parts = []struct {
 }{
 	{"dev", measureDev},
 	{"create", measureCreate},
+	{"restore", measureRestore},
+	{"snapshots", measureSnapshots},
 	{"commands", measureCommands},
 	{"sweep", measureSweep},
 	{"scale", measureScale},
@@ -68,8 +70,8 @@ func main() {
 func runBench(ctx context.Context) (code int, err error) {
 	var o options
 	flag.BoolVar(&o.strict, "strict", false, "exit with 3 where a target is missed")
-	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, commands, sweep, "+
-		"scale")
+	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, restore, "+
+		"snapshots, commands, sweep, scale")
 	flag.BoolVar(&o.trace, "trace", false, "show the steps of each create on stderr")
 	flag.IntVar(&o.rounds, "rounds", 5, "how many creates of each kind to measure")
 	flag.IntVar(&o.spawns, "spawns", 60, "how often to run each short command")
@@ -141,7 +143,8 @@ func newBench(o options) (*bench, error) {
 			return nil, fmt.Errorf("%w: run `make bench`, or `make build` first", err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(o.kit, "version")); err != nil && o.isPartChosen("create") {
+	if _, err := os.Stat(filepath.Join(o.kit, "version")); err != nil &&
+		(o.isPartChosen("create") || o.isPartChosen("restore")) {
 		return nil, fmt.Errorf("no RKE2 release in %q: %w; run `make bench`, or name one with -kit", o.kit, err)
 	}
 	dir, err := os.MkdirTemp("", "skyctl-bench-")

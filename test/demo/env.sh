@@ -5,7 +5,11 @@ export SKYCONF_DIR=${SKYCONF_DIR:-$HOME/.skyconf}
 config=$SKYCONF_DIR/config.yaml
 before=.before-demo # in the state directory: the list of files that are older than the demo, and stay
 cluster=cloud-cluster
-kit=$(test/rke2kit/build.sh)
+if [ -e bin/rke2kit/version ]; then # of a release
+  kit=$PWD/bin/rke2kit
+else
+  kit=$(test/rke2kit/build.sh --without-helm)
+fi
 export PATH=$PWD/bin:$PATH
 
 demo_settings() { printf '# Written by make demo.\nrke2:\n  source: %s\n  version: %s\n' "$kit" "$(cat "$kit/version")"; }

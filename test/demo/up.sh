@@ -25,7 +25,7 @@ PROVISIONING | DELETING) # a demo was interrupted: the operation continued
   done
   exec "$0"
   ;;
-*) skyctl create cluster "$cluster" --provision --cloud docker --cpus 2+ --memory 2 --num_nodes 3 --wait ;;
+*) skyctl create cluster "$cluster" --provision --cloud docker --cpus 2+ --memory 4 --num_nodes 3 --wait ;;
 esac
 skyctl get clusters
 

@@ -199,49 +199,6 @@ func matchesLabels(labels map[string]string, want []string) bool {
 	})
 }
 
-func (e *Engine) serveImages(w http.ResponseWriter, r *http.Request, parts []string) {
-	name := strings.TrimSuffix(strings.Join(parts, "/"), "/json")
-	_, there := e.images[name]
-	q := r.URL.Query()
-	switch {
-	case parts[0] == "prune":
-		for n, labels := range e.images {
-			if strings.HasPrefix(n, "<none>:") && matchesLabels(labels, filtersOf(r)["label"]) {
-				delete(e.images, n)
-			}
-		}
-		writeJSON(w, http.StatusOK, map[string]any{})
-	case parts[0] == "create" && q.Get("fromSrc") == "-":
-		if _, err := drainBody(r); err != nil {
-			writeError(w, http.StatusInternalServerError, err.Error())
-			return
-		}
-		labels := map[string]string{}
-		for _, change := range q["changes"] {
-			if pair, is := strings.CutPrefix(change, "LABEL "); is {
-				key, value, _ := strings.Cut(pair, "=")
-				labels[key] = value
-			}
-		}
-		name = q.Get("repo")
-		if tag := q.Get("tag"); tag != "" {
-			name += ":" + tag
-		}
-		if old, twice := e.images[name]; twice {
-			e.images["<none>:"+newID()] = old
-		}
-		e.images[name] = labels
-		writeJSON(w, http.StatusOK, map[string]string{"status": "sha256:" + newID()})
-	case !there:
-		writeError(w, http.StatusNotFound, "No such image: "+name)
-	case r.Method == http.MethodDelete:
-		delete(e.images, name)
-		writeJSON(w, http.StatusOK, []any{})
-	default:
-		writeJSON(w, http.StatusOK, map[string]any{"Id": "sha256:" + name})
-	}
-}
-
 func (e *Engine) serveVolumes(w http.ResponseWriter, r *http.Request, parts []string) {
 	if r.Method == http.MethodDelete {
 		switch {

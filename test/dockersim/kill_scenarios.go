@@ -42,11 +42,20 @@ func KillScenarios() []KillScenario {
 		{Name: "a terminate", before: launch, do: func(ctx context.Context, i *Installation, c *docker.Cloud) error {
 			return i.TerminateCluster(ctx, c, "pc", 1)
 		}},
+		{Name: "an isolated host", do: runIsolated},
 		{Name: "a removal of the host image", Builds: true,
 			do: func(ctx context.Context, _ *Installation, c *docker.Cloud) error {
 				return c.RemoveImage(ctx)
 			}},
 	}
+}
+
+// runIsolated launches an isolated host and removes it.
+func runIsolated(ctx context.Context, i *Installation, c *docker.Cloud) error {
+	req := i.NewLaunchRequest("pc", 0)
+	return c.RunIsolated(ctx, cloud.IsolatedRequest{Owner: req.Owner, Name: "isolated", MemoryGiB: 1,
+		DiskDirs: []string{"/var/lib/rancher/rke2/data"}, AuthorizedKey: req.AuthorizedKey, HostKey: req.HostKey},
+		func(string) {}, func(context.Context, cloud.Machine) error { return nil })
 }
 
 // startElsewhere starts a host at the address next to its own.

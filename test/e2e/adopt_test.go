@@ -113,7 +113,7 @@ func TestSweepStartsAbandonedOperations(t *testing.T) {
 	i.run("server", "start")
 	s := i.etcd()
 	long := time.Now().Add(-time.Hour).UTC()
-	spec := api.GroupSpec{Manager: "k8", Cloud: "docker", CPUs: "1+", Memory: "2", NumNodes: 1, Provision: true}
+	spec := api.GroupSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "4", NumNodes: 1, Provision: true}
 	made, err := s.CreateCluster(t.Context(), api.NewCluster("forgotten", "uid-of-forgotten", spec, nil, long))
 	if err != nil {
 		t.Fatal(err)

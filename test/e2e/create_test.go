@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -32,20 +33,25 @@ func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 
 	table := i.run("get", "clusters").stdout
 	if !regexp.MustCompile(`^NAME +MANAGER +LABELS +RESOURCES +STATUS +AGE\ncloud-cluster +k8 +cpus: ` +
-		`[0-9.]+/3\.0 +READY +[0-9]+[sm]`).MatchString(table) {
+		`[0-9.]+/6\.0 +READY +[0-9]+[sm]`).MatchString(table) {
 		t.Errorf("get clusters:\n%s", table)
 	}
 	nodes := i.kubectl("cloud-cluster", "get", "nodes", "--no-headers")
 	if n := strings.Count(nodes, " Ready "); n != 3 {
 		t.Errorf("%d nodes Ready, want 3:\n%s", n, nodes)
 	}
-	if !regexp.MustCompile(`(?m)^sky-cloud-cluster-0-\w+ +Ready +control-plane,etcd,master `).MatchString(nodes) {
+	if !regexp.MustCompile(`(?m)^sky-cloud-cluster-0-\w+ +Ready +control-plane,etcd(,master)? `).MatchString(nodes) {
 		t.Errorf("the head is not listed with its roles:\n%s", nodes)
 	}
 	i.checkAllocatable("cloud-cluster")
+	i.checkMirror("cloud-cluster")
 	i.checkPrivate("cloud-cluster")
 	i.checkPage("cloud-cluster", netip.MustParsePrefix("10.64.0.0/15"))
 	i.checkMeasured("cloud-cluster")
+	i.checkAccess("cloud-cluster")
+	if r := i.run("check", "--cluster", "cloud-cluster"); !strings.Contains(r.stdout, "No machine of cluster") {
+		t.Errorf("check of the machines:\n%s", r.stdout)
+	}
 
 	i.run("delete", "cluster", "cloud-cluster", "--yes", "--wait")
 	if left := i.hosts(""); len(left) != 0 {
@@ -82,8 +88,8 @@ func (i *installation) checkAllocatable(cluster string) {
 		if _, err := fmt.Sscan(line, &cpu, &memory); err != nil {
 			i.t.Fatal(err)
 		}
-		if cpu != "1" || memory != "2097152Ki" && memory != "2Gi" {
-			i.t.Errorf("allocatable is cpu %s, memory %s; want 1 and 2 GiB", cpu, memory)
+		if cpu != "2" || memory != "4194304Ki" && memory != "4Gi" {
+			i.t.Errorf("allocatable is cpu %s, memory %s; want 2 and 4 GiB", cpu, memory)
 		}
 	}
 }
@@ -120,10 +126,10 @@ func (i *installation) checkPage(cluster string, podNetwork netip.Prefix) {
 		if err != nil {
 			i.t.Fatal(err)
 		}
-		i.kubectl(cluster, "run", pod, "--image", "docker.io/skyctl/hello:kit", "--image-pull-policy", "Never",
-			"--port", "8080",
-			"--overrides", string(overrides))
-		i.kubectl(cluster, "wait", "--for=condition=Ready", "--timeout=90s", "pod/"+pod)
+		image, pullPolicy := podImage()
+		i.kubectl(cluster, "run", pod, "--image", image, "--image-pull-policy", pullPolicy, "--port", podPort,
+			"--env", "WHOAMI_PORT_NUMBER="+podPort, "--overrides", string(overrides))
+		i.kubectl(cluster, "wait", "--for=condition=Ready", within(90*time.Second), "pod/"+pod)
 	}
 	for k := range 3 {
 		ip := strings.TrimSpace(i.kubectl(cluster, "get", "pod", fmt.Sprintf("hello-%d", k), "-o",
@@ -133,7 +139,7 @@ func (i *installation) checkPage(cluster string, podNetwork netip.Prefix) {
 		}
 		for n := range 3 {
 			out, err := i.onHost(fmt.Sprintf("sky-%s-%d", cluster, n), "curl", "-sS", "--max-time", "10",
-				"http://"+ip+":8080/")
+				"http://"+ip+":"+podPort+"/")
 			if err != nil || !strings.Contains(out, fmt.Sprintf("hello-%d", k)) {
 				i.t.Errorf("pod hello-%d from machine %d: %v: %s", k, n, err, out)
 			}
@@ -145,9 +151,10 @@ func (i *installation) checkPage(cluster string, podNetwork netip.Prefix) {
 func (i *installation) checkMeasured(cluster string) {
 	i.t.Helper()
 	before := i.cluster(cluster).Status.Resources.CPUs
-	overrides := `{"spec":{"containers":[{"name":"eater","image":"docker.io/skyctl/hello:kit",` +
-		`"imagePullPolicy":"Never","resources":{"requests":{"cpu":"500m"}}}]}}`
-	i.kubectl(cluster, "run", "eater", "--image", "docker.io/skyctl/hello:kit", "--overrides", overrides)
+	image, pullPolicy := podImage()
+	overrides := fmt.Sprintf(`{"spec":{"containers":[{"name":"eater","image":%q,"imagePullPolicy":%q,`+
+		`"resources":{"requests":{"cpu":"500m"}}}]}}`, image, pullPolicy)
+	i.kubectl(cluster, "run", "eater", "--image", image, "--overrides", overrides)
 	i.await(cluster, "measured again", func(c api.Cluster) bool {
 		now := c.Status.Resources.CPUs
 		return now.Total == before.Total && now.Available <= before.Available-0.49

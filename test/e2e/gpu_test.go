@@ -141,6 +141,7 @@ func (w *gpuWorld) shows(what string, holds func(out string) bool, args ...strin
 func is(want string) func(string) bool { return func(out string) bool { return out == want } }
 
 func TestAcceleratorsAreOfferedToPods(t *testing.T) {
+	needsKit(t, "it has the stand-ins for NVIDIA's software")
 	t.Parallel()
 	w := newGPUs(t)
 	// A part of the operator that takes longer than the deadline, which is short here.
@@ -158,6 +159,7 @@ func TestAcceleratorsAreOfferedToPods(t *testing.T) {
 		{"what was mended is READY at the next reconcile", w.mended},
 		{"pods get what they ask for, and nobody more than there is", w.pods},
 		{"people see what there is", w.seen},
+		{"SkyPilot may use the cluster, and knows its accelerators", w.skyPilotSees},
 		{"the release is removed", w.releaseRemoved},
 		{"the release is edited", w.releaseEdited},
 		{"the device plugin is deleted", w.pluginDeleted},
@@ -300,7 +302,7 @@ spec:
   containers: [{name: main, image: %q, imagePullPolicy: Never, resources: {limits: {nvidia.com/gpu: %d}}}]
 ---`, name, image, count)
 	}
-	w.apply(pod("fits", 1, chart.DefaultTestImage) + pod("stays", 3, "docker.io/skyctl/hello:kit") + pod("too-much", 5,
+	w.apply(pod("fits", 1, chart.DefaultTestImage) + pod("stays", 3, kitImage) + pod("too-much", 5,
 		chart.DefaultTestImage))
 	w.shows("the pod that fits ends well", is("Succeeded"), "get", "pod", "fits", "-o", "jsonpath={.status.phase}")
 	if log := w.kubectl(gpuCluster, "logs", "fits"); !strings.Contains(log, "on GPU-") {
@@ -315,7 +317,8 @@ spec:
 		"device-plugin") != 1 {
 		t.Errorf("not just one device plugin:\n%s", sets)
 	}
-	labels := w.kubectl(gpuCluster, "get", "nodes", "-l", "skyctl.sky-shift.org/accelerator=V100", "-o", "name")
+	labels := w.kubectl(gpuCluster, "get", "nodes", "-l",
+		"skyctl.sky-shift.org/accelerator=V100,skypilot.co/accelerator=v100", "-o", "name")
 	if strings.Count(labels, "node/") != 2 {
 		t.Errorf("nodes with the label of the accelerator:\n%s", labels)
 	}

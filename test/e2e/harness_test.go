@@ -44,6 +44,7 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	i := prepare(t)
 	i.dir = filepath.Join(t.TempDir(), "skyconf")
+	i.useMirror()
 	dev, err := freeport.DevEnviron(i.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +76,7 @@ func newTeam(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	i.dir, i.env = chain.StateDir(), append(os.Environ(), chain.SkyctlEnv()...)
+	i.useMirror()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the worker's log:\n%s", chain.ReadLog("worker"))
@@ -148,7 +150,7 @@ type result struct {
 func (i *installation) try(args ...string) result { return i.tryFor(3*time.Minute, args...) }
 
 func (i *installation) tryFor(limit time.Duration, args ...string) result {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), eventually.Patience(limit))
 	defer cancel()
 	got, err := process.Run(ctx, process.Options{Argv: append([]string{filepath.Join(i.bin, "skyctl")}, args...),
 		Env: i.env})
@@ -169,10 +171,10 @@ func (i *installation) run(args ...string) result {
 	return r
 }
 
-// create creates a cluster on Docker hosts.
+// create creates a cluster on Docker hosts, which are as large as a server of RKE2 has to be.
 func (i *installation) create(name string, more ...string) result {
-	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "1+", "--memory",
-		"2"}, more...)
+	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "2+", "--memory",
+		"4"}, more...)
 	return i.try(args...)
 }
 
@@ -190,7 +192,7 @@ func (i *installation) cluster(name string) api.Cluster {
 // never hold.
 func (i *installation) await(name, what string, holds func(api.Cluster) bool) api.Cluster {
 	i.t.Helper()
-	deadline := time.Now().Add(4 * time.Minute)
+	deadline := time.Now().Add(eventually.Patience(4 * time.Minute))
 	for time.Now().Before(deadline) {
 		r := i.try("get", "cluster", name, "-o", "json")
 		var c api.Cluster

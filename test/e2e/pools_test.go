@@ -38,11 +38,8 @@ spec:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
          labelSelector: {matchLabels: {app: web}}}
       containers:
-      - name: web
-        image: docker.io/skyctl/hello:kit
-        imagePullPolicy: Never
-        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, initialDelaySeconds: 2}
-        lifecycle: {preStop: {sleep: {seconds: 4}}}
+      - {{web}, readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, initialDelaySeconds: 2},
+         lifecycle: {preStop: {sleep: {seconds: 4}}}}
 ---
 apiVersion: v1
 kind: Service
@@ -66,14 +63,28 @@ spec:
       terminationGracePeriodSeconds: 1
       nodeSelector: {tier: train}
       tolerations: [{key: reserved, value: "yes", effect: NoSchedule}]
-      containers: [{name: trainer, image: "docker.io/skyctl/hello:kit", imagePullPolicy: Never}]
+      containers: [{{trainer}}]
+`
+
+// devFile has workers that are smaller than the server: four of them fit on most computers.
+const devFile = `
+apiVersion: skyctl.sky-shift.org/v1
+kind: Cluster
+metadata: {name: dev}
+spec:
+  cloud: docker
+  control_plane: {machine: {cpus: 2+, memory: 4}}
+  pools: [{name: default, replicas: 1, machine: {cpus: 1+, memory: 2}}]
 `
 
 func TestClusterChangesWhileItServes(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
-	i.runAndLog("create", "cluster", "dev", "--provision", "--cloud", "docker", "--cpus", "1+", "--memory", "2",
-		"--num_nodes", "2", "--wait")
+	file := filepath.Join(t.TempDir(), "dev.yaml")
+	if err := os.WriteFile(file, []byte(devFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.runAndLog("apply", "-f", file, "--wait")
 	users := []*steadyClient{i.serve(), i.readAPI()}
 	steps := []struct {
 		what string
@@ -117,11 +128,11 @@ func (i *installation) runAndLog(args ...string) string {
 func (i *installation) serve() *steadyClient {
 	i.t.Helper()
 	manifest := filepath.Join(i.t.TempDir(), "web.yaml")
-	if err := os.WriteFile(manifest, []byte(webManifest), 0o600); err != nil {
+	if err := os.WriteFile(manifest, []byte(fillIn(webManifest, "web", "trainer")), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
 	i.kubectl("dev", "apply", "-f", manifest)
-	i.kubectl("dev", "rollout", "status", "deployment/web", "--timeout=2m")
+	i.kubectl("dev", "rollout", "status", "deployment/web", within(2*time.Minute))
 	port := i.kubectl("dev", "get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}")
 	address := fmt.Sprintf("http://%s:%s/", i.cluster("dev").Status.Machines[0].Address, port)
 	once := &http.Client{Timeout: answerLimit, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -168,7 +179,7 @@ func growByTwo(i *installation) {
 	})
 	i.settled("sky-dev-0", "sky-dev-1", "sky-dev-2", "sky-dev-3")
 	i.kubectl("dev", "scale", "deployment/web", "--replicas=6")
-	i.kubectl("dev", "rollout", "status", "deployment/web", "--timeout=2m")
+	i.kubectl("dev", "rollout", "status", "deployment/web", within(2*time.Minute))
 	for _, m := range i.cluster("dev").Status.Machines {
 		if !strings.Contains(i.podsOn(m.NodeName), "web-") {
 			i.t.Errorf("no pod of the service is on %s: its removal proves nothing", m.Name)
@@ -220,7 +231,7 @@ func giveMoreMemory(i *installation) {
 		i.t.Errorf("an apply that replaces machines: exit %d, want 2\n%s", r.code, r.stderr)
 	}
 	i.runAndLog("apply", "-f", file, "--yes", "--wait")
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", "--timeout=1m")
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
 	var names []string
 	for _, m := range before.Status.Machines {
 		names = append(names, m.Name)
@@ -246,7 +257,7 @@ func shrinkAndAddPool(i *installation) {
 		`(?m)^default +1 +1 .*\ntrain +2 +2 `).MatchString(pools) {
 		i.t.Errorf("get pools:\n%s", pools)
 	}
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", "--timeout=1m")
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
 	for _, m := range c.Status.Machines {
 		node := i.kubectl("dev", "get", "node", m.NodeName, "-o",
 			`jsonpath={.metadata.labels.tier} {.spec.taints[*].key}={.spec.taints[*].value}:{.spec.taints[*].effect}`)
@@ -274,7 +285,7 @@ func replaceAndDeleteMachine(i *installation) {
 	}
 	i.runAndLog("delete", "machine", leaves)
 	i.runAndLog("replace", "machine", worker.Name, "--wait")
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", "--timeout=1m")
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
 	i.runAndLog("scale", "cluster", "dev", "--pool", "train", "--replicas", "2", "--wait")
 	c := i.settled("sky-dev-0", worker.Name, stays, "sky-dev-6")
 	if c.FindMachine(worker.Name).Incarnation == worker.Incarnation {
@@ -357,7 +368,8 @@ func (i *installation) checkMachineTable(c api.Cluster) {
 	if n := strings.Count(table, "\n"); n != len(c.Status.Machines)+1 {
 		i.t.Errorf("get machines has %d lines:\n%s", n, table)
 	}
-	row := fmt.Sprintf(`(?m)^dev +k8 .*/%d\.0 +READY +`, len(c.Status.Machines))
+	cpus := 2 + len(c.Status.Machines) - 1 // the server's, and one of each worker
+	row := fmt.Sprintf(`(?m)^dev +k8 .*/%d\.0 +READY +`, cpus)
 	if clusters := i.run("get", "clusters").stdout; !regexp.MustCompile(row).MatchString(clusters) {
 		i.t.Errorf("get clusters has no row %s:\n%s", row, clusters)
 	}

@@ -117,6 +117,7 @@ func TestClustersOnAWSThroughSkyPilot(t *testing.T) {
 	w := newSky(t)
 	w.part(t, "what nobody offers is refused before anything is launched", w.refusals)
 	w.part(t, "where a region has no machines, three nodes come up in the next, and leave nothing behind", w.failover)
+	w.part(t, "machines that are stopped come back at other addresses", w.moved)
 	w.part(t, "no quota anywhere ends in an error in AWS's own words", w.noQuota)
 	w.part(t, "a launch whose skyd is killed gives one machine", w.killedSkyd)
 	w.part(t, "a launch whose SkyPilot server is killed gives one machine", w.killedServer)
@@ -129,7 +130,7 @@ func (w *skyWorld) refusals(t *testing.T) {
 		says []string
 	}{
 		{"--cloud nimbus", []string{"nimbus", "aws"}},
-		{"--cloud gcp", []string{"aws; gcp is not", "make skypilot CLOUDS=gcp"}},
+		{"--cloud gcp", []string{"aws; gcp is not", "skyd install-skypilot gcp"}},
 		{"--cloud aws --region us-central1", []string{"us-central1", "us-east-1", "eu-central-1"}},
 		{"--cloud aws --region us-east-1 --zone us-east-1q", []string{"us-east-1q", "us-east-1a"}},
 		{"--cloud aws --accelerators A10:1", []string{"A10", "A100", "A10G"}},

@@ -35,6 +35,16 @@ func TestConditionThatNeverHoldsFailsTheTest(t *testing.T) {
 	}
 }
 
+func TestTimeLimitsGrowByAFactor(t *testing.T) {
+	for factor, want := range map[string]time.Duration{"": time.Second, "1": time.Second, "6": 6 * time.Second,
+		"0": time.Second, "soon": time.Second} {
+		t.Setenv(eventually.PatienceVariable, factor)
+		if got := eventually.Patience(time.Second); got != want {
+			t.Errorf("%q: %s, want %s", factor, got, want)
+		}
+	}
+}
+
 // fakeTest records that it was stopped.
 type fakeTest struct {
 	testing.TB

@@ -50,6 +50,28 @@ func TestServicesAwaitTheirDependencies(t *testing.T) {
 	}
 }
 
+// The worker's container has no other place of its own that survives its replacement.
+func TestWorkerKeepsSnapshotsInAVolume(t *testing.T) {
+	const dir = "/var/lib/skyd/snapshots"
+	p := load(t)
+	i := slices.IndexFunc(p.Services["worker"].Volumes, func(v types.ServiceVolumeConfig) bool {
+		return v.Target == dir && v.Type == types.VolumeTypeVolume && !v.ReadOnly
+	})
+	if i < 0 {
+		t.Errorf("no volume is mounted at %s", dir)
+	}
+	root, err := RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Otherwise the volume belongs to root.
+	dockerfile := read(t, root, p.Services["worker"].Build.Dockerfile)
+	if !strings.Contains(dockerfile, "--chown=65532:65532 /state /var/lib") ||
+		!strings.Contains(dockerfile, "ENV SKYCONF_DIR=/var/lib/skyd") {
+		t.Error("the image has no directory for the volume that the worker can write to")
+	}
+}
+
 var exact = regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
 
 func TestImagesArePinnedToTheTestedVersions(t *testing.T) {

@@ -32,7 +32,7 @@ func soon(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(20 * t
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(),
-		copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults(), changeFaults()) {
+		copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults(), changeFaults(), restoreFaults()) {
 		t.Run(strings.ReplaceAll(f.kind+"/"+f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: f.kind, fault: f.name, ends: f.ends.String()})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/poweroff"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -33,8 +34,9 @@ type ending struct {
 }
 
 var (
-	isReady = isReadyWith(size)
-	isGone  = ending{}
+	isReady   = isReadyWith(size)
+	isGone    = ending{}
+	isStopped = ending{phase: api.PhaseStopped}
 )
 
 func isReadyWith(machines int) ending { return ending{phase: api.PhaseReady, machines: machines} }
@@ -50,6 +52,7 @@ func (l *lane) holds(want ending) {
 	var c *api.Cluster
 	l.until("the operations end", func() bool { return !l.busy() && l.settled() })
 	l.launchesOnce()
+	l.snapshotsAreTrue()
 	if c = l.find(); c == nil {
 		if want.phase != "" {
 			l.t.Fatalf("the cluster is gone, want it %s", want.phase)
@@ -64,8 +67,11 @@ func (l *lane) holds(want ending) {
 	case api.PhaseReady:
 		l.isWhole(c, want.machines)
 		l.isChanged(c, want.launches)
+		l.hasState(c)
 	case api.PhaseError:
 		l.isTrue(c, want)
+	case api.PhaseStopped:
+		l.isAsleep(c)
 	}
 	if l.sweeping != nil {
 		if err := l.sweeping.Get(l.t.Context(), nil); err != nil {
@@ -82,7 +88,14 @@ func (l *lane) holds(want ending) {
 // settled reports whether the cluster is in a phase that needs no operation.
 func (l *lane) settled() bool {
 	c := l.find()
-	return c == nil || c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError
+	if c == nil {
+		return true
+	}
+	switch c.Status.Phase {
+	case api.PhaseReady, api.PhaseError, api.PhaseStopped:
+		return operation.RequestedOperation(c) == ""
+	}
+	return false
 }
 
 // isWhole checks that the cloud has exactly the recorded machines, Kubernetes exactly their Nodes, and the user the

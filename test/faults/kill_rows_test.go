@@ -35,6 +35,7 @@ type killRow struct {
 // tryOnce lists the activities of which a kill may be the end, so that no other kill can follow.
 var tryOnce = map[string]string{
 	"Diagnose":        "it is tried for 20 s",
+	"DeleteSnapshot":  "it is tried twice, and the next run finds no snapshot if it is deleted",
 	"TerminateOrphan": "the next sweep tries again, and finds no orphan if the machine is gone",
 }
 
@@ -99,7 +100,12 @@ func killed(t *testing.T, s scene, blows []blow) {
 	for _, b := range blows {
 		results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s (%s)", b, s.name), ends: s.ends.String()})
 	}
-	s.home.settings = func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }
+	own := s.home.settings
+	s.home.settings = func(s *world.WorkerSettings) {
+		if s.OrphanGrace = time.Nanosecond; own != nil {
+			own(s)
+		}
+	}
 	l := newLane(t, s.home)
 	l.work()
 	var ref api.Ref
@@ -117,6 +123,9 @@ func killed(t *testing.T, s scene, blows []blow) {
 		l.until(fmt.Sprintf("the worker is killed %s", b), func() bool {
 			if l.sweeping != nil && !l.busy() {
 				l.beginSweep() // if a sweep has no result the next one follows, as on the schedule
+			}
+			if s.keeps && !l.busy() {
+				l.keepSnapshots(ref) // the same is true of what keeps snapshots
 			}
 			return l.killer.strikes() > i
 		})

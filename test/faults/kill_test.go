@@ -30,6 +30,8 @@ type scene struct {
 	also []string
 	// repair means that a sweep starts the operation.
 	repair bool
+	// keeps means that what the schedule of snapshots starts does the operation.
+	keeps bool
 	// home is where the operation runs.
 	home home
 	// workflow selects the activities of one workflow type, if it is set.
@@ -83,7 +85,9 @@ var scenes = []scene{
 	},
 	{
 		name: "delete", ends: isGone, prepare: (*lane).ready, act: (*lane).remove,
-		activities: [][]string{{"MarkDeleting", "Existing", "Terminate"}, {"Release", "Forget"}},
+		activities: [][]string{
+			{"MarkDeleting", "Existing", "Terminate"}, {"Release", "Forget"},
+		},
 	},
 	{
 		name: "create, in a group", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
@@ -165,7 +169,7 @@ func drift(befalls func(*lane, api.Ref)) func(*lane) api.Ref {
 }
 
 func allScenes() []scene {
-	all := slices.Concat(scenes, changes)
+	all := slices.Concat(scenes, changes, snapshotScenes, verifications)
 	for _, s := range repairs {
 		s.name, s.ends, s.repair, s.concerns = "repair of "+s.name, isReady, true, 1
 		s.act = func(l *lane, _ api.Ref) { l.beginSweep() }
@@ -182,10 +186,15 @@ const onlyFormer = "only a Repair that the version before started runs it; test/
 // unkilled lists the activities that no scene covers, and why.
 var unkilled = map[string]string{
 	"BeginRepair": onlyFormer, "EndRepair": onlyFormer,
-	"Check":     "it only asks, for skyctl check, and changes nothing",
-	"CheckLost": "it only asks whether a head is there, before a create that fails says why",
-	"Adopt":     "lanes have no home in doubt; that it may run twice is shown in test/integration",
-	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
+	"Check":             "it only asks, for skyctl check, and changes nothing",
+	"CheckLost":         "it only asks whether a head is there, before a create that fails says why",
+	"Adopt":             "lanes have no home in doubt; that it may run twice is shown in test/integration",
+	"ListLocalData":     "it only asks, before skyctl stop cluster asks the person",
+	"CheckSnapshotFile": "it only reads",
+	"CheckMachines":     "it only reads, for skyctl check --cluster",
+	"StartDueSnapshots": "it only starts KeepSnapshots, once; the schedule tries again",
+	"ProbeGPUs":         noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators,
+	"TryGPU": noAccelerators,
 }
 
 // TestEveryActivityIsKilled compares the scenes with the activities that a worker registers.

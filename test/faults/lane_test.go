@@ -58,6 +58,10 @@ type lane struct {
 	sweeping sdkclient.WorkflowRun
 	// before is the cluster before a person changed it; nil if nobody did.
 	before *api.Cluster
+	// wantsState are the objects that the cluster has to have; nil if that does not matter.
+	wantsState []string
+	// snapshotsBroken is set if the files of snapshots were damaged.
+	snapshotsBroken bool
 
 	mu     sync.Mutex
 	worker *process.Process
@@ -129,6 +133,7 @@ func newLane(t *testing.T, h home) *lane {
 		Prefix:  "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
 		Settings: world.WorkerSettings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
+			Snapshots: filepath.Join(l.dir, "snapshots"), SnapshotQuota: 1 << 30,
 			Deadlines: world.UniformDeadlines(span(time.Minute, 3*time.Minute)), // longer than any server is away
 		},
 	}

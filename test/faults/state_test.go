@@ -102,6 +102,7 @@ func (l *lane) fork() *lane {
 	p.EtcdEnv, p.TemporalEnv, p.Endpoint, p.Address = servers.Env, servers.Env, "https://"+
 		other.toEtcd.address, other.toTemporal.address
 	p.Settings.Home, p.Settings.Place.Dir = filepath.Join(other.dir, "home"), "/home/ann/copy"
+	p.Settings.Snapshots = filepath.Join(other.dir, "snapshots")
 	other.connect()
 	other.work()
 	return other

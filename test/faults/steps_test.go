@@ -104,11 +104,15 @@ func (l *lane) find() *api.Cluster {
 // machine returns the name of the machine with an index.
 func (l *lane) machine(index int) string { return api.MachineName(l.cluster, index) }
 
-// busy reports whether an operation of the cluster is running.
+// busy reports whether an operation of the cluster is running, or what keeps its snapshots.
 func (l *lane) busy() bool {
+	return l.isRunning(operation.WorkflowID(l.cluster)) || l.isRunning(operation.KeepSnapshotsID(l.cluster))
+}
+
+func (l *lane) isRunning(workflow string) bool {
 	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 	defer cancel()
-	d, err := l.conn.DescribeWorkflowExecution(ctx, operation.WorkflowID(l.cluster), "")
+	d, err := l.conn.DescribeWorkflowExecution(ctx, workflow, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return false

@@ -120,7 +120,7 @@ func TestRenamedMachineStaysInItsCluster(t *testing.T) {
 
 func TestMachinesWithSwappedLabelsAreNotChanged(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("swapped", 3, client.CreateOptions{})
+	ref := w.create("relabelled", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	for i, j := range map[int]int{1: 2, 2: 1} {
 		if err := w.cloud.RelabelMachine(c.Status.Machines[i].Name, j, c.Status.Machines[j].Incarnation); err != nil {
@@ -135,7 +135,7 @@ func TestMachinesWithSwappedLabelsAreNotChanged(t *testing.T) {
 	if len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
-	err := w.acts.Machines.Terminate(t.Context(), machines.TerminateInput{Cluster: ref, Name: "sky-swapped-1"})
+	err := w.acts.Machines.Terminate(t.Context(), machines.TerminateInput{Cluster: ref, Name: "sky-relabelled-1"})
 	if reason, _ := reasonOf(err); reason != string(cloud.Conflict) || !strings.Contains(err.Error(), "not changed") {
 		t.Errorf("terminate: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	sdkclient "go.temporal.io/sdk/client"
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -81,7 +82,17 @@ func withServers(m *testing.M) int {
 		return 1
 	}
 	defer shared.Close()
-	return m.Run()
+	end, err := watchClusterNames(shared.Config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := end(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
 }
 
 // world is one test's part of the servers, with its own cloud, worker and task queue.
@@ -138,7 +149,7 @@ func newConfiguredWorld(t *testing.T, s *devserver.Servers, cfg *config.Config, 
 	t.Cleanup(pool.Close)
 	w.acts = stage.NewActivities(stage.WorkerSettings{
 		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
-		Policy: plan.DefaultPolicy(),
+		Policy: plan.DefaultPolicy(), Snapshots: filepath.Join(w.home, "snapshots"), SnapshotQuota: 1 << 30,
 	}, w.store, pool, w.cloud, w.temporal)
 	w.ops = w.client()
 	return w
@@ -208,7 +219,29 @@ func (w *world) awaitReady(ref api.Ref) *api.Cluster {
 	if err != nil {
 		w.t.Fatalf("%s did not become READY: %v", ref.Name, err)
 	}
+	w.awaitCreateClosed(ref)
 	return c
+}
+
+// awaitCreateClosed waits until the create of a READY cluster has ended in Temporal, too. Before that a sweep starts
+// nothing, and a copy of the state contains a create that runs.
+func (w *world) awaitCreateClosed(ref api.Ref) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	id := operation.WorkflowID(ref.Name)
+	d, err := w.temporal.DescribeWorkflowExecution(ctx, id, "")
+	info := d.GetWorkflowExecutionInfo()
+	if gone := new(serviceerror.NotFound); errors.As(err, &gone) ||
+		info.GetType().GetName() != operation.WorkflowProvision {
+		return
+	}
+	// Not those that it continues as: they may run for as long as the test wants.
+	_ = w.temporal.GetWorkflow(ctx, id, info.GetExecution().GetRunId()).
+		GetWithOptions(ctx, nil, sdkclient.WorkflowRunGetOptions{DisableFollowingRuns: true})
+	if ctx.Err() != nil {
+		w.t.Fatalf("the create of %s is READY and did not end within %s", ref.Name, patience)
+	}
 }
 
 // awaitFailed waits until a create has ended in ERROR and its operation has closed.

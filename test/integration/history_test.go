@@ -54,18 +54,25 @@ func (w *world) runOf(workflow, id string) run {
 // runsOf returns all runs of a cluster's operations so far, oldest first.
 func (w *world) runsOf(cluster string) []run {
 	w.t.Helper()
+	return w.runsOfWorkflow(operation.WorkflowID(cluster))
+}
+
+// runsOfWorkflow returns the latest run of a workflow id, after those that it continues, oldest first.
+func (w *world) runsOfWorkflow(workflow string) []run {
+	w.t.Helper()
 	var all []run
-	for id := w.latest(cluster); id != ""; {
-		r := w.runOf(operation.WorkflowID(cluster), id)
+	for id := w.latest(workflow); id != ""; {
+		r := w.runOf(workflow, id)
 		all = append([]run{r}, all...)
 		id = r.history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
 	}
 	return all
 }
 
-func (w *world) latest(cluster string) string {
+// latest returns the id of the latest run of a workflow id.
+func (w *world) latest(workflow string) string {
 	w.t.Helper()
-	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(cluster), "")
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), workflow, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -146,8 +146,8 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	}
 }
 
-// adopt adopts a state, in the two steps of skyctl server adopt.
-func (s *state) adopt(marks int) {
+// adopt adopts a state, in the two steps of skyctl server adopt. It returns the result of the sweep after it.
+func (s *state) adopt(marks int) operation.SweepResult {
 	s.t.Helper()
 	seen, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{})
 	if err != nil || len(seen.Findings) == 0 || seen.After.Starts != seen.Before.Starts {
@@ -162,9 +162,11 @@ func (s *state) adopt(marks int) {
 	if err != nil || again.After.Starts != done.After.Starts || len(again.Marked) != marks {
 		s.t.Errorf("adopted again: %+v, %v", again, err)
 	}
-	if r := s.sweep(""); r.Doubt != nil {
+	r := s.sweep("")
+	if r.Doubt != nil {
 		s.t.Errorf("the home is in doubt after the adoption: %+v", r.Doubt)
 	}
+	return r
 }
 
 func TestCopyOfAStateChangesNothingUntilAdopted(t *testing.T) {
@@ -193,8 +195,7 @@ func TestCopyOfAStateChangesNothingUntilAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.awaitGone(two)
-	b.adopt(1) // its sweep has started to replace the lost machine
-	if err := b.temporal.GetWorkflow(t.Context(), operation.WorkflowID("one"), "").Get(t.Context(), nil); err != nil {
+	if err := b.awaitRepair(one, b.adopt(1)); err != nil {
 		t.Errorf("the repair: %v", err)
 	}
 	b.healthy(one, 2)

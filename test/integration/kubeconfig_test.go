@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/kubeconfig"
 )
 
 func TestTruncatedKubeconfigIsRepairedAndOtherEntriesStay(t *testing.T) {
@@ -24,8 +25,10 @@ func TestTruncatedKubeconfigIsRepairedAndOtherEntriesStay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	merged := mergeOutdated(t, w, ref, whole)
 	edit(string(whole[:len(whole)-100]))
 	lastRepair(t, w.repair(ref), api.ActionWriteKubeconfig, "")
+	requireRenewed(t, merged, whole)
 	if got, err := os.ReadFile(path); err != nil || string(got) != string(whole) {
 		t.Errorf("got\n%s\n%v", got, err)
 	}
@@ -46,4 +49,38 @@ func TestTruncatedKubeconfigIsRepairedAndOtherEntriesStay(t *testing.T) {
 		t.Errorf("got\n%s\n%v", got, err)
 	}
 	w.healthy(ref, 1)
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	if left, err := os.ReadFile(merged); err != nil || string(left) != "# of Ann\n" {
+		t.Errorf("the person's kubeconfig is %q, %v", left, err)
+	}
+}
+
+// mergeOutdated merges a cluster into a person's kubeconfig, with an authority that is not the cluster's.
+func mergeOutdated(t *testing.T, w *world, ref api.Ref, own []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte("# of Ann\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(own), "certificate-authority-data: ", "certificate-authority-data: QQ", 1)
+	entries, err := kubeconfig.NewEntries(ref.Name, ref.UID, []byte(old))
+	if err == nil {
+		_, err = kubeconfig.Person{Files: []string{path}}.Merge(t.Context(), filepath.Join(w.home, ref.Name), entries)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// requireRenewed fails unless a person's kubeconfig has the authority of the cluster's own.
+func requireRenewed(t *testing.T, path string, own []byte) {
+	t.Helper()
+	_, rest, _ := strings.Cut(string(own), "certificate-authority-data: ")
+	authority, _, _ := strings.Cut(rest, "\n")
+	text, err := os.ReadFile(path)
+	if err != nil || authority == "" || !strings.Contains(string(text), "certificate-authority-data: "+authority+"\n") {
+		t.Errorf("the person's kubeconfig is %s, %v", text, err)
+	}
 }

@@ -116,7 +116,7 @@ func TestCancelledWaitCancelsTheLaunch(t *testing.T) {
 
 func TestBootTimeoutQuotesTheCloud(t *testing.T) {
 	w := newActivities(t)
-	m := w.reserve(w.store1("slow", 1), here)[0]
+	m := w.reserve(w.store1("slow-boot", 1), here)[0]
 	launch, err := w.acts.Machines.Submit(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestFailedTerminationMarksNothing(t *testing.T) {
 
 func TestMachineOfAnotherInstallationIsNotChanged(t *testing.T) {
 	w := newActivities(t)
-	ref := w.store1("taken", 1)
+	ref := w.store1("taken-by-others", 1)
 	m := w.reserve(ref, here)[0]
 	w.cloud.AddForeignMachine(cloud.Machine{Name: m.Name,
 		Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
@@ -235,7 +235,7 @@ func TestSurveyMarksVanishedMachines(t *testing.T) {
 
 func TestForgottenClusterLeavesNothing(t *testing.T) {
 	w := newActivities(t)
-	ref, other := w.store1("forgotten", 2), w.store1("forgotten-2", 1)
+	ref, other := w.store1("forgettable", 2), w.store1("forgettable-2", 1)
 	w.reserve(ref, here)
 	w.reserve(other, here)
 	for _, r := range []api.Ref{ref, other} {

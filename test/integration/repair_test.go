@@ -66,6 +66,24 @@ func (w *world) repair(ref api.Ref) *api.Cluster {
 	return w.get(ref)
 }
 
+// awaitRepair waits until the repair that a sweep started has ended. A sweep leaves a cluster to the next one while the
+// operation before is closing, and if etcd or the cluster does not answer in time; then it sweeps again.
+func (w *world) awaitRepair(ref api.Ref, swept operation.SweepResult) error {
+	w.t.Helper()
+	began := func() bool {
+		i := slices.IndexFunc(swept.Drifted, func(d operation.DriftedCluster) bool { return d.Cluster == ref.Name })
+		return i >= 0 && swept.Drifted[i].Started == operation.WorkflowConverge
+	}
+	for end := time.Now().Add(patience); !began(); swept = w.sweep(ref.Name) {
+		w.t.Logf("a sweep has not started the repair of %s: %+v", ref.Name, swept)
+		if time.Now().After(end) {
+			w.t.Fatal("no sweep starts the repair")
+		}
+		w.awaitClosed(ref)
+	}
+	return w.temporal.GetWorkflow(w.t.Context(), operation.WorkflowID(ref.Name), "").Get(w.t.Context(), nil)
+}
+
 // healthy checks that the cloud has exactly the n recorded machines of a cluster, and that no drift remains.
 func (w *world) healthy(ref api.Ref, n int) {
 	w.t.Helper()

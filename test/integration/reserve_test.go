@@ -122,7 +122,7 @@ func TestOnlyGoneMachinesGetANewIncarnation(t *testing.T) {
 
 func TestMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
 	w := newActivities(t)
-	ref := w.store1("elsewhere", 2)
+	ref := w.store1("maybe-elsewhere", 2)
 	before := w.reserve(ref, here)
 	w.mark(before[1], api.MachineLaunching)
 	_, err := w.acts.Clusters.Reserve(t.Context(), record.ReserveInput{Cluster: ref, Placement: there})
@@ -234,7 +234,7 @@ func TestEveryStepOnAnEarlierClusterReportsItGone(t *testing.T) {
 
 func TestUnresponsiveEtcdIsRetried(t *testing.T) {
 	w := newActivities(t)
-	ref := w.store1("slow", 1)
+	ref := w.store1("slow-etcd", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	_, err := w.acts.Clusters.Wanted(ctx, ref)

@@ -29,6 +29,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/activities/snapshots"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/eventually"
@@ -245,7 +246,7 @@ func helper(queue string) int {
 	}
 	w := worker.New(c, queue, worker.Activities{
 		Clusters: &record.Activities{}, Machines: &machines.Activities{}, Nodes: &nodes.Activities{},
-		Sweeps: &observe.Activities{}, GPUs: &gpustack.Activities{},
+		Sweeps: &observe.Activities{}, GPUs: &gpustack.Activities{}, SnapshotChecks: &snapshots.Verifier{},
 	})
 	onProbe(w, func(context.Context) (string, error) {
 		fmt.Println("begun")

@@ -44,6 +44,8 @@ const (
 type Server struct {
 	// Kubeconfig has all rights.
 	Kubeconfig []byte
+	// EtcdEndpoint is its etcd, which asks for no credentials.
+	EtcdEndpoint string
 
 	t         testing.TB
 	dir, kube string
@@ -65,6 +67,7 @@ func StartServer(t testing.TB) *Server {
 		ports = append(ports, strconv.Itoa(port))
 	}
 	client := "http://127.0.0.1:" + ports[0]
+	s.EtcdEndpoint = client
 	s.startComponent("etcd", "--config-file="+s.writeFile("etcd.yaml", fmt.Sprintf(
 		"name: default\ndata-dir: %s\nlisten-client-urls: %s\nadvertise-client-urls: %[2]s\nlisten-peer-urls: %s\n"+
 			"initial-advertise-peer-urls: %[3]s\ninitial-cluster: default=%[3]s\nunsafe-no-fsync: true\nlog-level: "+

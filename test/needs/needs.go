@@ -2,7 +2,11 @@
 // skips such a test; otherwise it runs, and fails if the requirement is missing. Only tests import it.
 package needs
 
-import "testing"
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
 
 // Root is for tests that mount file systems, enter namespaces, give files to root or use ports below 1024.
 func Root(t testing.TB) {
@@ -26,6 +30,28 @@ func Kit(t testing.TB) {
 func SkyPilot(t testing.TB) {
 	t.Helper()
 	skipInShortMode(t, "SkyPilot in its virtual environment")
+}
+
+// Program is for tests that run a program which `make setup` installs. It returns the program's path.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		skipInShortMode(t, name)
+		t.Fatalf("%v; make setup installs it", err)
+	}
+	return path
+}
+
+// OpenSSH is for tests that run the server of OpenSSH. It returns the path of sshd.
+func OpenSSH(t testing.TB) string {
+	t.Helper()
+	skipInShortMode(t, "the server of OpenSSH")
+	const program = "/usr/sbin/sshd"
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("the server of OpenSSH: %v; make setup installs it", err)
+	}
+	return program
 }
 
 func skipInShortMode(t testing.TB, what string) {

@@ -67,3 +67,15 @@ func (b *screenBuffer) String() string {
 
 // Text returns all output, with the terminal's line ends.
 func (t *Terminal) Text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
+
+// Resize changes the size, and tells this process, as a terminal tells the program in its foreground.
+func (t *Terminal) Resize(tb testing.TB, width, height uint16) {
+	tb.Helper()
+	if err := unix.IoctlSetWinsize(int(t.Near.Fd()), unix.TIOCSWINSZ,
+		&unix.Winsize{Col: width, Row: height}); err != nil {
+		tb.Fatal(err)
+	}
+	if err := unix.Kill(unix.Getpid(), unix.SIGWINCH); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -32,6 +32,10 @@ var paths = []string{
 	"converge-scale-up", "converge-scale-down", "converge-deleted-launching", "converge-replace", "converge-head-lost",
 	"converge-refused", "converge-deleted", "converge-keys",
 	"converge-update-nodes", "converge-replace-outdated",
+	"restore-in-place", "restore-new-server", "restore-new-server-listed", "restore-new-server-no-room",
+	"restore-new-machines", "restore-refused", "restore-deleted", "delete-after-restore",
+	"stop", "start", "start-nowhere", "delete-stopped",
+	"keep-snapshots", "keep-snapshots-cut", "schedule-snapshots", "verify-snapshots", "verify-snapshots-none-left",
 }
 
 var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))

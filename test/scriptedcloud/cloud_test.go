@@ -42,7 +42,10 @@ func (i *installer) launch(name string, role api.Role) (cloud.Machine, *remote.H
 		HostKey: m.HostKey}, i.key)
 	i.check(err)
 	i.t.Cleanup(func() { _ = h.Close() })
-	i.check(preflight.CheckFitness(i.t.Context(), h, time.Now, nil))
+	_, found, err := preflight.CheckMachine(i.t.Context(), h, preflight.Requirements{Role: role}, time.Now, nil)
+	if i.check(err); len(found) > 0 {
+		i.t.Errorf("found wrong with %s: %v", name, found)
+	}
 	i.check(rke2.InstallRelease(i.t.Context(), h, i.release, nil))
 	return m, h
 }

@@ -42,7 +42,7 @@ func (m *machine) runCommand(command string, stdin io.Reader, stdout, stderr io.
 }
 
 // facts are what a machine says about itself.
-const facts = "arch=x86_64 systemd=1 prefix=/usr/local cpus=2 memory_kib=4194304\n"
+const facts = "arch=x86_64 systemd=1 prefix=/usr/local cpus=2 memory_kib=4194304 cgroup=63677270 mtu=1500 release=\n"
 
 // answers are the answers to scripts that take no time and change nothing, by a part of the script.
 var answers = []struct{ part, answer string }{
@@ -56,7 +56,7 @@ var answers = []struct{ part, answer string }{
 func (m *machine) answerScript(script string, stdin *bufio.Reader, stdout io.Writer) uint32 {
 	switch {
 	case strings.Contains(script, "measure_disk()"):
-		fmt.Fprintf(stdout, "clock=%d images=0\n", time.Now().Unix())
+		fmt.Fprintf(stdout, "%sfitness clock=%d ran=0\nnameservers 1\n", facts, time.Now().Unix())
 	case strings.Contains(script, "echo send"):
 		fmt.Fprintln(stdout, "send")
 		_, _ = io.Copy(io.Discard, stdin) // until the sender has sent all or is gone

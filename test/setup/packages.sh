@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages for building and testing, and checks that Go is installed, which is up to you. Debian and
-# Ubuntu; root, or sudo.
+# Ubuntu; root, or sudo. Usage: packages.sh [demo], which leaves out what only tests need.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/apt.sh"
@@ -28,10 +28,20 @@ keep_postgresql_quiet() {
   echo "create_main_cluster = false" | as_root tee "$config" >/dev/null
 }
 
+# The tests start servers of OpenSSH of their own, so none that is installed for them needs to run as a service.
+keep_sshd_quiet() {
+  if [ -x /usr/sbin/sshd ] || [ -e /etc/ssh/sshd_not_to_be_run ]; then return; fi
+  as_root mkdir -p /etc/ssh
+  as_root touch /etc/ssh/sshd_not_to_be_run # ssh.service and the package's scripts look for it
+}
+
 main() {
   check_go
+  install_missing ca-certificates curl git procps tar util-linux
+  if [ "${1:-}" = demo ]; then return; fi
   keep_postgresql_quiet
-  install_missing ca-certificates curl git iproute2 openssh-client postgresql procps python3-venv rsync tar util-linux
+  keep_sshd_quiet
+  install_missing iproute2 openssh-client openssh-server postgresql python3-venv rsync shellcheck systemd wget
 }
 
 main "$@"

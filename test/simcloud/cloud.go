@@ -45,6 +45,9 @@ type machine struct {
 	host   *host // nil for a planted one
 	goneAt time.Time
 	ghost  time.Duration // how long it remains listed after that
+	hidden bool          // the list lacks it although it runs
+	// survives: it goes on running when it is terminated, and is hidden then.
+	survives bool
 }
 
 func (m *machine) isGone() bool { return !m.goneAt.IsZero() }
@@ -109,7 +112,7 @@ func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (stri
 func (c *Cloud) launchMachine(req cloud.LaunchRequest) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.findMachine(req.Name); m != nil {
+	if m := cmp.Or(c.findLaunched(req), c.findMachine(req.Name)); m != nil && !m.hidden {
 		if m.Owner != req.Owner || m.Incarnation != req.Incarnation {
 			return "", &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 				"launch machine %s: %s of that name is another's (%s/%s, incarnation %s)", req.Name, m.ID,
@@ -144,12 +147,12 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.findMachine(req.Name)
-	if m == nil || m.ID != ref {
+	i := slices.IndexFunc(c.machines, func(m *machine) bool { return m.ID == ref && !m.isGone() })
+	if i < 0 {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient,
 			Message: fmt.Sprintf("machine %s (%s) is not there", req.Name, ref)}
 	}
-	return m.Machine, nil
+	return c.machines[i].Machine, nil
 }
 
 // CancelLaunch only applies faults: launches are quick, and a call that hangs ends with its caller.
@@ -172,7 +175,7 @@ func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Ma
 	for _, m := range c.machines {
 		owns := m.Owner.Installation == owner.Installation &&
 			(owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
-		if owns && !m.CreatedAt.After(then) && (!m.isGone() || m.goneAt.Add(m.ghost).After(then)) {
+		if owns && !m.hidden && !m.CreatedAt.After(then) && (!m.isGone() || m.goneAt.Add(m.ghost).After(then)) {
 			all = append(all, m.Machine)
 			if partial.Clouds[m.Cloud] != nil {
 				all[len(all)-1].State = cloud.StateUnknown
@@ -215,6 +218,10 @@ func (c *Cloud) terminateTarget(target cloud.Target) error {
 	if err != nil || m == nil {
 		return err
 	}
+	if m.survives {
+		m.hidden = true
+		return nil
+	}
 	if m.host != nil {
 		m.host.tearDown()
 	}
@@ -248,10 +255,21 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 	return nil
 }
 
-// findMachine returns the machine that currently has a name.
+// findMachine returns the machine that currently has a name. One that is hidden does not keep others from having it.
 func (c *Cloud) findMachine(name string) *machine {
+	var found *machine
 	for _, m := range c.machines {
-		if m.Name == name && !m.isGone() {
+		if m.Name == name && !m.isGone() && (found == nil || found.hidden) {
+			found = m
+		}
+	}
+	return found
+}
+
+// findLaunched returns the machine of a launch, beside which one of the same name may have come back.
+func (c *Cloud) findLaunched(req cloud.LaunchRequest) *machine {
+	for _, m := range c.machines {
+		if m.Name == req.Name && m.Owner == req.Owner && m.Incarnation == req.Incarnation && !m.isGone() && !m.hidden {
 			return m
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type machineDefects struct {
 	fullDisk bool
 	// busy means that the supervisor answers 503.
 	busy bool
+	// starting means that the API server of a head answers 503.
+	starting bool
 	// closed is a port of other machines that it cannot reach, and how it fails.
 	closed string
 	// outside means that a head has an address outside of loopback.
@@ -33,10 +36,14 @@ type machineDefects struct {
 
 // applyTo gives a host these defects.
 func (d machineDefects) applyTo(h *host) error {
-	busy, disk := "", "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full "+
+	busy, starting := "", ""
+	disk := "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full " +
 		"/opt/full"
 	if d.busy {
 		busy = "yes"
+	}
+	if d.starting {
+		starting = "yes"
 	}
 	if d.fullDisk {
 		disk = "for d in /var/lib /opt; do mount -o remount,size=256k $d; cat /dev/zero >$d/full 2>/dev/null || " +
@@ -53,7 +60,8 @@ func (d machineDefects) applyTo(h *host) error {
 		}
 		errs = append(errs, h.setMarker("broken."+unit, broken), h.setMarker("refused."+unit, refused))
 	}
-	return errors.Join(append(errs, h.setMarker("supervisor503", busy), h.setMarker("closed", d.closed),
+	return errors.Join(append(errs, h.setMarker("supervisor503", busy),
+		h.setMarker("api503", starting), h.setMarker("closed", d.closed),
 		h.runScript(disk))...)
 }
 
@@ -101,6 +109,29 @@ func (c *Cloud) FillDisk(machine string, full bool) {
 // SetSupervisorBusy makes the supervisor of heads of that name answer 503, or answer again.
 func (c *Cloud) SetSupervisorBusy(machine string, busy bool) {
 	c.changeDefects(machine, func(d *machineDefects) { d.busy = busy })
+}
+
+// SlowAPI makes the API server of heads of that name answer 503, although their supervisor answers.
+func (c *Cloud) SlowAPI(machine string) {
+	c.changeDefects(machine, func(d *machineDefects) { d.starting = true })
+}
+
+// FinishAPI makes the API server of a head answer again.
+func (c *Cloud) FinishAPI(machine string) {
+	c.changeDefects(machine, func(d *machineDefects) { d.starting = false })
+}
+
+// HoldAgent makes the agents of machines of that name wait for the API server.
+func (c *Cloud) HoldAgent(machine string) {
+	c.changeDefects(machine, func(d *machineDefects) {
+		d.refused = `level=info msg="Waiting to retrieve agent configuration; server is not ready: 503"`
+	})
+}
+
+// ReleaseAgent lets the agent of a machine come up.
+func (c *Cloud) ReleaseAgent(machine string) error {
+	c.changeDefects(machine, func(d *machineDefects) { d.refused = "" })
+	return c.withHost(machine, func(h *host) error { return h.runScript("systemctl start rke2-agent") })
 }
 
 // SetCertificateLifetime sets the lifetime of the first certificates on heads of that name that are launched from now
@@ -156,11 +187,11 @@ func (c *Cloud) MakeNodeReady(machine string) error {
 	})
 }
 
-// clusterAPI returns the API of a cluster; nil if it has no head.
+// clusterAPI returns the API of a cluster's newest head; nil if it has none.
 func (c *Cloud) clusterAPI(clusterUID string) *apiServer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.machines {
+	for _, m := range slices.Backward(c.machines) {
 		if !m.isGone() && m.Owner.ClusterUID == clusterUID && m.host != nil && m.host.api != nil {
 			return m.host.api
 		}

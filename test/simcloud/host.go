@@ -48,9 +48,17 @@ type host struct {
 	// The API of the cluster, and its certificate; on a head only.
 	api *apiServer
 	tls *tls.Config
+	// commands is the pipe through which scripts ask for RKE2's commands.
+	commands io.Closer
+
+	// etcd is the newest snapshot of the head's etcd, whose history the next one continues; nil if there is none.
+	etcdMu sync.Mutex
+	etcd   []byte
 
 	mu   sync.Mutex
 	sick nodeSickness
+	// serving is what the API shows now.
+	serving *tls.Config
 }
 
 // nodeSickness is why a Node is not Ready although its unit runs.
@@ -166,7 +174,7 @@ func (h *host) createNamespaces() error {
 			return err
 		}
 	}
-	return nil
+	return h.serveCommands()
 }
 
 func (h *host) nsenterCommand() []string {
@@ -204,9 +212,14 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
+	key, err := os.ReadFile(filepath.Join(dir, "ca.key"))
+	if err != nil {
+		return err
+	}
 	password := make([]byte, 16)
 	_, _ = rand.Read(password)
-	files := map[string]string{"ca.pem": string(ca.CertificatePEM()), "server-password": hex.EncodeToString(password)}
+	files := map[string]string{"ca.pem": string(ca.CertificatePEM()), "ca.key": string(key),
+		"server-password": hex.EncodeToString(password)}
 	for name, life := range map[string]time.Duration{"kubeconfig": valid, "renewed": 0} {
 		cert, key, err := ca.IssueCertificate(pki.Leaf{Subject: "system:admin", Client: true, Life: life}, now)
 		if err != nil {
@@ -226,13 +239,25 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 
 // setUpAPI prepares the API of the host's cluster.
 func (h *host) setUpAPI(ca *pki.Authority, peers func() []*host) {
+	h.tls = &tls.Config{MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.serving, nil
+		}}
+	h.useAuthority(ca)
+	h.api = newAPIServer(h, peers)
+}
+
+// useAuthority makes the API trust an authority's clients, and show its certificates.
+func (h *host) useAuthority(ca *pki.Authority) {
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(ca.CertificatePEM())
-	h.tls = &tls.Config{
-		ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
-	}
-	h.tls.GetCertificate = (&servingCert{host: h, ca: ca}).currentCertificate
-	h.api = newAPIServer(h, peers)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.serving = &tls.Config{ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: (&servingCert{host: h, ca: ca}).currentCertificate}
 }
 
 // kubeconfigFormat has the layout of RKE2's file.
@@ -294,12 +319,18 @@ func (h *host) isHealthyRun(run string) bool {
 
 // configValue returns a value of the host's RKE2 configuration.
 func (h *host) configValue(key string) string {
-	for line := range strings.Lines(h.readFile("/etc/rancher/rke2/config.yaml")) {
-		if value, ok := strings.CutPrefix(line, key+": "); ok {
-			return strings.TrimSpace(value)
+	files := []string{h.outsidePath("/etc/rancher/rke2/config.yaml")}
+	more, _ := filepath.Glob(h.outsidePath("/etc/rancher/rke2/config.yaml.d") + "/*.yaml") // in order
+	found := ""
+	for _, name := range append(files, more...) {
+		text, _ := os.ReadFile(name)
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(line, key+": "); ok {
+				found = strings.TrimSpace(value)
+			}
 		}
 	}
-	return ""
+	return found
 }
 
 // runScript runs a script on the host, as root there.
@@ -327,6 +358,9 @@ func (h *host) setMarker(name, text string) error {
 func (h *host) tearDown() {
 	for _, l := range h.listeners {
 		_ = l.Close()
+	}
+	if h.commands != nil {
+		_ = h.commands.Close()
 	}
 	if h.sshd != nil {
 		h.sshd.Stop()

@@ -35,6 +35,7 @@ func (a *apiServer) serveOn(l net.Listener) {
 	mux.HandleFunc("PATCH /api/v1/nodes/{name}", a.patchNode)
 	mux.HandleFunc("DELETE /api/v1/nodes/{name}", a.deleteNode)
 	mux.HandleFunc("GET /api/v1/pods", a.listPods)
+	mux.HandleFunc("GET /api/v1/persistentvolumes", a.listVolumes)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods", a.createPod)
 	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods", a.deletePods)
 	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/pods/{name}", a.getPod)

@@ -29,12 +29,14 @@ type nodeRegistry struct {
 	labeled map[string]string
 	pods    map[string]*corev1.Pod
 	budgets map[string]*policyv1.PodDisruptionBudget
+	// objects stand for all that people keep in a cluster.
+	objects map[string]string
 }
 
 func newNodeRegistry() *nodeRegistry {
 	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{},
-		labeled: map[string]string{},
-		pods:    map[string]*corev1.Pod{}, budgets: map[string]*policyv1.PodDisruptionBudget{}}
+		labeled: map[string]string{}, pods: map[string]*corev1.Pod{},
+		budgets: map[string]*policyv1.PodDisruptionBudget{}, objects: map[string]string{}}
 }
 
 // member is a machine whose unit runs and is allowed to join.
@@ -69,9 +71,14 @@ func (a *apiServer) syncRegistry() {
 	}
 }
 
-// relabelNode sets the labels of the machine's configuration once for each run of its unit.
+// relabelNode sets the labels of the machine's configuration, and its password if it has none, once for each run of its
+// unit.
 func (r *nodeRegistry) relabelNode(n *corev1.Node, m member) {
-	if last, known := r.labeled[n.Name]; known && last != m.invocation {
+	last, known := r.labeled[n.Name]
+	if last != m.invocation {
+		r.passwords[n.Name] = m.password
+	}
+	if known && last != m.invocation {
 		labels, _ := m.host.nodeRegistration()
 		for key, value := range labels {
 			metav1.SetMetaDataLabel(&n.ObjectMeta, key, value)
@@ -185,7 +192,7 @@ func (r *nodeRegistry) changeNode(name string, do func(*corev1.Node)) *corev1.No
 	return n.DeepCopy()
 }
 
-// removeNode removes a Node and its pods.
+// removeNode removes a Node. Its pods stay: the controller that deletes them a minute later is not here.
 func (r *nodeRegistry) removeNode(name, run string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -194,7 +201,6 @@ func (r *nodeRegistry) removeNode(name, run string) bool {
 	}
 	delete(r.nodes, name)
 	r.removed[name] = run
-	maps.DeleteFunc(r.pods, func(_ string, p *corev1.Pod) bool { return p.Spec.NodeName == name })
 	return true
 }
 

@@ -86,3 +86,9 @@ func (a *apiServer) deletePods(w http.ResponseWriter, r *http.Request) {
 	a.registry.mu.Unlock()
 	writeSuccess(w)
 }
+
+// listVolumes returns no PersistentVolumes: simulated pods have none.
+func (a *apiServer) listVolumes(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, &corev1.PersistentVolumeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1",
+		Kind: "PersistentVolumeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
+}

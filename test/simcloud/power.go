@@ -96,6 +96,29 @@ func (c *Cloud) LoseMachine(name string) {
 	}
 }
 
+// HideMachine makes the list lie: it lacks a machine that runs, or has it again. Other machines can get its name.
+func (c *Cloud) HideMachine(id string, hidden bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.machines {
+		if m.ID == id && !m.isGone() {
+			m.hidden = hidden
+			return nil
+		}
+	}
+	return fmt.Errorf("no machine %s", id)
+}
+
+// SurviveTermination makes the cloud report that a machine is ended, and lack it in the list, while it goes on running.
+// HideMachine makes the list have it again.
+func (c *Cloud) SurviveTermination(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.findMachine(name); m != nil {
+		m.survives = true
+	}
+}
+
 // KeepListed keeps a machine in the list for some time after it is gone.
 func (c *Cloud) KeepListed(name string, d time.Duration) {
 	c.mu.Lock()

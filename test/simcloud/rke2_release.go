@@ -15,8 +15,8 @@ import (
 // Version is the version of WriteRelease's release and of the simulated machines' kubelets.
 const Version = "v1.35.7+rke2r1"
 
-// WriteRelease writes an RKE2 release to a directory. It installs like a real one, but its program only prints its
-// version.
+// WriteRelease writes an RKE2 release to a directory. It installs like a real one. Its program prints its version, and
+// works on etcd snapshots as RKE2 does.
 func WriteRelease(dir string) error {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -25,7 +25,8 @@ func WriteRelease(dir string) error {
 		name, text string
 		mode       int64
 	}{
-		{"bin/rke2", "#!/bin/sh\necho 'rke2 version " + Version + " (simulated)'\n", 0o755},
+		{"bin/rke2", "#!/bin/sh\n[ \"$1\" = --version ] || exec /opt/fake/rke2 \"$@\"\necho 'rke2 version " +
+			Version + " (simulated)'\n", 0o755},
 		{"bin/rke2-uninstall.sh", "#!/bin/sh\n", 0o755},
 		{"lib/systemd/system/rke2-server.service", "ExecStart=/usr/local/bin/rke2 server\n", 0o644},
 		{"lib/systemd/system/rke2-agent.service", "ExecStart=/usr/local/bin/rke2 agent\n", 0o644},

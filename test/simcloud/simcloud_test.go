@@ -89,17 +89,9 @@ func (p *pair) up() kubernetes.Interface {
 	p.t.Helper()
 	p.launch(0)
 	p.launch(1)
-	dir := p.t.TempDir()
-	p.check(simcloud.WriteRelease(dir))
-	release, err := rke2.ResolveArtifacts(p.ctx, simcloud.Version, dir, "")
-	p.check(err)
-	for _, name := range []string{head, worker} {
-		p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil))
-	}
-	address := p.ExistingMachines(head)[0].Address
-	p.check(rke2.StartServer(p.ctx, p.host(head),
-		rke2.Node{Role: api.RoleHead, NodeName: head, NodeIP: address, AgentToken: "secret"}))
-	p.check(rke2.AwaitServer(p.ctx, p.host(head), nil))
+	p.install(head)
+	p.install(worker)
+	address := p.startServer()
 	creds, err := rke2.ReadCredentials(p.ctx, p.host(head))
 	p.check(err)
 	p.check(rke2.JoinAgent(p.ctx, p.host(worker), rke2.Node{
@@ -114,6 +106,26 @@ func (p *pair) up() kubernetes.Interface {
 	p.check(err)
 	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 	return client
+}
+
+func (p *pair) install(name string) {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	p.check(simcloud.WriteRelease(dir))
+	release, err := rke2.ResolveArtifacts(p.ctx, simcloud.Version, dir, "")
+	p.check(err)
+	p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil))
+}
+
+// startServer starts the head's server and returns its address.
+func (p *pair) startServer() string {
+	p.t.Helper()
+	address := p.ExistingMachines(head)[0].Address
+	p.check(rke2.StartServer(p.ctx, p.host(head),
+		rke2.Node{Role: api.RoleHead, NodeName: head, NodeIP: address, AgentToken: "secret",
+			SnapshotEvery: time.Hour}))
+	p.check(rke2.AwaitServer(p.ctx, p.host(head), nil))
+	return address
 }
 
 func (p *pair) ready(client kubernetes.Interface, node string) bool {
@@ -250,5 +262,37 @@ func TestTerminatedMachineStaysListedForAWhile(t *testing.T) {
 	p.check(err)
 	if len(listed) != 1 || len(p.ExistingMachines(worker)) != 0 {
 		t.Errorf("listed %+v", listed)
+	}
+}
+
+func TestMachineSurvivesItsTerminationUnseen(t *testing.T) {
+	p := newPair(t)
+	p.launch(1)
+	p.SurviveTermination(worker)
+	survivor := p.ExistingMachines(worker)[0]
+	p.check(p.TerminateMachine(p.ctx, cloud.TargetOf(survivor)))
+	if listed, err := p.ListMachines(p.ctx, owner); err != nil || len(listed) != 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	p.check(p.HideMachine(survivor.ID, false))
+	if listed, err := p.ListMachines(p.ctx, owner); err != nil || len(listed) != 1 || listed[0].ID != survivor.ID {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
+func TestHiddenMachineRunsAlthoughTheListLacksIt(t *testing.T) {
+	p := newPair(t)
+	p.launch(1)
+	hidden := p.ExistingMachines(worker)[0]
+	p.check(p.HideMachine(hidden.ID, true))
+	p.launch(1)
+	listed, err := p.ListMachines(p.ctx, owner)
+	p.check(err)
+	if len(listed) != 1 || listed[0].ID == hidden.ID || len(p.ExistingMachines(worker)) != 2 {
+		t.Errorf("listed %+v", listed)
+	}
+	p.check(p.HideMachine(hidden.ID, false))
+	if listed, err = p.ListMachines(p.ctx, owner); err != nil || len(listed) != 2 {
+		t.Errorf("listed %+v, %v", listed, err)
 	}
 }

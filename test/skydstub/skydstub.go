@@ -58,6 +58,18 @@ type Behavior struct {
 	Repair func(ctx context.Context, w *World, in operation.RepairInput) error
 	// Converge runs as an activity; if it is nil, the cluster reaches its spec.
 	Converge func(ctx context.Context, w *World, in operation.ConvergeInput) error
+	// KeepSnapshots, Restore and Stop run as activities; if they are nil, they succeed.
+	KeepSnapshots func(ctx context.Context, w *World, in operation.KeepSnapshotsInput) error
+	Restore       func(ctx context.Context, w *World, in operation.RestoreInput) error
+	Stop          func(ctx context.Context, w *World, in operation.StopInput) error
+	// VerifySnapshot verifies one snapshot of the cluster; if it is nil, the snapshot is proven.
+	VerifySnapshot func(ctx context.Context, w *World, s api.Snapshot) error
+	// ListLocalData is what is only on the machines' disks; if it is nil, nothing is.
+	ListLocalData func() (operation.LocalDataResult, error)
+	// CheckMachines is what is found wrong with the machines; if it is nil, there are none.
+	CheckMachines func() (operation.CheckMachinesResult, error)
+	// SnapshotProblem is what is wrong with the files of the cluster's snapshots.
+	SnapshotProblem string
 }
 
 // Start starts a world in a state directory. The caller closes it.
@@ -109,18 +121,7 @@ func (w *World) StartWorker(t testing.TB) { w.StartWorkerOn(t, w.Config.Temporal
 // StartWorkerOn is StartWorker on another task queue.
 func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	t.Helper()
-	wk := worker.New(w.Temporal, queue, worker.Options{})
-	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: operation.WorkflowProvision})
-	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: operation.WorkflowDelete})
-	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: operation.WorkflowPlan})
-	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: operation.WorkflowCheck})
-	w.registerSweeps(wk)
-	w.registerConverge(wk)
-	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
-	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
-	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
-	wk.RegisterActivityWithOptions(w.playPlan, activity.RegisterOptions{Name: "playPlan"})
-	wk.RegisterActivityWithOptions(w.isDeleting, activity.RegisterOptions{Name: "deleting"})
+	wk := w.newWorker(queue)
 	if err := wk.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +129,29 @@ func (w *World) StartWorkerOn(t testing.TB, queue string) {
 		wk.Stop()
 		w.ClearState(t)
 	})
+}
+
+// RunWorker starts a worker in a process of its own, until stop is called.
+func (w *World) RunWorker() (stop func(), err error) {
+	wk := w.newWorker(w.Config.Temporal.TaskQueue)
+	return wk.Stop, wk.Start()
+}
+
+func (w *World) newWorker(queue string) worker.Worker {
+	wk := worker.New(w.Temporal, queue, worker.Options{})
+	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: operation.WorkflowProvision})
+	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: operation.WorkflowDelete})
+	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: operation.WorkflowPlan})
+	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: operation.WorkflowCheck})
+	w.registerSweeps(wk)
+	w.registerConverge(wk)
+	w.registerSnapshots(wk)
+	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
+	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
+	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
+	wk.RegisterActivityWithOptions(w.playPlan, activity.RegisterOptions{Name: "playPlan"})
+	wk.RegisterActivityWithOptions(w.isDeleting, activity.RegisterOptions{Name: "deleting"})
+	return wk
 }
 
 // ClearState terminates all operations and deletes all clusters and behaviors.
@@ -141,6 +165,16 @@ func (w *World) ClearState(t testing.TB) {
 	clusters, err := w.Store.ListClusters(ctx)
 	if err != nil {
 		t.Error(err)
+	}
+	snapshots, err := w.Store.ListSnapshots(ctx, "")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, s := range snapshots {
+		_ = w.Temporal.TerminateWorkflow(ctx, operation.KeepSnapshotsID(s.Cluster), "", "the test is over") // as below
+		if err := w.Store.ForgetSnapshot(ctx, s.Ref(), s.Name); err != nil {
+			t.Error(err)
+		}
 	}
 	for i := range clusters {
 		ref := clusters[i].Ref()
@@ -200,20 +234,21 @@ func (w *World) runPlan(ctx workflow.Context, in operation.PlanInput) (operation
 	return r, err
 }
 
-func (w *World) runCheck(ctx workflow.Context) (operation.CheckResult, error) {
+func (w *World) runCheck(ctx workflow.Context, in operation.CheckInput) (operation.CheckResult, error) {
 	var r operation.CheckResult
-	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playCheck").Get(ctx, &r)
+	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playCheck", in).Get(ctx, &r)
 	return r, err
 }
 
-func (w *World) playCheck(context.Context) (operation.CheckResult, error) {
+func (w *World) playCheck(_ context.Context, in operation.CheckInput) (operation.CheckResult, error) {
 	if p := w.behaviorOf("").Check; p != nil {
 		return p()
 	}
 	return operation.CheckResult{
-		Worker:    api.CheckFinding{Name: "worker", Version: "test"},
-		Providers: []api.CheckFinding{{Name: "Docker", Version: "20.10.24"}},
-		Clouds:    []api.CloudStatus{{Name: "docker", Enabled: true}},
+		Worker: api.CheckFinding{Name: "worker", Version: "test"},
+		Providers: []api.CheckFinding{{Name: "Docker", Version: "20.10.24",
+			Details: []string{"asked for: " + in.Cloud}}},
+		Clouds: []api.CloudStatus{{Name: "docker", Enabled: true}},
 	}, nil
 }
 
@@ -301,6 +336,20 @@ func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, s
 	return w.Store.PutMachines(ctx, ref, machines)
 }
 
+// NewKubeconfig is the kubeconfig of a cluster.
+func NewKubeconfig(name string) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters:
+- {name: %[1]s, cluster: {server: "https://10.0.0.1:6443", certificate-authority-data: Q0E=}}
+users:
+- {name: %[1]s, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}
+contexts:
+- {name: %[1]s, context: {cluster: %[1]s, user: %[1]s}}
+current-context: %[1]s
+`, name)
+}
+
 // SucceedCreate goes through a create that succeeds.
 func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 	for _, s := range []struct {
@@ -316,7 +365,7 @@ func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 			return err
 		}
 	}
-	if err := w.Store.PutSecret(ctx, ref, store.SecretKubeconfig, []byte("kind: Config\n")); err != nil {
+	if err := w.Store.PutSecret(ctx, ref, store.SecretKubeconfig, NewKubeconfig(ref.Name)); err != nil {
 		return err
 	}
 	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {

@@ -159,6 +159,11 @@ func (a *AWS) StopInstance(ctx context.Context, i Instance) error {
 	return a.CallAPI(ctx, "ec2", i.Region, "StopInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
 }
 
+// StartInstance starts a stopped instance without SkyPilot. Its host gets another address.
+func (a *AWS) StartInstance(ctx context.Context, i Instance) error {
+	return a.CallAPI(ctx, "ec2", i.Region, "StartInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
+}
+
 var apiVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
 
 // CallAPI calls one of AWS's query APIs (ec2, iam, sts) and reads the XML into reply, unless that is nil.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prints the directory of a virtual environment with exactly the packages of a requirements file, and creates it if
 # missing:
-#   venv.sh REQUIREMENTS
-# It is in the user's cache, under a hash of the file and of the Python version. Concurrent runs wait; an unfinished
+#   venv.sh REQUIREMENTS [NAME]
+# It is in the user's cache, in a folder NAME (default: skypilot-test), under a hash of the file and of the Python version. Concurrent runs wait; an unfinished
 # environment is recreated.
 set -euo pipefail
 
@@ -22,13 +22,13 @@ main() {
   local requirements=$1 python hash root dir
   python=$(find_python)
   hash=$({ cat "$requirements"; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; } | sha256sum | cut -c1-16)
-  root=${XDG_CACHE_HOME:-$HOME/.cache}/skyctl/skypilot-test
+  root=${XDG_CACHE_HOME:-$HOME/.cache}/skyctl/${2:-skypilot-test}
   dir=$root/$hash
   mkdir -p "$root"
   exec 9>"$root/.$hash.lock"
   flock 9
   if [ ! -e "$dir/complete" ]; then
-    echo "installing SkyPilot and moto for the tests into $dir, once" >&2
+    echo "installing $requirements into $dir, once" >&2
     rm -rf "$dir"
     "$python" -m venv "$dir" >&2
     "$dir/bin/python" -m pip install -q --no-deps --disable-pip-version-check -r "$requirements" >&2

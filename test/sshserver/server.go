@@ -183,3 +183,12 @@ func newKeyPair(t testing.TB) ([]byte, string) {
 	}
 	return private, public
 }
+
+// AdmitKeyOf lets the key of another server log in too, as all machines of a cluster accept its key.
+func (s *Server) AdmitKeyOf(other *Server) error {
+	public, err := remote.PublicKeyOf(other.Key)
+	if err != nil {
+		return err
+	}
+	return s.AdmitKey(public)
+}

@@ -103,19 +103,34 @@ func (s *Server) serveConnection(c *countedConn) {
 // does.
 func (s *Server) serveSession(c *countedConn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
+	var pty *terminal
+	defer func() { pty.hangUp() }()
 	for r := range requests {
-		if r.Type != "exec" {
+		var payload struct{ Command string }
+		switch r.Type {
+		case "pty-req":
+			var err error
+			pty, err = openTerminal(r.Payload)
+			_ = r.Reply(err == nil, nil)
+			continue
+		case "exec":
+			if err := ssh.Unmarshal(r.Payload, &payload); err != nil {
+				_ = r.Reply(false, nil)
+				return
+			}
+		case "shell":
+		default:
 			_ = r.Reply(r.Type == "signal", nil)
 			continue
 		}
-		var payload struct{ Command string }
-		if err := ssh.Unmarshal(r.Payload, &payload); err != nil {
-			_ = r.Reply(false, nil)
-			return
-		}
 		_ = r.Reply(true, nil)
-		go ssh.DiscardRequests(requests)
-		status := s.runCommand(payload.Command, c, channel)
+		go pty.obeyRequests(requests)
+		status := uint32(0)
+		if pty != nil {
+			status = s.runInTerminal(payload.Command, pty, channel)
+		} else {
+			status = s.runCommand(payload.Command, c, channel)
+		}
 		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
 		return
 	}
@@ -146,7 +161,10 @@ func (s *Server) runCommand(command string, c *countedConn, channel ssh.Channel)
 		_, _ = io.Copy(stdin, input)
 		stdin.Close()
 	}()
-	err = cmd.Wait()
+	return toExitStatus(cmd.Wait())
+}
+
+func toExitStatus(err error) uint32 {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

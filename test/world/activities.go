@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
+	"github.com/sky-shift/skyctl/activities/snapshots"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -42,6 +43,9 @@ type WorkerSettings struct {
 	Ledger string
 	// Restored says from which backup the state was restored; nil if it was not.
 	Restored *home.Restoration
+	// Snapshots is the directory in which snapshots are kept, of at most SnapshotQuota bytes.
+	Snapshots     string
+	SnapshotQuota uint64
 	// Ahead is how far the clock of sweeps is ahead of real time, so that tests need not wait for grace periods.
 	Ahead time.Duration
 }
@@ -49,7 +53,8 @@ type WorkerSettings struct {
 // UniformDeadlines gives every part of an activity the same deadline.
 func UniformDeadlines(d time.Duration) activities.Deadlines {
 	return activities.Deadlines{
-		Query: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,
+		Query: d, Terminate: d, Boot: d, Reach: d, Install: d, Images: d, Server: d, Agent: d, AddOns: d, Node: d,
+		Recover: d,
 	}
 }
 
@@ -67,13 +72,16 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 		}
 	}
 	release := rke2.Source{Version: simcloud.Version, Source: s.Release}
+	files := &activities.SnapshotFiles{Store: st, Dir: s.Snapshots, QuotaBytes: s.SnapshotQuota}
 	return worker.Activities{
-		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
+		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release,
+			AddOnsTimeout: s.Deadlines.AddOns},
 		Machines: &machines.Activities{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
 			RKE2: release},
 		Nodes: &nodes.Activities{
 			Store: st, Pool: pool, Clouds: clouds, LossCheckInterval: 500 * time.Millisecond, ClusterDir: dir, Now: now,
 			RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
+			Snapshots: files,
 		},
 		Sweeps: &observe.Activities{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace,
@@ -81,6 +89,15 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 			Now:       func() time.Time { return now().Add(s.Ahead) },
 			Start:     worker.NewOperationStarter(temporal, s.TaskQueue),
 			Home:      watch,
+		},
+		Snapshots: &snapshots.Activities{
+			Store: st, Pool: pool, Home: watch, Start: worker.NewSnapshotStarter(temporal, s.TaskQueue),
+			StartChecks: worker.NewCheckStarter(temporal, s.TaskQueue),
+			Now:         func() time.Time { return now().Add(s.Ahead) },
+			Files:       files,
+		},
+		SnapshotChecks: &snapshots.Verifier{
+			Store: st, Files: files, Clouds: clouds, Deadlines: s.Deadlines, Now: now, RKE2: release,
 		},
 	}
 }

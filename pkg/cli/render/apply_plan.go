@@ -32,6 +32,8 @@ type ClusterChange struct {
 	Steps       []ChangeStep  `json:"steps"`
 	PriceBefore float64       `json:"price_before_hour"`
 	PriceAfter  float64       `json:"price_after_hour"`
+	// Overhead is what RKE2's own pods request of the machines of a new cluster; empty for others.
+	Overhead string `json:"overhead,omitempty"`
 }
 
 // FieldChange is a field that changes. Before and After are empty if the field is not set.
@@ -53,6 +55,12 @@ type FieldChange struct {
 func NewFieldChange(d api.FieldDifference) FieldChange {
 	return FieldChange{Path: d.Path, Before: d.Before, After: d.After, Way: d.Change.Way, Why: d.Change.Why,
 		Instead: d.Change.Instead}
+}
+
+// WithOverhead returns the change with what RKE2's own pods request of a new cluster.
+func (c ClusterChange) WithOverhead(s api.ClusterSpec) ClusterChange {
+	c.Overhead = describeOverhead(s)
+	return c
 }
 
 // WithSteps returns the change with the planner's steps.
@@ -86,6 +94,9 @@ func (c ClusterChange) String() string {
 	switch {
 	case len(c.Steps) > 0:
 		b.WriteString("\n" + formatSteps(c.Steps, c.PriceBefore, c.PriceAfter))
+		if c.Overhead != "" {
+			b.WriteString("RKE2's own pods request " + c.Overhead + ".\n")
+		}
 	case len(c.Fields) > 0 && c.isAllowed():
 		b.WriteString("\nNo machine is added, removed or replaced.\n")
 	}
@@ -124,13 +135,14 @@ func (c ClusterChange) isAllowed() bool {
 // String is one line: the sign of the change, the path, the values, and what is special about it.
 func (f FieldChange) String() string {
 	var text string
+	before, after := api.SummarizeText(f.Before), api.SummarizeText(f.After)
 	switch {
 	case f.Before == "":
-		text = fmt.Sprintf("+ %s: %s", f.Path, f.After)
+		text = fmt.Sprintf("+ %s: %s", f.Path, after)
 	case f.After == "":
-		text = fmt.Sprintf("- %s: %s", f.Path, f.Before)
+		text = fmt.Sprintf("- %s: %s", f.Path, before)
 	default:
-		text = fmt.Sprintf("~ %s: %s -> %s", f.Path, f.Before, f.After)
+		text = fmt.Sprintf("~ %s: %s -> %s", f.Path, before, after)
 	}
 	return text + f.remark()
 }
@@ -142,7 +154,7 @@ func (f FieldChange) remark() string {
 	case f.ChangedSince && f.LastApplied == "":
 		parts = append(parts, "not set when last applied")
 	case f.ChangedSince:
-		parts = append(parts, "was "+f.LastApplied+" when last applied")
+		parts = append(parts, "was "+api.SummarizeText(f.LastApplied)+" when last applied")
 	}
 	switch f.Way {
 	case api.ChangeByReplacing:

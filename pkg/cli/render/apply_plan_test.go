@@ -34,6 +34,7 @@ func TestApplyPlanShowsEveryKindOfDifference(t *testing.T) {
 		field("spec.pools[default].machine.cpus", "", "4+", replacing)}}
 	created = created.WithSteps([]plan.Step{{Kind: api.ActionAddMachines, Count: 1, PricePerHour: 0.2},
 		{Kind: api.ActionAddMachines, Pool: "default", Count: 2, PricePerHour: 0.4}})
+	created = created.WithOverhead(api.NewClusterSpec(api.GroupSpec{NumNodes: 3}))
 	free := ClusterChange{Name: "lab", Action: "change",
 		Fields: []FieldChange{field("spec.pools[default].labels[tier]", "web", "lab", freely)}}
 	refused := ClusterChange{Name: "old", Action: "change", Fields: []FieldChange{

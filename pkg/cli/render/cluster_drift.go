@@ -48,7 +48,7 @@ func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []str
 	return interleaveLines(AlignColumns(rows), below)
 }
 
-func repairLines(repairs []api.Repair) []string {
+func repairLines(repairs []api.Repair, now time.Time) []string {
 	if len(repairs) == 0 {
 		return nil
 	}
@@ -66,7 +66,7 @@ func repairLines(repairs []api.Repair) []string {
 		if target == "" {
 			target = r.Action.Node
 		}
-		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), printable.Line(string(r.Action.Kind)),
+		rows = append(rows, []string{FormatMoment(now, r.At), printable.Line(string(r.Action.Kind)),
 			ValueOrDash(printable.Line(target)),
 			printable.Line(string(r.Action.Reason)), took, result, ValueOrDash(printable.Line(r.Action.Message))})
 		below = append(below, labelledLine("failed", r.Error))

@@ -49,8 +49,10 @@ type ClusterPage struct {
 	OperationURL   string    // of the operation in the Web UI
 	KubeconfigPath string    // local file, if there is one
 	Events         []api.Event
-	External       bool // no local skyd keeps tunnels open
-	Now            time.Time
+	// Snapshots are those of the cluster; nil if they could not be read.
+	Snapshots []api.Snapshot
+	External  bool // no local skyd keeps tunnels open
+	Now       time.Time
 }
 
 func (d ClusterPage) String() string {
@@ -70,8 +72,9 @@ func (d ClusterPage) String() string {
 	for _, l := range alignPairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
 		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Generation", formatGeneration(c),
-		"Under way", formatWork(c, now), "Endpoint", formatEndpoint(st),
-		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation",
+		"Under way", formatWork(c, now), "Stopped", formatStopped(c), "Endpoint", formatEndpoint(st),
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Ingress", formatPinnedIngress(c), "Repairs",
+		formatPause(c, now), "Operation",
 		d.OperationURL,
 	) {
 		p.b.WriteString(l + "\n")
@@ -84,11 +87,12 @@ func (d ClusterPage) String() string {
 	}
 	p.addSection("GPUs", gpuLines(st)...)
 	p.addSection("Machines", machineLines(c, now)...)
+	p.addSection("Snapshots", snapshotLines(c, d.Snapshots, now)...)
 	p.addSection("Scheduled power-off (removed when the cluster becomes READY)", powerOffLines(c, now)...)
 	p.addSection("Conditions", conditionLines(st.Conditions, now)...)
 	p.addSection("Drift", driftLines(st, st.Drift, now)...)
-	p.addSection("Repairs", repairLines(st.Repairs)...)
-	p.addSection("Transitions", transitionLines(st.Transitions)...)
+	p.addSection("Repairs", repairLines(st.Repairs, now)...)
+	p.addSection("Transitions", transitionLines(st.Transitions, now)...)
 	p.addSection("Failed placements", append(attemptLines(st.Attempts, now), poolAttemptLines(st, now)...)...)
 	if st.Failure != nil {
 		p.addSection("Failure", failureLines(st.Failure, now)...)
@@ -108,6 +112,9 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 		size += fmt.Sprintf(", %s GiB of disk", formatNumber(p.DiskGiB))
 	}
 	price, spent := formatPrice(c, p), ""
+	if c.Status.Phase == api.PhaseStopped && !api.AnyMachineMayExist(c.Status.Machines) {
+		price = "nothing while it is stopped; else " + price
+	}
 	if total := c.Status.CostSoFar(now); total > 0 {
 		spent = formatCostAtPlacement(c, p, now)
 		if c.Status.IsCostEstimated() {
@@ -115,11 +122,24 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 		}
 	}
 	return alignPairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
-		"Price", price, "Cost so far", spent)
+		"RKE2's pods", "request "+describeOverhead(c.Spec), "Price",
+		price, "Cost so far", spent)
+}
+
+// requestsKey is the key of RKE2's configuration that changes what its static pods request.
+const requestsKey = "control-plane-resource-requests"
+
+// describeOverhead says what RKE2's own pods request of the machines of a cluster.
+func describeOverhead(s api.ClusterSpec) string {
+	text := api.DescribeOverhead(s.Network.CNI, s.MachineCount()-s.ControlPlane.Replicas)
+	if len(s.RKE2.Config[requestsKey]) > 0 {
+		text += ", apart from " + requestsKey
+	}
+	return text
 }
 
 func machineLines(c *api.Cluster, now time.Time) []string {
-	if len(c.Status.Machines) == 0 {
+	if len(c.Status.Machines) == 0 || c.Status.Phase == api.PhaseStopped && len(ExistingMachines(c)) == 0 {
 		return nil
 	}
 	rows := [][]string{{"NAME", "NODE", "POOL", "ROLE", "STATE", "STEP", "FOR", "ADDRESS"}}
@@ -150,10 +170,10 @@ func conditionLines(conditions []api.Condition, now time.Time) []string {
 	return AlignColumns(rows)
 }
 
-func transitionLines(transitions []api.Transition) []string {
+func transitionLines(transitions []api.Transition, now time.Time) []string {
 	var rows [][]string
 	for _, t := range transitions {
-		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), printable.Line(t.Reason)})
+		rows = append(rows, []string{FormatMoment(now, t.At), string(t.Phase), printable.Line(t.Reason)})
 	}
 	return AlignColumns(rows)
 }
@@ -199,15 +219,37 @@ func (d ClusterPage) nextCommands() []string {
 		}
 		return append(d.tunnelCommands(), "export KUBECONFIG="+d.KubeconfigPath, "kubectl get nodes")
 	case api.PhaseError:
+		if restore := d.restoreCommand(); restore != "" {
+			return []string{restore, "skyctl delete cluster " + name}
+		}
 		return []string{CreateCommandLine(c), "skyctl delete cluster " + name}
 	case api.PhaseInit, api.PhaseProvisioning:
 		return []string{"skyctl get cluster " + name + " -w"}
 	case api.PhaseDeleting:
 		return append([]string{"skyctl delete cluster " + name + " --wait"}, purgeHint(c)...)
+	case api.PhaseStopped:
+		return []string{"skyctl start cluster " + name + " --wait", "skyctl delete cluster " + name}
 	case PhaseDamaged:
 		return []string{"restore etcd from a backup, or:", "skyctl delete cluster " + name}
 	}
 	return nil
+}
+
+// restoreCommand goes on with a restore that failed, or restores a cluster from its newest usable snapshot. It is empty
+// if there is none.
+func (d ClusterPage) restoreCommand() string {
+	command := "skyctl restore cluster " + d.Cluster.Metadata.Name + " --snapshot "
+	if r := d.Cluster.Status.Restore; r != nil {
+		if r.Mode == api.RestoreNewMachines {
+			return command + r.Snapshot + " --new-machines"
+		}
+		return command + r.Snapshot
+	}
+	if newest := api.NewestUsableSnapshot(d.Cluster.DropUndoneSnapshots(d.Snapshots)); newest != nil &&
+		d.Cluster.Status.WasReady() {
+		return command + newest.Name
+	}
+	return ""
 }
 
 // gpuLines show the versions of the GPU stack, and how many accelerators each node offers.

@@ -51,6 +51,17 @@ func TestTableShowsAccelerators(t *testing.T) {
 	golden.Compare(t, "describe-gpu.txt", ClusterPage{Cluster: fixture.NewGPUCluster(), Now: fixture.Noon}.String())
 }
 
+func TestOverheadMentionsOtherRequestsOfRKE2(t *testing.T) {
+	spec := api.NewClusterSpec(api.GroupSpec{NumNodes: 1})
+	if got := describeOverhead(spec); got != "1.35 CPUs and 2.1 GiB of the server" {
+		t.Errorf("got %s", got)
+	}
+	spec.RKE2.Config = map[string]api.ConfigValue{requestsKey: {"etcd-cpu=1"}}
+	if got := describeOverhead(spec); !strings.HasSuffix(got, ", apart from "+requestsKey) {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestDescribeShowsAllFields(t *testing.T) {
 	const ui = "http://127.0.0.1:8233/namespaces/skyctl/workflows/cluster%2Fx"
 	launching := fixture.NewFreshCluster()
@@ -64,4 +75,26 @@ func TestDescribeShowsAllFields(t *testing.T) {
 		KubeconfigPath: "/home/ada/.skyconf/clusters/train/kubeconfig", Now: fixture.Noon}.String())
 	golden.Compare(t, "describe-failed.txt", ClusterPage{Cluster: fixture.NewFailedCluster(),
 		Now: fixture.Noon}.String())
+}
+
+func TestDescribeShowsTheSettingsOfRKE2(t *testing.T) {
+	c := &api.Cluster{Spec: api.ClusterSpec{RKE2: api.RKE2Settings{
+		Registries: []api.Registry{{Host: "r.io", CA: "-----BEGIN CERTIFICATE-----"}},
+		Config:     map[string]api.ConfigValue{"selinux": {"true"}, "disable": {"a", "b"}},
+		Images:     []api.ImageArchive{{Path: "/srv/a.tar"}}}, EnableServiceLB: new(true)}}
+	c.Status.Artifacts = &api.Artifacts{Version: "v1.36.3+rke2r1", Ingress: "traefik"}
+	page := ClusterPage{Cluster: c, Now: time.Unix(2, 0)}.String()
+	for _, want := range []string{"traefik, as v1.36.3+rke2r1 deploys it\n", "r.io (own CA)\n",
+		`disable=["a","b"], selinux=true` + "\n", "/srv/a.tar\n", "enabled\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not in\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "CERTIFICATE") {
+		t.Errorf("certificates are printed:\n%s", page)
+	}
+	if c.Spec.Ingress = "none"; strings.Contains((ClusterPage{Cluster: c, Now: time.Unix(2, 0)}).String(),
+		"deploys it") {
+		t.Error("the release's choice is shown although another one is wanted")
+	}
 }

@@ -2,14 +2,18 @@ package render
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// NewClusterTable lists clusters; wide adds columns that are needed less often.
+// statusHeading is the heading of the column with the phases of clusters.
+const statusHeading = "STATUS"
+
+// NewClusterTable lists clusters. wide has one line for each, and adds columns that are needed less often.
 func NewClusterTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
-	t := &Table{head: []string{"NAME", "MANAGER", "LABELS", "RESOURCES", "STATUS", "AGE"}}
+	t := &Table{head: []string{"NAME", "MANAGER", "LABELS", "RESOURCES", statusHeading, "AGE"}}
 	if wide {
 		t.head = append(t.head, "CLOUD", "REGION", "NODES", "VERSION", "PRICE/H", "COST", "ENDPOINT")
 	}
@@ -22,10 +26,14 @@ func NewClusterTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 // NewWatchTable is NewClusterTable for a watch: its columns fit usual values, so rows that follow stay aligned.
 func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 	t := NewClusterTable(clusters, wide, now)
+	labels, resources := "team: search", "memory: 1152.25 GB/1536.0 GB"
+	if wide {
+		labels = "app: ranking, " + labels
+		resources = "cpus: 190.5/192.0, " + resources + ", disk: 1152.25 GB/1536.0 GB, A100: 15.0/16.0"
+	}
 	var widths []int
 	for _, usual := range []string{
-		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseReady) +
-			" (drifted)", "59m",
+		"recommendation-train", api.ManagerK8, labels, resources, string(api.PhaseReady) + " (drifted)", "59m",
 		"docker", "ap-southeast-1", "250/250", "v1.35.10+rke2r1", "$1234.56", "$1234.56", "",
 	} {
 		widths = append(widths, len(usual))
@@ -43,6 +51,9 @@ func ClusterRow(c *api.Cluster, wide bool, now time.Time) []Cell {
 	}
 	if !wide {
 		return row
+	}
+	for i := range row {
+		row[i] = Cell{strings.Join(row[i], ", ")}
 	}
 	cloud, region, price, spent := c.Spec.Cloud, c.Spec.Region, "-", "-"
 	if p := c.Status.Placement; p != nil {

@@ -40,7 +40,7 @@ func powerOffLines(c *api.Cluster, now time.Time) []string {
 		if !m.PowerOffAt.After(now) {
 			when = FormatDuration(now.Sub(m.PowerOffAt)) + " ago"
 		}
-		lines = append(lines, fmt.Sprintf("%s at %s (%s)", m.Name, m.PowerOffAt.UTC().Format(time.RFC3339), when))
+		lines = append(lines, fmt.Sprintf("%s at %s (%s)", m.Name, FormatMoment(now, m.PowerOffAt), when))
 	}
 	return lines
 }

@@ -21,7 +21,7 @@ var itemInBrackets = regexp.MustCompile(`\[[^\]]*\]`)
 var fieldTypes = map[api.FieldType]string{
 	api.TypeText: "string", api.TypeCount: "integer", api.TypeNumber: "number", api.TypeSwitch: "boolean",
 	api.TypeList: "[]string", api.TypeMap: "map[string]string", api.TypeObject: "Object",
-	api.TypeObjectList: "[]Object",
+	api.TypeObjectList: "[]Object", api.TypeValueMap: "map[string]string or []string",
 }
 
 // ExplainPage explains the fields of a cluster file.
@@ -207,7 +207,19 @@ func (p *ExplainPage) formatExample(f api.FileField) string {
 		}
 		indent += "  "
 	}
+	if strings.Contains(value, "\n") { // a text of several lines is a block
+		value = "|\n" + strings.TrimSuffix(indentEach(value, indent+"  "), "\n")
+	}
 	fmt.Fprintf(&b, "%s%s: %s\n", indent, f.Name(), value)
+	return b.String()
+}
+
+// indentEach indents each line of a text.
+func indentEach(text, indent string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(indent + line)
+	}
 	return b.String()
 }
 
@@ -219,7 +231,7 @@ func exampleValue(f api.FileField) string {
 		return ""
 	case f.Type == api.TypeList:
 		return "[" + f.Example + "]"
-	case f.Type == api.TypeMap && isPair:
+	case (f.Type == api.TypeMap || f.Type == api.TypeValueMap) && isPair:
 		return "{" + key + ": " + value + "}"
 	}
 	return f.Example

@@ -102,12 +102,17 @@ func formatAgeSince(now, t time.Time) string {
 	return formatAge(now.Sub(t))
 }
 
+// FormatMoment is a time for a person: in the time zone of now, with the name of the zone.
+func FormatMoment(now, t time.Time) string {
+	return t.In(now.Location()).Format("2006-01-02 15:04:05 MST")
+}
+
 // formatTime is a time and how long ago it was.
 func formatTime(now, t time.Time) string {
 	if t.IsZero() {
 		return "unknown"
 	}
-	return fmt.Sprintf("%s (%s ago)", t.UTC().Format(time.RFC3339), FormatDuration(now.Sub(t)))
+	return fmt.Sprintf("%s (%s ago)", FormatMoment(now, t), FormatDuration(now.Sub(t)))
 }
 
 // FormatDollars is a price or cost at a placement; "free" if its machines cost nothing.

@@ -45,6 +45,9 @@ func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
 			s += fmt.Sprintf(", %d leaving", leaving)
 		}
 	}
+	if percent, ok := CreatePercent(c); ok {
+		s += fmt.Sprintf(", %d %%", percent)
+	}
 	return s + ", " + FormatDuration(took)
 }
 
@@ -88,7 +91,11 @@ func ProgressLines(c *api.Cluster, now time.Time) []string {
 func blockedLines(c *api.Cluster) []string {
 	hint := purgeHint(c)
 	if len(hint) == 0 {
-		return append(blockedCreateLines(c), blockedChangeLines(c)...)
+		lines := append(blockedCreateLines(c), blockedChangeLines(c)...)
+		if awaited := AwaitedAddOnsLine(c); awaited != "" && c.Status.Phase == api.PhaseProvisioning {
+			lines = append(lines, printable.Line(awaited))
+		}
+		return lines
 	}
 	var lines []string
 	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {

@@ -24,7 +24,7 @@ func TestEachMachineHasALineWithItsStepAndDuration(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if got, want := ProgressHeadline(c, "Provisioning cluster",
-		90*time.Second), "Provisioning cluster cloud-cluster: 1 of 3 machines ready, 1m30s"; got != want {
+		90*time.Second), "Provisioning cluster cloud-cluster: 1 of 3 machines ready, 46 %, 1m30s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -22,7 +22,7 @@ func NewOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *Table {
 		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
 			at = "when its cloud answers"
 		case !o.TerminateAt.IsZero():
-			at = o.TerminateAt.UTC().Format(time.RFC3339)
+			at = FormatMoment(now, o.TerminateAt)
 		}
 		born := o.CreatedAt
 		if born.IsZero() {

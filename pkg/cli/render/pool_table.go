@@ -3,19 +3,30 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// NewPoolTable lists the pools of a cluster, which was read with its machines.
-func NewPoolTable(c *api.Cluster, now time.Time) *Table {
+// NewPoolTable lists the pools of clusters, which were read with their machines. If these are several, it says of each
+// pool which is its cluster.
+func NewPoolTable(clusters []api.Cluster, now time.Time) *Table {
 	t := &Table{head: []string{"NAME", "REPLICAS", "READY", "INSTANCE", "RESOURCES", "SPOT", "PRICE/H", "AGE"}}
-	for _, p := range c.Spec.Pools {
-		row := newPoolRow(c, p, now)
-		t.addRow(textCell(row.name), textCell(row.replicas), textCell(row.ready), textCell(row.instance),
-			textCell(row.resources), textCell(row.spot), textCell(row.price), textCell(row.age))
+	if len(clusters) > 1 {
+		t.head = slices.Insert(t.head, 1, "CLUSTER")
+	}
+	for i := range clusters {
+		for _, p := range clusters[i].Spec.Pools {
+			row := newPoolRow(&clusters[i], p, now)
+			cells := []Cell{textCell(row.name), textCell(row.replicas), textCell(row.ready), textCell(row.instance),
+				textCell(row.resources), textCell(row.spot), textCell(row.price), textCell(row.age)}
+			if len(clusters) > 1 {
+				cells = slices.Insert(cells, 1, textCell(clusters[i].Metadata.Name))
+			}
+			t.addRow(cells...)
+		}
 	}
 	return t
 }
@@ -103,25 +114,31 @@ func formatMachineResources(m api.MachineSpec, placed api.Placement) string {
 	return ValueOrDash(strings.Join(parts, ", "))
 }
 
-// NewMachineTable lists the machines of a cluster.
-func NewMachineTable(c *api.Cluster, now time.Time) *Table {
+// NewMachineTable lists the machines of clusters.
+func NewMachineTable(clusters []api.Cluster, now time.Time) *Table {
 	t := &Table{head: []string{"NAME", "POOL", "ROLE", "STATE", "NODE", "ADDRESS", "INSTANCE", "ZONE", "PRICE/H",
 		"VERSION", "AGE"}}
-	for _, m := range ExistingMachines(c) {
-		p := m.Placement
-		price, version := "-", "-"
-		if p.Cloud != "" {
-			price = FormatDollars(p.PricePerMachine, &p)
+	for i := range clusters {
+		for _, m := range ExistingMachines(&clusters[i]) {
+			t.addRow(newMachineRow(&clusters[i], m, now)...)
 		}
-		if m.State == api.MachineReady {
-			version = ValueOrDash(clusterVersion(c))
-		}
-		t.addRow(textCell(m.Name), textCell(ValueOrDash(m.PoolName())), textCell(string(m.Role)),
-			textCell(formatMachineState(m)), textCell(ValueOrDash(m.NodeName)), textCell(ValueOrDash(m.Address)),
-			textCell(ValueOrDash(p.InstanceType)), textCell(ValueOrDash(cmp.Or(p.Zone, p.Region))), textCell(price),
-			textCell(version), textCell(formatAgeSince(now, cmp.Or(m.LaunchedAt, m.ReservedAt))))
 	}
 	return t
+}
+
+func newMachineRow(c *api.Cluster, m api.Machine, now time.Time) []Cell {
+	p := m.Placement
+	price, version := "-", "-"
+	if p.Cloud != "" {
+		price = FormatDollars(p.PricePerMachine, &p)
+	}
+	if m.State == api.MachineReady {
+		version = ValueOrDash(clusterVersion(c))
+	}
+	return []Cell{textCell(m.Name), textCell(ValueOrDash(m.PoolName())), textCell(string(m.Role)),
+		textCell(formatMachineState(m)), textCell(ValueOrDash(m.NodeName)), textCell(ValueOrDash(m.Address)),
+		textCell(ValueOrDash(p.InstanceType)), textCell(ValueOrDash(cmp.Or(p.Zone, p.Region))), textCell(price),
+		textCell(version), textCell(formatAgeSince(now, cmp.Or(m.LaunchedAt, m.ReservedAt)))}
 }
 
 // formatMachineState is the state of a machine, with why it leaves or is replaced.
@@ -153,28 +170,39 @@ type PoolList struct {
 	Items      []PoolView `json:"items"`
 }
 
-// NewPoolList returns a PoolList of a cluster that was read with its machines.
-func NewPoolList(c *api.Cluster) PoolList {
-	list := PoolList{api.APIVersion, "PoolList", []PoolView{}}
-	for _, p := range c.Spec.Pools {
-		v := PoolView{Pool: p, Ready: countPoolReady(c, p.Name), Machines: []string{}, CreatedAt: c.Metadata.CreatedAt}
-		for _, m := range MachinesOfPool(c, p.Name) {
-			v.Machines = append(v.Machines, m.Name)
-			if m.State.MayExist() {
-				v.PricePerHour += m.Placement.PricePerMachine
-			}
+// NewPoolList returns a PoolList of pools.
+func NewPoolList(pools []PoolView) PoolList {
+	return PoolList{api.APIVersion, "PoolList", append([]PoolView{}, pools...)}
+}
+
+// ListPools returns the pools of clusters that were read with their machines, in the order of NewPoolTable.
+func ListPools(clusters []api.Cluster) []PoolView {
+	var all []PoolView
+	for i := range clusters {
+		for _, p := range clusters[i].Spec.Pools {
+			all = append(all, newPoolView(&clusters[i], p))
 		}
-		for _, s := range c.Status.Pools {
-			if s.Name == p.Name {
-				v.Attempts = s.Attempts
-				if !s.CreatedAt.IsZero() {
-					v.CreatedAt = s.CreatedAt
-				}
-			}
-		}
-		list.Items = append(list.Items, v)
 	}
-	return list
+	return all
+}
+
+func newPoolView(c *api.Cluster, p api.Pool) PoolView {
+	v := PoolView{Pool: p, Ready: countPoolReady(c, p.Name), Machines: []string{}, CreatedAt: c.Metadata.CreatedAt}
+	for _, m := range MachinesOfPool(c, p.Name) {
+		v.Machines = append(v.Machines, m.Name)
+		if m.State.MayExist() {
+			v.PricePerHour += m.Placement.PricePerMachine
+		}
+	}
+	for _, s := range c.Status.Pools {
+		if s.Name == p.Name {
+			v.Attempts = s.Attempts
+			if !s.CreatedAt.IsZero() {
+				v.CreatedAt = s.CreatedAt
+			}
+		}
+	}
+	return v
 }
 
 // MachineList is the JSON form of the machines of a cluster.
@@ -184,7 +212,16 @@ type MachineList struct {
 	Items      []api.Machine `json:"items"`
 }
 
-// NewMachineList returns a MachineList of a cluster that was read with its machines.
-func NewMachineList(c *api.Cluster) MachineList {
-	return MachineList{api.APIVersion, "MachineList", append([]api.Machine{}, ExistingMachines(c)...)}
+// NewMachineList returns a MachineList of machines.
+func NewMachineList(machines []api.Machine) MachineList {
+	return MachineList{api.APIVersion, "MachineList", append([]api.Machine{}, machines...)}
+}
+
+// ListMachines returns the machines of clusters, in the order of NewMachineTable.
+func ListMachines(clusters []api.Cluster) []api.Machine {
+	var all []api.Machine
+	for i := range clusters {
+		all = append(all, ExistingMachines(&clusters[i])...)
+	}
+	return all
 }

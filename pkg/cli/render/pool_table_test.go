@@ -39,8 +39,8 @@ func newChangingCluster() *api.Cluster {
 
 func TestPoolsAndMachinesOfAChangingCluster(t *testing.T) {
 	c := newChangingCluster()
-	golden.Compare(t, "pools.txt", NewPoolTable(c, fixture.Noon).String())
-	golden.Compare(t, "machines.txt", NewMachineTable(c, fixture.Noon).String())
+	golden.Compare(t, "pools.txt", NewPoolTable([]api.Cluster{*c}, fixture.Noon).String())
+	golden.Compare(t, "machines.txt", NewMachineTable([]api.Cluster{*c}, fixture.Noon).String())
 	golden.Compare(t, "describe-changing.txt", ClusterPage{Cluster: c, Now: fixture.Noon}.String())
 	golden.Compare(t, "table-changing.txt", NewClusterTable([]api.Cluster{*c}, true, fixture.Noon).String())
 	golden.Compare(t, "progress-changing.txt", ProgressHeadline(c, "Scaling cluster", time.Minute)+"\n"+

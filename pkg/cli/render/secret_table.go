@@ -44,7 +44,7 @@ func NewSecretTable(list SecretList, wide bool, now time.Time) *Table {
 		row := []Cell{textCell(s.Name), textCell(strings.Join(s.KeyNames(), ",")), textCell(fmt.Sprint(s.Size)),
 			textCell(formatAgeSince(now, s.UpdatedAt))}
 		if wide {
-			row = append(row, textCell(s.CreatedAt.UTC().Format(time.RFC3339)),
+			row = append(row, textCell(FormatMoment(now, s.CreatedAt)),
 				textCell(ValueOrDash(strings.Join(s.Clusters, ","))))
 		}
 		t.addRow(row...)

@@ -24,6 +24,8 @@ type ServerPage struct {
 	Parts   []ServerPart
 	Disk    *DiskLine
 	Backup  *BackupLine
+	// Service is what starts skyd at boot; empty if nothing does.
+	Service string
 	// Doubt says why no machine is changed; empty if the home is not in doubt.
 	Doubt    string
 	SetAside []SetAsideDatabase
@@ -60,6 +62,9 @@ func (s ServerPage) RenderPage(now time.Time) string {
 		if s.PID != 0 {
 			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
 		}
+		if s.Service != "" {
+			text += "service: " + printable.Line(s.Service) + "\n"
+		}
 		if s.Disk != nil && s.Disk.HasProblem {
 			text += "disk: " + printable.Line(s.Disk.Text) + "\n"
 		}
@@ -72,6 +77,9 @@ func (s ServerPage) RenderPage(now time.Time) string {
 	if s.UI != "" {
 		rows = append(rows, []string{"Web UI", s.UI})
 	}
+	if s.Service != "" {
+		rows = append(rows, []string{"service", printable.Line(s.Service), "starts with the computer"})
+	}
 	if s.Disk != nil {
 		rows = append(rows, []string{"disk", printable.Line(s.Disk.Dir), printable.Line(s.Disk.Text)})
 	}
@@ -82,18 +90,18 @@ func (s ServerPage) RenderPage(now time.Time) string {
 	if s.PID != 0 {
 		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, FormatDuration(now.Sub(s.Started)))
 	}
-	return text + strings.Join(AlignColumns(rows), "\n") + "\n" + s.formatNotes()
+	return text + strings.Join(AlignColumns(rows), "\n") + "\n" + s.formatNotes(now)
 }
 
 // formatNotes are warnings below the table.
-func (s ServerPage) formatNotes() string {
+func (s ServerPage) formatNotes(now time.Time) string {
 	text := ""
 	if s.Doubt != "" {
 		text += "\n" + printable.Line(s.Doubt) + "\n"
 	}
 	for _, a := range s.SetAside {
 		text += fmt.Sprintf("\nskyd moved the Temporal database of another version (%s) away on %s. It is in %s.\n",
-			printable.Line(a.Schema), a.At.UTC().Format(time.DateOnly), printable.Line(a.Dir))
+			printable.Line(a.Schema), FormatMoment(now, a.At), printable.Line(a.Dir))
 	}
 	return text
 }

@@ -17,7 +17,7 @@ func specLines(s api.ClusterSpec) []string {
 	all := s.CreateRequest()
 	all.NumNodes, all.GPUStack, all.GPUTaint = s.MachineCount(), s.GPUStack, s.GPUTaint // also those for pools
 	pairs := append(all.LabeledValues(), "Registries", formatRegistries(s.RKE2.Registries), "RKE2 environment",
-		formatEnv(s.RKE2.Env))
+		formatEnv(s.RKE2.Env), "RKE2 config", formatConfig(s.RKE2.Config), "Images", formatImages(s.RKE2.Images))
 	return alignPairs(pairs...)
 }
 
@@ -30,6 +30,9 @@ func formatRegistries(registries []api.Registry) string {
 		}
 		if r.Secret != "" {
 			text += " (secret " + r.Secret + ")"
+		}
+		if r.CA != "" {
+			text += " (own CA)"
 		}
 		all = append(all, text)
 	}
@@ -46,6 +49,30 @@ func formatEnv(env []api.EnvVariable) string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+func formatConfig(config map[string]api.ConfigValue) string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		all = append(all, key+"="+config[key].String())
+	}
+	return strings.Join(all, ", ")
+}
+
+func formatImages(images []api.ImageArchive) string {
+	var all []string
+	for _, a := range images {
+		all = append(all, a.Path)
+	}
+	return strings.Join(all, ", ")
+}
+
+// formatPinnedIngress is the ingress controller of a cluster that wants none in particular.
+func formatPinnedIngress(c *api.Cluster) string {
+	if c.Spec.Ingress != "" || c.Status.Artifacts == nil || c.Status.Artifacts.Ingress == "" {
+		return ""
+	}
+	return c.Status.Artifacts.Ingress + ", as " + c.Status.Artifacts.Version + " deploys it"
 }
 
 // poolLines list the pools, each with its settings on a line below.
@@ -120,9 +147,17 @@ func formatGeneration(c *api.Cluster) string {
 
 // formatWork says what is under way, and for how long; empty if nothing is.
 func formatWork(c *api.Cluster, now time.Time) string {
-	doing := currentWork(c)
-	if doing != "" && !c.Status.Operation.Since.IsZero() {
-		doing += ", for " + FormatDuration(now.Sub(c.Status.Operation.Since))
+	doing, under := currentWork(c), c.Status.Operation
+	switch {
+	case doing == "":
+		return ""
+	case under == nil:
+		return doing + ", not started yet"
+	case under.Doing != "" && under.Doing != doing:
+		doing += ": " + under.Doing
+	}
+	if !under.Since.IsZero() {
+		doing += ", for " + FormatDuration(now.Sub(under.Since))
 	}
 	return doing
 }

@@ -8,8 +8,38 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// formatStatus returns the text of a status: the phase, with notes in parentheses. A colour would be chosen here, too;
-// the table has to measure the text without it, and terminal.SanitizingWriter removes escape sequences.
+// Escape sequences of ECMA-48 that choose how a terminal shows text.
+const (
+	styleRed    = "\x1b[31m"
+	styleGreen  = "\x1b[32m"
+	styleYellow = "\x1b[33m"
+	styleDim    = "\x1b[2m"
+	styleNormal = "\x1b[0m"
+)
+
+// phaseStyles are the styles of phases. The others are shown as usual text.
+var phaseStyles = map[api.Phase]string{
+	api.PhaseReady: styleGreen,
+	api.PhaseInit:  styleYellow, api.PhaseProvisioning: styleYellow,
+	api.PhaseError: styleRed, PhaseDamaged: styleRed,
+	api.PhaseDeleting: styleDim, api.PhaseStopped: styleDim, PhaseDeleted: styleDim,
+}
+
+// paintStatus colours the phase in a status, of which the first part is shown. The notes behind it stay as usual text.
+func paintStatus(status, shown string) string {
+	phase, _, _ := strings.Cut(status, " ")
+	style := phaseStyles[api.Phase(phase)]
+	if style == "" || shown == "" {
+		return shown
+	}
+	word, notes, more := strings.Cut(shown, " ")
+	if more {
+		notes = " " + notes
+	}
+	return style + word + styleNormal + notes
+}
+
+// formatStatus returns the text of a status: the phase, with notes in parentheses.
 func formatStatus(c *api.Cluster) string {
 	var notes []string
 	switch st, doing := c.Status, currentWork(c); {
@@ -32,11 +62,17 @@ func formatStatus(c *api.Cluster) string {
 
 // currentWork says what is under way on a cluster besides its create and its delete; empty if nothing is.
 func currentWork(c *api.Cluster) string {
+	if requested := requestedWork(c); requested != "" {
+		return printable.Line(requested)
+	}
 	if c.Status.Operation == nil || c.Status.Phase == api.PhaseDeleting {
 		return ""
 	}
 	return printable.Line(c.Status.Operation.Doing)
 }
+
+// PhaseDeleted is shown for a cluster that a watch has seen go.
+const PhaseDeleted = api.Phase("DELETED")
 
 // PhaseDamaged is shown for a cluster whose record is damaged.
 const PhaseDamaged = api.Phase("DAMAGED")

@@ -48,10 +48,15 @@ const (
 	AsWide  Format = "wide"
 	AsJSON  Format = "json"
 	AsYAML  Format = "yaml"
+	AsName  Format = "name"
+	// These take a template or columns.
+	AsJSONPath      Format = "jsonpath"
+	AsGoTemplate    Format = "go-template"
+	AsCustomColumns Format = "custom-columns"
 )
 
 // IsStructured is true for formats that programs read.
-func (f Format) IsStructured() bool { return f == AsJSON || f == AsYAML }
+func (f Format) IsStructured() bool { return f != AsTable && f != AsWide }
 
 // ClusterList is the JSON form of several clusters.
 type ClusterList struct {

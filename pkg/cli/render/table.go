@@ -3,7 +3,6 @@ package render
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
@@ -20,7 +19,7 @@ func wrapSentence(s string) Cell {
 	var c Cell
 	current := ""
 	for _, word := range strings.Fields(printable.Line(s)) {
-		if current != "" && utf8.RuneCountInString(current)+1+utf8.RuneCountInString(word) > pageWidth {
+		if current != "" && CellWidth(current)+1+CellWidth(word) > pageWidth {
 			c = append(c, current)
 			current = ""
 		}
@@ -64,15 +63,14 @@ func AlignColumns(rows [][]string) []string {
 			if i == len(w) {
 				w = append(w, 0)
 			}
-			w[i] = max(w[i], utf8.RuneCountInString(s))
+			w[i] = max(w[i], CellWidth(s))
 		}
 	}
 	lines := make([]string, len(rows))
 	for r, row := range rows {
 		var b strings.Builder
 		for i, s := range row {
-			b.WriteString(s)
-			b.WriteString(strings.Repeat(" ", w[i]-utf8.RuneCountInString(s)+2))
+			b.WriteString(s + padCells(s, w[i]+columnGap))
 		}
 		lines[r] = strings.TrimRight(b.String(), " ")
 	}
@@ -86,6 +84,31 @@ type Table struct {
 	rows [][]Cell
 	// least are the minimum widths of the columns; it may be shorter than the heading.
 	least []int
+	// hideHead: the headings are not printed.
+	hideHead bool
+	// limit of a line, in cells; zero if there is none.
+	limit int
+	// isColored: statuses have colours.
+	isColored bool
+	// seen are the widths of the widest cells that were shown so far.
+	seen []int
+	// shown is the number of columns that were shown last.
+	shown int
+}
+
+// ColorStatuses makes the table colour the statuses, with escape sequences. All other text in it is printable.
+func (t *Table) ColorStatuses() { t.isColored = true }
+
+// HideHeadings makes the table print its rows only, in columns as wide as with the headings.
+func (t *Table) HideHeadings() { t.hideHead = true }
+
+// ReorderRows puts the rows into another order: order has the number of each row.
+func (t *Table) ReorderRows(order []int) {
+	rows := make([][]Cell, 0, len(order))
+	for _, i := range order {
+		rows = append(rows, t.rows[i])
+	}
+	t.rows = rows
 }
 
 // Cell is the lines of one field of one row.
@@ -101,30 +124,20 @@ func (t *Table) SetMinWidths(usual ...int) {
 	}
 }
 
-func (t *Table) addRow(row ...Cell) { t.rows = append(t.rows, row) }
+func (t *Table) addRow(row ...Cell) { t.rows = append(t.rows, sanitizeRow(row)) }
 
-func (t *Table) columnWidths() []int {
-	w := make([]int, len(t.head))
-	for i, h := range t.head {
-		w[i] = utf8.RuneCountInString(h) + 2
-		if i < len(t.least) {
-			w[i] = max(w[i], t.least[i])
-		}
+// sanitizeRow makes each line of a row printable, so that its width is that of what is shown.
+func sanitizeRow(row []Cell) []Cell {
+	for i := range row {
+		row[i] = printable.Lines(row[i])
 	}
-	for _, row := range t.rows {
-		for i, c := range row {
-			for _, l := range c {
-				w[i] = max(w[i], utf8.RuneCountInString(l))
-			}
-		}
-	}
-	return w
+	return row
 }
 
 func (t *Table) String() string {
 	w := t.columnWidths()
 	var b strings.Builder
-	writeRow(&b, w, 1, func(col, _ int) string { return t.head[col] })
+	t.writeHeadings(&b, w)
 	for _, row := range t.rows {
 		t.writeCells(&b, w, row)
 	}
@@ -132,13 +145,24 @@ func (t *Table) String() string {
 }
 
 // RenderNextRow renders one more row below those that were printed. Columns keep their widths, and grow only if the row
-// needs it.
+// needs it. The headings are repeated if the terminal has become so narrow or wide that other columns are shown.
 func (t *Table) RenderNextRow(row ...Cell) string {
-	t.least = t.columnWidths()
-	t.rows = [][]Cell{row}
+	t.measureRows()
+	t.rows = [][]Cell{sanitizeRow(row)}
 	var b strings.Builder
-	t.writeCells(&b, t.columnWidths(), row)
+	columns := t.shown
+	w := t.columnWidths()
+	if t.shown != columns {
+		t.writeHeadings(&b, w)
+	}
+	t.writeCells(&b, w, row)
 	return b.String()
+}
+
+func (t *Table) writeHeadings(b *strings.Builder, w []int) {
+	if !t.hideHead {
+		writeRow(b, w, 1, func(col, _ int) string { return t.head[col] }, showPlain)
+	}
 }
 
 func (t *Table) writeCells(b *strings.Builder, w []int, row []Cell) {
@@ -151,20 +175,36 @@ func (t *Table) writeCells(b *strings.Builder, w []int, row []Cell) {
 			return row[col][ln]
 		}
 		return ""
-	})
+	}, t.paintCell)
 }
 
-func writeRow(b *strings.Builder, w []int, height int, text func(col, line int) string) {
+// paintCell colours what is shown of a line of a cell.
+func (t *Table) paintCell(column int, line, shown string) string {
+	if !t.isColored || t.head[column] != statusHeading {
+		return shown
+	}
+	return paintStatus(line, shown)
+}
+
+func showPlain(_ int, _, shown string) string { return shown }
+
+// writeRow writes the lines of a row. paint adds what takes no cells to the part of a line that is shown.
+func writeRow(b *strings.Builder, w []int, height int, text func(col, line int) string,
+	paint func(col int, line, shown string) string) {
 	for ln := range height {
 		blanks := 0 // kept back, so that no line ends in spaces
 		for col := range w {
-			s := text(col, ln)
+			if w[col] == hiddenColumn {
+				continue
+			}
+			whole := text(col, ln)
+			s := TruncateCells(whole, w[col])
 			if s != "" {
 				b.WriteString(strings.Repeat(" ", blanks))
-				b.WriteString(s)
+				b.WriteString(paint(col, whole, s))
 				blanks = 0
 			}
-			blanks += w[col] - utf8.RuneCountInString(s) + 2
+			blanks += w[col] - CellWidth(s) + columnGap
 		}
 		b.WriteByte('\n')
 	}

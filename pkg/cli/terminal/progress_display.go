@@ -16,16 +16,18 @@ import (
 type ProgressDisplay struct {
 	w     io.Writer
 	tty   bool
+	quiet bool
 	title string
 	began time.Time
 	now   func() time.Time
 
 	mu sync.Mutex
 	// cluster and notice are what was seen last.
-	cluster *api.Cluster
-	notice  string
-	drawn   int // lines on the terminal that belong to the block
-	frame   int
+	cluster  *api.Cluster
+	notice   string
+	estimate api.CreateEstimate
+	drawn    int // lines on the terminal that belong to the block
+	frame    int
 
 	halt chan struct{}
 	idle sync.WaitGroup
@@ -57,20 +59,38 @@ func StartProgress(w io.Writer, now func() time.Time, title string, c *api.Clust
 	return p
 }
 
+// StartQuietProgress is StartProgress that shows only a failure.
+func StartQuietProgress(w io.Writer, now func() time.Time, title string, c *api.Cluster) *ProgressDisplay {
+	return &ProgressDisplay{w: rawWriter(w), title: printable.Line(title), now: now, began: now(), cluster: c,
+		quiet: true}
+}
+
 // ShowUpdate shows the current state of the cluster, and a notice, which may be empty.
 func (p *ProgressDisplay) ShowUpdate(c *api.Cluster, notice string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, noticeBefore := p.cluster, p.notice
 	p.cluster, p.notice = c, notice
-	if p.tty {
-		return // the next tick draws it
+	if p.tty || p.quiet {
+		return // the next tick draws it, or nothing does
 	}
 	for _, l := range render.ChangeLines(before, c) {
 		p.printLine(l)
 	}
 	if notice != "" && notice != noticeBefore {
 		p.printLine(notice)
+	}
+}
+
+// ShowEstimate shows how long the create takes. began is when it was accepted, which may be before this display.
+func (p *ProgressDisplay) ShowEstimate(e api.CreateEstimate, began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.estimate = e; !began.IsZero() && began.Before(p.began) {
+		p.began = began
+	}
+	if left := render.FormatTimeLeft(e, p.Elapsed()); left != "" && !p.tty && !p.quiet {
+		p.printLine(left)
 	}
 }
 
@@ -94,7 +114,11 @@ func (p *ProgressDisplay) printLine(s string) {
 // lines.
 func (p *ProgressDisplay) drawBlock() {
 	width, height := readSize(p.w)
-	lines := []string{spinnerFrame(p.frame) + " " + render.ProgressHeadline(p.cluster, p.title, p.Elapsed())}
+	head := spinnerFrame(p.frame) + " " + render.ProgressHeadline(p.cluster, p.title, p.Elapsed())
+	if left := render.FormatTimeLeft(p.estimate, p.Elapsed()); left != "" {
+		head += ", " + left
+	}
+	lines := []string{head}
 	for _, l := range render.ProgressLines(p.cluster, p.now()) {
 		lines = append(lines, "  "+l)
 	}
@@ -105,7 +129,7 @@ func (p *ProgressDisplay) drawBlock() {
 	var b strings.Builder
 	p.rewindCursor(&b)
 	for _, l := range lines {
-		b.WriteString(truncateLine(printable.Line(l), width-1) + "\x1b[K\n")
+		b.WriteString(render.TruncateCells(printable.Line(l), width-1) + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
 	p.drawn = len(lines)
@@ -116,15 +140,6 @@ func (p *ProgressDisplay) rewindCursor(b *strings.Builder) {
 	if p.drawn > 0 {
 		fmt.Fprintf(b, "\x1b[%dA\r", p.drawn)
 	}
-}
-
-// truncateLine shortens a line to a width in characters.
-func truncateLine(s string, width int) string {
-	r := []rune(s)
-	if len(r) <= width || width < 1 {
-		return s
-	}
-	return string(r[:width-1]) + "…"
 }
 
 // StopDrawing stops redrawing; the last block stays.
@@ -150,6 +165,9 @@ func (p *ProgressDisplay) eraseBlock() {
 
 func (p *ProgressDisplay) ReportSuccess() {
 	p.eraseBlock()
+	if p.quiet {
+		return
+	}
 	fmt.Fprintf(p.w, "✔ %s completed successfully.\n", p.title)
 }
 

@@ -11,6 +11,8 @@ import (
 // and clouds, may contain control characters.
 type SanitizingWriter struct {
 	To io.Writer
+	// Colored: statuses in tables have colours.
+	Colored bool
 	// part is an incomplete character.
 	part string
 }

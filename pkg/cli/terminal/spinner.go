@@ -82,8 +82,11 @@ func (s *Spinner) KeepLine() { s.stopSpinning("\n") }
 // ClearLine removes the line.
 func (s *Spinner) ClearLine() { s.stopSpinning(EraseEOL) }
 
-// PrintNote prints a line and continues.
+// PrintNote prints a line and continues. It prints nothing if quiet.
 func (s *Spinner) PrintNote(text string) {
+	if s.quiet {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stop != nil {

@@ -15,6 +15,16 @@ func IsTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// ReadWidth returns the width of a terminal in characters, and false if the stream is none or does not tell.
+func ReadWidth(stream any) (int, bool) {
+	f, ok := rawStream(stream).(fileDescriptor)
+	if !ok {
+		return 0, false
+	}
+	w, _, err := term.GetSize(int(f.Fd()))
+	return w, err == nil && w > 0
+}
+
 // readSize returns the width and height of a terminal in characters, or 80 by 24 if they are unknown.
 func readSize(stream any) (width, height int) {
 	if f, ok := rawStream(stream).(fileDescriptor); ok {

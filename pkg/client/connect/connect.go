@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/requestlog"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
@@ -53,8 +54,8 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 		Logger: sdklog.NewStructuredLogger(log),
 		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: handshakeTimeout,
 			GrpcCompression: chooseCompression(cfg),
-			DialOptions: []grpc.DialOption{TolerateSlowHeartbeats(log),
-				grpc.WithChainUnaryInterceptor(recordLastError)}},
+			DialOptions: append(requestlog.DialOptions(), TolerateSlowHeartbeats(log),
+				grpc.WithChainUnaryInterceptor(recordLastError))},
 	})
 }
 

@@ -23,10 +23,51 @@ func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflo
 // none runs, it starts Converge.
 func SignalConverge(ctx context.Context, t client.Client, taskQueue, summary string,
 	input operation.ConvergeInput) error {
-	options := newOperationOptions(taskQueue, input.Cluster.Name, operation.WorkflowConverge, summary)
+	return SignalOperation(ctx, t, taskQueue, input.Cluster.Name, operation.WorkflowConverge, summary, input)
+}
+
+// SignalOperation is SignalConverge with another workflow, which starts if none runs.
+func SignalOperation(ctx context.Context, t client.Client, taskQueue, cluster, workflow, summary string,
+	input any) error {
+	return signalWithStart(ctx, t, newOperationOptions(taskQueue, cluster, workflow, summary), workflow, input)
+}
+
+// SignalKeepSnapshots tells the workflow that keeps the snapshots of a cluster that their records have changed. If none
+// runs, it starts one.
+func SignalKeepSnapshots(ctx context.Context, t client.Client, taskQueue string,
+	input operation.KeepSnapshotsInput) error {
+	return signalWithStart(ctx, t, newKeepSnapshotsOptions(taskQueue, input), operation.WorkflowKeepSnapshots, input)
+}
+
+// KeepSnapshots starts the workflow that keeps the snapshots of a cluster. If it is running, IsAlreadyRunning is true
+// for the error.
+func KeepSnapshots(ctx context.Context, t client.Client, taskQueue string, input operation.KeepSnapshotsInput) error {
+	return WithOptions(ctx, t, newKeepSnapshotsOptions(taskQueue, input), operation.WorkflowKeepSnapshots, input)
+}
+
+func newKeepSnapshotsOptions(taskQueue string, input operation.KeepSnapshotsInput) client.StartWorkflowOptions {
+	name := input.Cluster.Name
+	options := newOperationOptions(taskQueue, name, operation.WorkflowKeepSnapshots, "Keep the snapshots of "+name)
+	options.ID = operation.KeepSnapshotsID(name)
+	return options
+}
+
+// VerifySnapshots tells the workflow that verifies snapshots that a verification was requested. If none runs, it starts
+// one.
+func VerifySnapshots(ctx context.Context, t client.Client, taskQueue string) error {
+	options := client.StartWorkflowOptions{
+		ID: operation.VerifySnapshotsID, TaskQueue: taskQueue, StaticSummary: "Verify snapshots",
+		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		TypedSearchAttributes: temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword(
+			operation.SearchOperation).ValueSet(operation.WorkflowVerifySnapshots)),
+	}
+	return signalWithStart(ctx, t, options, operation.WorkflowVerifySnapshots)
+}
+
+func signalWithStart(ctx context.Context, t client.Client, options client.StartWorkflowOptions, workflow string,
+	input ...any) error {
 	signal := func() error {
-		_, err := t.SignalWithStartWorkflow(ctx, options.ID, operation.SignalChanged, nil, options,
-			operation.WorkflowConverge, input)
+		_, err := t.SignalWithStartWorkflow(ctx, options.ID, operation.SignalChanged, nil, options, workflow, input...)
 		return err
 	}
 	err := signal()

@@ -13,7 +13,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostimage"
@@ -53,10 +55,12 @@ type Options struct {
 
 // Cloud is a Docker Engine that runs hosts. It implements cloud.Cloud.
 type Cloud struct {
-	opts     Options
-	engine   *engine.Engine
-	image    *hostimage.Image
-	network  *hostnet.Network
+	opts    Options
+	engine  *engine.Engine
+	image   *hostimage.Image
+	network *hostnet.Network
+	// warnings are those of the last look at the computer.
+	warnings atomic.Pointer[[]api.Finding]
 	launches keyedlock.Locks // one launch, start or termination at a time for each name
 	privilege
 }

@@ -96,12 +96,13 @@ func (c *Cloud) findContainer(ctx context.Context, name string) (*container.Summ
 // checkSameLaunch checks that a container is the requested machine. The error says what else it is.
 func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey string) error {
 	m := machineOf(s)
-	var why string
+	why, remedy := "", "remove or rename it"
 	switch {
 	case m.Owner.Installation == "":
 		why = "is a container that skyctl did not create"
 	case m.Owner.Installation != req.Owner.Installation:
 		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", m.Owner.Installation)
+		remedy = "choose another name for your cluster"
 	case m.Owner.ClusterUID != req.Owner.ClusterUID:
 		why = fmt.Sprintf("belongs to another cluster %s (uid %s)", m.Owner.Cluster, m.Owner.ClusterUID)
 	case m.Incarnation != req.Incarnation:
@@ -112,9 +113,8 @@ func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey strin
 		return nil
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"machine %s cannot be launched: container %.12s has its name and %s; skyctl does not change it: remove or "+
-			"rename it",
-		req.Name, s.ID, why)}
+		"machine %s cannot be launched: container %.12s has its name and %s; skyctl does not change it: %s", req.Name,
+		s.ID, why, remedy)}
 }
 
 // publicHostKey is the public part of a request's host key, in authorized_keys form.

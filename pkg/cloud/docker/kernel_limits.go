@@ -5,14 +5,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/computer"
 )
 
-// kernelLimits are kernel limits that all hosts of a computer share, with the values that a few dozen hosts need:
-// systemd, the container runtime and the kubelet of each use inotify instances of the one root user. Without them a
-// kubelet fails with "inotify_init: too many open files".
+// kernelLimits are kernel limits that all hosts of a computer share.
 var kernelLimits = map[string]int{
-	"fs/inotify/max_user_instances": 8192,
-	"fs/inotify/max_user_watches":   524288,
+	"fs/inotify/max_user_instances": computer.InotifyInstances,
+	"fs/inotify/max_user_watches":   computer.InotifyWatches,
 }
 
 // raiseKernelLimits raises the limits that are too low. If this process may not do so, it logs how to.

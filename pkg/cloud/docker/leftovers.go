@@ -19,6 +19,7 @@ import (
 // hosts are gone. The caller holds the network's lock.
 func (c *Cloud) removeLeftovers(ctx context.Context, owner cloud.Owner) error {
 	c.engine.RemoveFreeScratch(ctx, probeScratch, hostimage.Scratch)
+	c.RemoveLeftIsolated(ctx)
 	if err := c.network.RemoveRanges(ctx, owner); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (c *Cloud) describeLeftovers(ctx context.Context) ([]string, error) {
 		}
 		described = append(described, describeVolumes(volumes)...)
 	}
-	containers, err := c.engine.DescribeScratch(ctx, probeScratch, hostimage.Scratch)
+	containers, err := c.engine.DescribeScratch(ctx, probeScratch, hostimage.Scratch, isolatedScratch)
 	if err != nil {
 		return nil, err
 	}

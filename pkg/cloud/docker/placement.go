@@ -16,12 +16,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
-// Defaults if the spec says nothing, and the minimum for Kubernetes.
+// Defaults if the spec says nothing, which are what a server needs, and the minimum of a worker.
 const (
-	defaultCPUs      = 2
-	defaultMemoryGiB = 4
+	defaultCPUs      = api.MinServerCPUs
+	defaultMemoryGiB = api.MinServerMemoryGiB
 	minMemoryGiB     = 1
-	// memoryShare is the part of the computer's memory that the hosts of a cluster share by default.
+	// memoryShare is the part of the computer's memory that the hosts of a cluster share if it has less than
+	// defaultMemoryGiB for each of them.
 	memoryShare = 0.8
 )
 
@@ -37,8 +38,12 @@ type engineCapacity struct {
 	diskGiB float64
 }
 
-// ValidateSpec checks a spec against the engine's computer, and that the name of the hosts' network is free.
+// ValidateSpec checks that hosts can run on the engine's computer, the spec against its size, and that the name of the
+// hosts' network is free.
 func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
+	if err := c.refuseComputer(ctx); err != nil {
+		return err
+	}
 	has, err := c.readCapacity(ctx)
 	if err != nil {
 		return err
@@ -48,8 +53,9 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.GroupSpec) error {
 }
 
 // RankPlacements returns the only placement, which is free of charge, with the size of each host. The defaults are 2
-// CPUs (or all, if there are fewer), and 4 GiB or an equal share of 80 % of the memory that the other hosts of the
-// cluster leave, at least 1 GiB. Hosts that join a pool are as large as its others if there is room.
+// CPUs (or all, if there are fewer), and 4 GiB. If the other hosts of the cluster leave less than that for each, it is
+// an equal share of 80 % of what they leave, at least 1 GiB, which is enough for workers only. Hosts that join a pool
+// are as large as its others if there is room.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.GroupSpec,
 	beside api.Neighbors) ([]api.Placement, error) {
 	has, err := c.readCapacity(ctx)
@@ -156,9 +162,10 @@ func chooseMemory(wanted api.Quantity, beside api.Neighbors, has engineCapacity,
 			int(has.memoryGiB/minMemoryGiB), minMemoryGiB, has.memoryGiB)
 	case !wanted.IsSet() && beside.PoolMemoryGiB > 0 && beside.PoolMemoryGiB <= most:
 		return beside.PoolMemoryGiB, nil
+	case !wanted.IsSet() && most >= defaultMemoryGiB:
+		return defaultMemoryGiB, nil
 	case !wanted.IsSet():
-		share := roundDownTo(memoryShare*most, 0.25)
-		return min(defaultMemoryGiB, max(minMemoryGiB, share)), nil
+		return max(minMemoryGiB, roundDownTo(memoryShare*most, 0.25)), nil
 	case float64(wanted.Value) > most:
 		return 0, newFieldError("memory", wanted.String(),
 			"at most %d on cloud docker: %d nodes share the %.1f GiB that this computer has", int(most), nodes,

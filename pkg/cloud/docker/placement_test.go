@@ -20,6 +20,7 @@ func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {
 	}{
 		"defaults":                {api.GroupSpec{NumNodes: 3}, big, 2, 4, 80},
 		"num_nodes left out":      {api.GroupSpec{}, big, 2, 4, 240},
+		"defaults that just fit":  {api.GroupSpec{NumNodes: 3}, engineCapacity{cpus: 2, memoryGiB: 12}, 2, 4, 0},
 		"defaults on a small one": {api.GroupSpec{NumNodes: 3}, small, 1, 2, 6},
 		"defaults at the floor":   {api.GroupSpec{NumNodes: 7}, small, 1, 1, 2},
 		"exactly": {api.GroupSpec{NumNodes: 2, CPUs: "4", Memory: "8", DiskSize: 100}, big, 4, 8,

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/rke2config"
 )
 
 // publicAPIClouds are the clouds on which the port of the Kubernetes API can be reached from anywhere, according to
@@ -16,6 +17,10 @@ var publicAPIClouds = []string{"aws", "azure", "cudo", "do", "fluidstack", "gcp"
 
 // openPortClouds are the clouds on which SkyPilot opens further ports to everyone, or no port is closed.
 var openPortClouds = append([]string{"lambda", "nebius"}, publicAPIClouds...)
+
+// exposedClouds are the clouds on which no port is closed: SkyPilot supports open ports there, and does nothing to open
+// them.
+var exposedClouds = []string{"cudo", "do", "fluidstack", "paperspace", "seeweb"}
 
 // canOpenAPIPort reports whether the API's port can be opened on a cloud as a spec requests. Only our own group
 // supports ranges of addresses.
@@ -32,6 +37,10 @@ func needsTunnel(spec api.GroupSpec, at string) bool {
 // reached on the others. If none is left, the error is an *api.FieldError.
 func filterPlacementsByAccess(spec api.GroupSpec, all []api.Placement) ([]api.Placement, error) {
 	var kept []api.Placement
+	all, err := filterPlacementsByCNI(spec, all)
+	if err != nil {
+		return nil, err
+	}
 	var closed, shut []string // clouds that cannot open the API's port, and those that cannot open any port
 	for _, p := range all {
 		switch {
@@ -40,7 +49,7 @@ func filterPlacementsByAccess(spec api.GroupSpec, all []api.Placement) ([]api.Pl
 		case spec.APIAccess == api.APIPublic && !canOpenAPIPort(spec, p.Cloud):
 			closed = append(closed, p.Cloud)
 		default:
-			p.Tunnel = needsTunnel(spec, p.Cloud)
+			p.Tunnel, p.Exposed = needsTunnel(spec, p.Cloud), slices.Contains(exposedClouds, p.Cloud)
 			kept = append(kept, p)
 		}
 	}
@@ -58,4 +67,28 @@ func filterPlacementsByAccess(spec api.GroupSpec, all []api.Placement) ([]api.Pl
 	}
 	return nil, newFieldError("api_access", spec.APIAccess, "auto or tunnel on "+strings.Join(closed, ", ")+
 		", where the port cannot be opened")
+}
+
+// filterPlacementsByCNI leaves out placements where strangers reach the pod network, if skyctl cannot encrypt it: it
+// can for canal. One that people bring themselves is theirs to protect.
+func filterPlacementsByCNI(spec api.GroupSpec, all []api.Placement) ([]api.Placement, error) {
+	if api.EncryptsPods(spec.CNI) || spec.CNI == rke2config.None {
+		return all, nil
+	}
+	var kept []api.Placement
+	var exposed []string
+	for _, p := range all {
+		if slices.Contains(exposedClouds, p.Cloud) {
+			exposed = append(exposed, p.Cloud)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	if len(kept) == 0 && len(exposed) > 0 {
+		return nil, newFieldError("cni", spec.CNI, rke2config.DefaultCNI+" on "+
+			strings.Join(slices.Compact(exposed), ", ")+
+			", where no port is closed: skyctl encrypts the traffic of its "+
+			"pods between machines")
+	}
+	return kept, nil
 }

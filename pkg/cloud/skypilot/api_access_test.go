@@ -74,6 +74,7 @@ func TestPlacementsThatOpenNoPortsAreLeftOut(t *testing.T) {
 		{"gcp", "api_access", "only be opened to everyone",
 			api.GroupSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
 		{"ibm", "ports", "none on ibm", api.GroupSpec{Ports: []string{"80"}}},
+		{"do", "cni", "canal on do", api.GroupSpec{CNI: "cilium"}},
 	} {
 		got, err := filterPlacementsByAccess(c.spec, []api.Placement{{Cloud: c.at}, {Cloud: c.at}})
 		var bad *api.FieldError
@@ -81,6 +82,27 @@ func TestPlacementsThatOpenNoPortsAreLeftOut(t *testing.T) {
 			strings.Contains(bad.Want, c.at+", "+c.at) {
 			t.Errorf("%+v: %v, %v", c, got, err)
 		}
+	}
+}
+
+func TestPodNetworksThatStrangersReachAreRefused(t *testing.T) {
+	all := []api.Placement{{Cloud: "do"}, {Cloud: "aws"}, {Cloud: "do"}}
+	for _, c := range []struct{ cni, left string }{
+		{"", "do aws do"}, {"canal", "do aws do"}, {"none", "do aws do"}, {"cilium", "aws"}, {"flannel", "aws"},
+	} {
+		got, err := filterPlacementsByAccess(api.GroupSpec{CNI: c.cni}, all)
+		var left []string
+		for _, p := range got {
+			left = append(left, p.Cloud)
+		}
+		if err != nil || strings.Join(left, " ") != c.left {
+			t.Errorf("%q: %v, %v", c.cni, left, err)
+		}
+	}
+	_, err := filterPlacementsByAccess(api.GroupSpec{CNI: "calico"}, []api.Placement{{Cloud: "do"}, {Cloud: "do"}})
+	var bad *api.FieldError
+	if !errors.As(err, &bad) || bad.Field != "cni" || !strings.HasPrefix(bad.Want, "canal on do, where no port") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -96,6 +118,30 @@ func TestOpenPortCloudsMatchSkyPilot(t *testing.T) {
 		if slices.Contains(openPortClouds, name) != (reason == "") {
 			t.Errorf("%s: in the table is %v, and SkyPilot says: %q", name, slices.Contains(openPortClouds, name),
 				reason)
+		}
+	}
+}
+
+func TestMachinesThatStrangersReachAreMarked(t *testing.T) {
+	all := make([]api.Placement, 0, len(CloudNames))
+	for _, name := range CloudNames {
+		all = append(all, api.Placement{Cloud: name})
+	}
+	marked, err := filterPlacementsByAccess(api.GroupSpec{}, all)
+	if err != nil || len(marked) != len(all) {
+		t.Fatalf("%+v, %v", marked, err)
+	}
+	var doesNothing map[string]bool
+	askSource(t, &doesNothing, "exposed")
+	for _, p := range marked {
+		if p.Exposed != doesNothing[p.Cloud] {
+			t.Errorf("%s: marked %v; SkyPilot opens ports there without doing anything: %v", p.Cloud, p.Exposed,
+				doesNothing[p.Cloud])
+		}
+	}
+	for _, name := range []string{"do", "paperspace"} {
+		if !doesNothing[name] {
+			t.Errorf("%s is not found to be open: the comparison proves nothing", name)
 		}
 	}
 }

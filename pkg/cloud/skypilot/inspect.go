@@ -65,10 +65,10 @@ func (c *Cloud) explainDisabledCloud(name, why string) string {
 		return why
 	}
 	if venv.CanInstallLibraries(name) {
-		return fmt.Sprintf("its libraries are not installed: run make skypilot CLOUDS=%s, which adds them", name)
+		return fmt.Sprintf("its libraries are not installed: run skyd install-skypilot %s, which adds them", name)
 	}
-	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to "+
-		"a Python that has skypilot[%s]", name)
+	return fmt.Sprintf("its libraries are not installed, and skyd install-skypilot has none for it: set "+
+		"skypilot.python to a Python that has skypilot[%s]", name)
 }
 
 // toCloudStatuses converts the result of a check for the clouds that a spec may name, enabled clouds first.

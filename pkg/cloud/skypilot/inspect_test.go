@@ -25,7 +25,7 @@ func TestInspectReportsServerVersionAndClouds(t *testing.T) {
 		t.Fatalf("clouds: %+v", clouds)
 	}
 	if !clouds[aws].Enabled || !clouds[second].Enabled || clouds[gcp].Enabled ||
-		!strings.Contains(clouds[gcp].Reason, "make skypilot CLOUDS=gcp") || gcp < aws || gcp < second {
+		!strings.Contains(clouds[gcp].Reason, "skyd install-skypilot gcp") || gcp < aws || gcp < second {
 		t.Errorf("clouds: %+v", clouds)
 	}
 	if i := at("kubernetes"); i >= 0 {
@@ -39,7 +39,7 @@ func TestInspectExplainsAMissingInstallation(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, clouds := c.InspectProvider(t.Context())
-	if !strings.Contains(f.Problem, "make skypilot") || strings.Contains(f.Problem, "\n") || len(clouds) > 0 {
+	if !strings.Contains(f.Problem, "skyd install-skypilot") || strings.Contains(f.Problem, "\n") || len(clouds) > 0 {
 		t.Errorf("%+v %+v", f, clouds)
 	}
 }

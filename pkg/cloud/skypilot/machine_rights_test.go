@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
@@ -108,5 +111,27 @@ func TestPlacementsOfSeveralMachinesAreConnected(t *testing.T) {
 	}
 	if found.Problem.Field != "num_nodes" || !strings.Contains(found.Problem.Want, "azure.vpc_name") {
 		t.Errorf("the problem is reported as %+v", found.Problem)
+	}
+}
+
+// TestDiskSmallerThanTheImageIsABadRequest holds what is looked for to what the SkyPilot that is installed logs, and
+// looks for itself.
+func TestDiskSmallerThanTheImageIsABadRequest(t *testing.T) {
+	const words = "Requested disk size cannot be smaller than the image size"
+	var said struct {
+		Logged  []string
+		Handler string
+	}
+	askSource(t, &said, "refused", "invalid",
+		"Invalid value for field 'resource.disks[0].initializeParams.diskSizeGb': "+
+			"'10'. "+words+" (20 GB)")
+	if !strings.Contains(said.Handler, words) {
+		t.Errorf("SkyPilot does not know these words of GCP:\n%s", said.Handler)
+	}
+	err := failure.ToCloudError("launch", &client.FailedRequest{Type: "ResourcesUnavailableError",
+		Message: "Failed to provision all possible launchable resources."}, said.Logged)
+	if cloud.KindOf(err) != cloud.Infeasible || !strings.Contains(err.Error(), "(20 GB)") ||
+		!strings.HasSuffix(err.Error(), "(request a larger disk_size)") {
+		t.Errorf("%s: %v\nlogged: %q", cloud.KindOf(err), err, said.Logged)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/aws"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
 )
@@ -43,7 +44,7 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
-	listed, err := c.readMachines(ctx, found)
+	listed, err := c.readCurrentMachines(ctx, found)
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
@@ -90,8 +91,27 @@ func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, 
 	return nil, nil
 }
 
-// readMachines converts clusters to machines.
+// readMachines converts clusters to machines. Their addresses may be outdated.
 func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cloud.Machine, error) {
+	locations, err := c.readLocations(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	c.asked.apply(records, locations)
+	return toMachines(records, locations), nil
+}
+
+// readCurrentMachines converts clusters to machines, and asks their clouds for their addresses.
+func (c *Cloud) readCurrentMachines(ctx context.Context, records []clusterRecord) ([]cloud.Machine, error) {
+	locations, err := c.readLocations(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	c.updateAddresses(ctx, records, locations)
+	return toMachines(records, locations), nil
+}
+
+func (c *Cloud) readLocations(ctx context.Context, records []clusterRecord) ([]bridge.Location, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
@@ -99,10 +119,10 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 	for i, r := range records {
 		handles[i] = r.Handle
 	}
-	locations, err := c.bridge.ReadLocations(ctx, handles)
-	if err != nil {
-		return nil, err
-	}
+	return c.bridge.ReadLocations(ctx, handles)
+}
+
+func toMachines(records []clusterRecord, locations []bridge.Location) []cloud.Machine {
 	all := make([]cloud.Machine, 0, len(records))
 	for i, r := range records {
 		m, at := cloud.MachineFromLabels(r.Name, r.Labels), locations[i]
@@ -118,6 +138,8 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 		switch {
 		case r.unasked:
 			m.State = cloud.StateUnknown
+		case r.Status == client.ClusterUp && m.Address == "" && at.Startable:
+			m.State = cloud.StateStopped // others have started it: StartMachine finds its addresses
 		case r.Status == client.ClusterUp:
 			m.State = cloud.StateRunning
 		case r.Status == client.ClusterInit:
@@ -127,7 +149,7 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 		}
 		all = append(all, m)
 	}
-	return all, nil
+	return all
 }
 
 // TerminateMachine cancels the launch of the target, takes its cluster down and checks that the machine is gone.

@@ -79,7 +79,8 @@ func (c *Cloud) checkCloudName(spec api.GroupSpec) error {
 		switch {
 		case spec.Cloud == "":
 			return newFieldError("cloud", "",
-				"docker, which is this computer; for any other cloud install SkyPilot first: make skypilot")
+				"docker, which is this computer; for any other cloud install SkyPilot first: "+
+					"skyd install-skypilot")
 		case !isKnownCloud(spec.Cloud):
 			return newFieldError("cloud", spec.Cloud, "docker, or a cloud that SkyPilot supports: "+
 				strings.Join(CloudNames, " "))

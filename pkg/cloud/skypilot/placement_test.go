@@ -133,7 +133,7 @@ func TestImpossibleRequestIsRejectedByField(t *testing.T) {
 	}{
 		{"a cloud that does not exist", api.GroupSpec{Cloud: "nimbus"}, "cloud", "aws, paperspace"},
 		{"a cloud without credentials", api.GroupSpec{Cloud: "gcp"}, "cloud",
-			"gcp is not: its libraries are not installed: run make skypilot CLOUDS=gcp"},
+			"gcp is not: its libraries are not installed: run skyd install-skypilot gcp"},
 		{"a region of another cloud", api.GroupSpec{Cloud: "aws", Region: "us-central1"}, "region", "eu-central-1"},
 		{"a zone that is not there", api.GroupSpec{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1q"}, "zone",
 			"us-east-1a"},

@@ -74,6 +74,9 @@ type Options struct {
 	// CloudWithin bounds how long each cloud may take to report the state of its machines; by default 35 s. A cloud
 	// that is slower does not delay the others. AWS may take as long again to list machines by their labels.
 	CloudWithin time.Duration
+	// AddressesEvery is how often the clouds are asked for the addresses of machines that can be stopped; by default 2
+	// minutes. SkyPilot does not notice that a machine was started elsewhere at another address.
+	AddressesEvery time.Duration
 	// AWSInstanceProfile is an instance profile without rights. If it is empty, machines have no profile, which
 	// requires the lean plugin on the server.
 	AWSInstanceProfile string
@@ -101,6 +104,7 @@ type Cloud struct {
 	queue    launches.Queue
 	names    keyedlock.Locks // by machine name, and one for access to each cloud
 	disabled disabledClouds
+	asked    askedAddresses
 
 	relaunchAfter time.Duration
 	retriesEvery  time.Duration
@@ -122,6 +126,7 @@ func New(o Options) (*Cloud, error) {
 	}
 	o.Dir = dir
 	o.CloudWithin = cmp.Or(o.CloudWithin, 35*time.Second)
+	o.AddressesEvery = cmp.Or(o.AddressesEvery, 2*time.Minute)
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv(EnvEndpoint)), "/")
 	if o.Endpoint != "" {
 		o.Token = cmp.Or(o.Token, os.Getenv(EnvToken))
@@ -186,7 +191,7 @@ func isKnownCloud(name string) bool { return slices.Contains(CloudNames, name) }
 
 // newFieldError is the error for invalid input.
 func newFieldError(name, value, want string) error {
-	return &api.FieldError{Field: name, Value: value, Want: want}
+	return &api.FieldError{Field: name, Value: value, Want: want, Unset: value == ""}
 }
 
 // powerOffDelay is how long after its launch a machine powers itself off. A free machine never does, because operations

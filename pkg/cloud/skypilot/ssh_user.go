@@ -20,7 +20,7 @@ func filterCloudsBySSHUser(spec api.GroupSpec, clouds []string) ([]string, error
 	kept := slices.DeleteFunc(slices.Clone(clouds),
 		func(name string) bool { return !slices.Contains(sshUserClouds, name) })
 	if len(kept) == 0 {
-		return nil, newFieldError("ssh_user", spec.SSHUser, "no value on "+strings.Join(clouds, ", ")+
+		return nil, newFieldError("ssh_user", spec.SSHUser, "the field left out on "+strings.Join(clouds, ", ")+
 			": SkyPilot lets you choose the login user on "+strings.Join(sshUserClouds, ", ")+" only")
 	}
 	return kept, nil

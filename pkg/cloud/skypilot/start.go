@@ -36,11 +36,24 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string)
 		return none, err
 	}
 	if found.Status != client.ClusterUp {
-		if err := c.startStoppedCluster(ctx, target, found); err != nil {
+		if err := c.startStoppedCluster(ctx, target, found, false); err != nil {
 			return none, err
 		}
 	}
-	return c.readStartedMachine(ctx, target)
+	up, err := c.readStartedMachine(ctx, target)
+	if err != nil || up.Address != "" {
+		return up, err
+	}
+	// SkyPilot forgets the addresses of a machine that stops, and does not ask for them if others start it.
+	if err := c.startStoppedCluster(ctx, target, found, true); err != nil {
+		return none, err
+	}
+	up, err = c.readStartedMachine(ctx, target)
+	if err == nil && up.Address == "" {
+		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
+			"machine %s was started; SkyPilot has no address for it", target.Name)}
+	}
+	return up, err
 }
 
 // refreshTargetRecord is the SkyPilot cluster of the target, as its cloud shows it now.
@@ -70,8 +83,9 @@ func (c *Cloud) refreshTargetRecord(ctx context.Context, target cloud.Target) (*
 }
 
 // startStoppedCluster starts a cluster with the configuration of a launch; without it SkyPilot would create a group and
-// an instance profile of its own.
-func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, found *clusterRecord) error {
+// an instance profile of its own. force looks for the machine again although it is up.
+func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, found *clusterRecord,
+	force bool) error {
 	doing := "start machine " + target.Name
 	if target.Cloud == "" {
 		target.Cloud = found.CloudName()
@@ -83,7 +97,7 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 	}
 	id, err := c.client.Submit(ctx, "/start", client.StartBody{
 		RequestSettings: client.RequestSettings{Env: installationIdentity(target.Owner.Installation).RequestEnv(),
-			Override: task.NewConfigOverride(as, profile)}, ClusterName: target.Name,
+			Override: task.NewConfigOverride(as, profile)}, ClusterName: target.Name, Force: force,
 	})
 	if err == nil {
 		err = c.client.AwaitResult(ctx, id, nil)
@@ -100,7 +114,7 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 	return nil
 }
 
-// readStartedMachine returns the target if it runs.
+// readStartedMachine returns the target if it runs; it may have no address.
 func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cloud.Machine, error) {
 	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, client.RefreshNone)
 	if err == nil && found == nil {
@@ -110,7 +124,7 @@ func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cl
 	if err != nil {
 		return cloud.Machine{}, err
 	}
-	all, err := c.readMachines(ctx, []clusterRecord{*found})
+	all, err := c.readCurrentMachines(ctx, []clusterRecord{*found})
 	if err != nil {
 		return cloud.Machine{}, err
 	}
@@ -118,10 +132,10 @@ func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cl
 	if err := target.CheckIdentity(m); err != nil {
 		return cloud.Machine{}, err
 	}
-	if m.State != cloud.StateRunning || m.Address == "" {
+	if found.Status != client.ClusterUp {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s was started; SkyPilot reports it as %s and has no address for it", target.Name,
-			found.Status)}
+			"machine %s was started; SkyPilot reports it as %s", target.Name, found.Status)}
 	}
+	m.State = cloud.StateRunning
 	return m, nil
 }

@@ -102,6 +102,9 @@ type stackWait struct {
 	since, seen time.Time
 	// apiError is the error of the last check; nil if the API server answered.
 	apiError error
+	hung     hungPods
+	// repaired is what was done about pods that hung.
+	repaired []string
 }
 
 func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
@@ -131,7 +134,13 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 		}
 	}
 	a.trackTrouble(now, time.Now())
-	line := a.summaryLine()
+	if a.wait.Kind != api.GPUStackNone && !st.isSettled() {
+		done, err := a.hung.deleteHungPods(ctx, c, a.wait.Kind, time.Now())
+		if a.repaired = append(a.repaired, done...); err != nil && ctx.Err() == nil {
+			a.reportProgress(err.Error())
+		}
+	}
+	line := strings.Join(append([]string{a.summaryLine()}, a.repaired...), "; ")
 	if now != nil {
 		line += "; " + now.Error()
 	}

@@ -140,7 +140,8 @@ func TestNodesAreMarkedOnce(t *testing.T) {
 		}
 	}
 	got, err := c.core.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
-	if err != nil || got.Labels[AcceleratorLabel] != "A100-80GB" || got.Labels[presentLabel] != "true" ||
+	if err != nil || got.Labels[AcceleratorLabel] != "A100-80GB" || got.Labels[SkyPilotLabel] != "a100-80gb" ||
+		got.Labels[presentLabel] != "true" ||
 		!slices.Equal(got.Spec.Taints, []corev1.Taint{other}) {
 		t.Errorf("%v, %v, %v", got.Labels, got.Spec.Taints, err)
 	}
@@ -148,8 +149,14 @@ func TestNodesAreMarkedOnce(t *testing.T) {
 		t.Errorf("a marked node would be patched: %v", patch)
 	}
 	plain := newMarkPatch(node("b", 8), NodeMark{Kind: api.GPUStackOperator, Accelerator: "T4"})
-	if labels, _ := chart.ValueAt(plain, "metadata.labels"); len(labels.(map[string]any)) != 1 || len(plain) != 1 {
+	if labels, _ := chart.ValueAt(plain, "metadata.labels"); len(labels.(map[string]any)) != 2 || len(plain) != 1 {
 		t.Errorf("with the operator: %v", plain)
+	}
+	own := node("c", 8)
+	own.Labels = map[string]string{SkyPilotLabel: "mine"}
+	if labels, _ := chart.ValueAt(newMarkPatch(own, m),
+		"metadata.labels"); labels.(map[string]any)[SkyPilotLabel] != nil {
+		t.Errorf("a value of the person is replaced: %v", labels)
 	}
 	if err := MarkNode(t.Context(), c, "gone", m); !apierrors.IsNotFound(err) {
 		t.Errorf("a missing node: %v", err)

@@ -19,6 +19,9 @@ import (
 const (
 	// AcceleratorLabel is the node label with its accelerators, as the spec names them.
 	AcceleratorLabel = "skyctl.sky-shift.org/accelerator"
+	// SkyPilotLabel is the node label by which SkyPilot finds accelerators. Its values are in lower case
+	// (SkyPilotLabelFormatter in sky/provision/kubernetes/utils.py, 0.14.1).
+	SkyPilotLabel = "skypilot.co/accelerator"
 	// VerifiedAnnotation is the node annotation with the incarnation of the machine on which a workload has used an
 	// accelerator.
 	VerifiedAnnotation = "skyctl.sky-shift.org/gpu-verified"
@@ -26,7 +29,7 @@ const (
 	presentLabel = "nvidia.com/gpu.present"
 )
 
-// NodeMark is the label of nodes with accelerators. The taint of such nodes is one of their settings
+// NodeMark is for the labels of nodes with accelerators. The taint of such nodes is one of their settings
 // (api.Cluster.NodeSettings).
 type NodeMark struct {
 	// Kind is one of the GPUStack constants of package api.
@@ -74,6 +77,9 @@ func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 		if node.Labels[key] != value {
 			labels[key] = value
 		}
+	}
+	if node.Labels[SkyPilotLabel] == "" { // another value is the person's own
+		labels[SkyPilotLabel] = strings.ToLower(want[AcceleratorLabel])
 	}
 	if len(labels) == 0 {
 		return nil

@@ -29,6 +29,10 @@ var (
 	HeadAPIPort        = Port{Number: rke2.APIPort, Server: "the Kubernetes API server"}
 	KubeletPort        = Port{Number: 10250, Server: "the kubelet"}
 	OverlayPort        = Port{Number: 8472, UDP: true, Server: "the pod network (VXLAN)"}
+	// StandardOverlayPort is that of calico and flannel as RKE2 ships them (docs.rke2.io/install/requirements).
+	StandardOverlayPort = Port{Number: 4789, UDP: true, Server: "the pod network (VXLAN)"}
+	// EncryptedOverlayPort takes the place of OverlayPort where strangers reach every port.
+	EncryptedOverlayPort = Port{Number: 51820, UDP: true, Server: "the pod network (WireGuard)"}
 )
 
 func (p Port) String() string {
@@ -174,6 +178,6 @@ func (t *PortTrial) newClosedError(how string) error {
 		"%s cannot reach port %s of %s, on which %s listens: %s. Something between them blocks it: open %s from %s to "+
 			"%s in the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), "+
 			"then try again. Machines of a cluster need these ports of each other: 9345/tcp and 6443/tcp of the head, "+
-			"10250/tcp and 8472/udp of all machines",
+			"10250/tcp and 8472/udp of all machines, or 51820/udp instead where strangers reach every port",
 		t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
 }

@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -127,6 +128,67 @@ func TestBackupHoldsTheStateAndNothingReadable(t *testing.T) {
 	if files["secrets.key"] != secrets || files["config.yaml"] != settings || files["restore/etcd.snapshot"] == "" ||
 		!strings.Contains(files["restore/restored.json"], `"id"`) || len(files) != 5 { // and the lock
 		t.Errorf("%d files: %q, %q", len(files), files["config.yaml"], files["restore/restored.json"])
+	}
+}
+
+// keepSnapshot keeps a file as skyd does, and records it.
+func (b testBackup) keepSnapshot(t *testing.T, uid, name string, ago time.Duration) {
+	t.Helper()
+	dir := filepath.Join(b.create.Config.Snapshots.Dir, uid)
+	must(t, os.MkdirAll(dir, 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, name), []byte("sealed "+name), 0o600))
+	must(t, b.create.Store.CreateSnapshot(t.Context(), api.Snapshot{Name: name, Cluster: "a", ClusterUID: uid,
+		State: api.SnapshotKept, Place: api.SnapshotPlaceSkyd, Object: uid + "/" + name, TakenAt: time.Now().Add(-ago),
+		SealedBytes: int64(len("sealed " + name))}))
+}
+
+func TestBackupCanHoldTheNewestSnapshotOfEachCluster(t *testing.T) {
+	b := newBackup(t)
+	b.create.Config.Snapshots.Dir = t.TempDir()
+	b.keepSnapshot(t, "u", "old", time.Hour)
+	b.keepSnapshot(t, "u", "new", time.Minute)
+	b.keepSnapshot(t, "v", "whole", time.Hour)
+	b.keepSnapshot(t, "v", "cut", time.Minute)
+	must(t, os.WriteFile(filepath.Join(b.create.Config.Snapshots.Dir, "v", "cut"), []byte("seal"), 0o600))
+	b.keepSnapshot(t, "w", "gone", time.Minute)
+	must(t, os.RemoveAll(filepath.Join(b.create.Config.Snapshots.Dir, "w")))
+	if m := b.write(t); m.ClusterSnapshots() != 0 || m.Format != 1 {
+		t.Errorf("without the option: %+v", m)
+	}
+	b.create.WithSnapshots, b.create.Force = true, true
+	if m := b.write(t); m.ClusterSnapshots() != 2 || m.Format != 2 {
+		t.Errorf("manifest %+v", m)
+	}
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "snapshots", "u"), 0o700))
+	o := b.restoreOptions(dir)
+	occupied := new(OccupiedError)
+	if _, err := Restore(o); !errors.As(err, &occupied) {
+		t.Errorf("beside other snapshots: %v", err)
+	}
+	o.Force = true
+	_, err := Restore(o)
+	must(t, err)
+	files := listFiles(t, dir)
+	if files["snapshots/u/new"] != "sealed new" || files["snapshots/v/whole"] != "sealed whole" ||
+		files["snapshots/u/old"]+files["snapshots/v/cut"] != "" || files["secrets.key"] != secrets {
+		t.Errorf("restored %d files: %q", len(files), files["snapshots/u/new"])
+	}
+}
+
+// A snapshot that is kept while the backup is made is not in its etcd: the file would be of no use.
+func TestBackupHasTheRecordsOfItsSnapshots(t *testing.T) {
+	b := newBackup(t)
+	b.create.Config.Snapshots.Dir = t.TempDir()
+	b.create.WithSnapshots = true
+	b.keepSnapshot(t, "u", "before", time.Hour)
+	now := b.create.Now
+	b.create.Now = func() time.Time { // is called once etcd is saved
+		b.keepSnapshot(t, "u", "meanwhile", time.Minute)
+		return now()
+	}
+	if m := b.write(t); m.ClusterSnapshots() != 1 || m.Files[len(m.Files)-1].Name != "snapshots/u/before" {
+		t.Errorf("manifest %+v", m)
 	}
 }
 
@@ -291,11 +353,11 @@ func TestSealedFileWithOtherContentIsRefused(t *testing.T) {
 		"other files":                      {{Name: "../evil", SHA256: none}},
 		"the checksum of secrets.key":      {{Name: secretsKeyFile, SHA256: "00"}, {Name: SnapshotFile, SHA256: none}},
 		"the snapshot of etcd is incomple": {{Name: secretsKeyFile, SHA256: none}, {Name: SnapshotFile, SHA256: none}},
-		"in format 2":                      nil,
+		"in format 3":                      nil,
 	} {
 		m := Manifest{Format: 1, Version: "v1.0.0", Files: files}
 		if files == nil {
-			m.Format = 2
+			m.Format = 3
 		}
 		dir := filepath.Join(t.TempDir(), "new")
 		o := b.restoreOptions(dir)
@@ -407,6 +469,29 @@ func TestOnlyReleasesHaveAnOrder(t *testing.T) {
 		{"v1.0.0", "v1.0.0", false}} {
 		if isNewerRelease(c.a, c.b) != c.newer {
 			t.Errorf("%s and %s", c.a, c.b)
+		}
+	}
+}
+
+func TestOnlySnapshotsMayFollowTheFilesOfABackup(t *testing.T) {
+	for names, ok := range map[string]bool{
+		"secrets.key etcd.snapshot snapshots/u/a":                true,
+		"secrets.key config.yaml etcd.snapshot snapshots/u/a":    true,
+		"secrets.key snapshots/u/a etcd.snapshot":                false,
+		"secrets.key etcd.snapshot snapshots/u/a snapshots/u/a":  false,
+		"secrets.key etcd.snapshot snapshots/../a":               false,
+		"secrets.key etcd.snapshot snapshots/u/../../../etc/a":   false,
+		"secrets.key etcd.snapshot snapshots/u/.lock":            false,
+		"secrets.key etcd.snapshot snapshots/a":                  false,
+		"secrets.key etcd.snapshot snapshots/u/a other":          false,
+		"secrets.key etcd.snapshot /snapshots/u/a snapshots/u/b": false,
+	} {
+		var m Manifest
+		for _, name := range strings.Fields(names) {
+			m.Files = append(m.Files, FileEntry{Name: name})
+		}
+		if err := m.checkFiles(); (err == nil) != ok {
+			t.Errorf("%s: %v", names, err)
 		}
 	}
 }

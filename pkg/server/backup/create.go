@@ -36,6 +36,8 @@ type CreateOptions struct {
 	Store *store.Store
 	File  string
 	Force bool // replace File
+	// WithSnapshots adds the newest usable snapshot of each cluster that skyd keeps on this computer.
+	WithSnapshots bool
 	// Recipient is the public part of the recovery key.
 	Recipient string
 	Build     Build
@@ -113,12 +115,22 @@ func Create(ctx context.Context, o CreateOptions) (Manifest, error) {
 	// One name, which the lock protects: a killed backup leaves no more than one file behind.
 	snapshot := filepath.Join(o.Config.Dir, ".backup-"+SnapshotFile)
 	defer func() { _ = os.Remove(snapshot) }()
+	// Before etcd's: it has the records and the tokens of snapshots that are there by now, and lacks those of later
+	// ones.
+	ofClusters, err := openClusterSnapshots(ctx, o)
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer closeSources(ofClusters)
 	if err := saveSnapshot(ctx, o.Store, snapshot); err != nil {
 		return Manifest{}, err
 	}
-	m, files, err := describeState(ctx, o, snapshot)
+	m, files, err := describeState(ctx, o, snapshot, ofClusters)
 	if err != nil {
 		return Manifest{}, err
+	}
+	if err := requireRoom(filepath.Dir(o.File), m.totalBytes()); err != nil {
+		return m, err
 	}
 	write := atomicfile.CreateFrom
 	if o.Force {
@@ -140,9 +152,10 @@ func saveSnapshot(ctx context.Context, st *store.Store, path string) error {
 	return atomicfile.WriteFrom(path, func(w io.Writer) error { return st.StreamSnapshot(ctx, w) })
 }
 
-// describeState reads the files of a state, and what the manifest says of them.
-func describeState(ctx context.Context, o CreateOptions, snapshot string) (Manifest, []source, error) {
-	m := Manifest{Format: formatNumber, Version: o.Build.Version, Level: o.Build.Level,
+// describeState reads the files of a state, and what the manifest says of them and of the snapshots of clusters.
+func describeState(ctx context.Context, o CreateOptions, snapshot string, ofClusters []source) (Manifest, []source,
+	error) {
+	m := Manifest{Format: plainFormat, Version: o.Build.Version, Level: o.Build.Level,
 		TakenAt: o.Now().UTC().Truncate(time.Second), Dir: o.Config.Dir, EtcdPrefix: o.Config.Etcd.Prefix}
 	m.Hostname, _ = os.Hostname() // for people only
 	var err error
@@ -171,24 +184,35 @@ func describeState(ctx context.Context, o CreateOptions, snapshot string) (Manif
 		files = append(files, source{FileEntry{s.name, int64(len(data)), hex.EncodeToString(sum[:])},
 			func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }})
 	}
-	entry, err := describeFile(SnapshotFile, snapshot)
+	entry, err := describeFile(ctx, SnapshotFile, snapshot)
 	if err != nil {
 		return m, nil, err
 	}
 	files = append(files, source{entry, func() (io.ReadCloser, error) { return os.Open(snapshot) }})
+	if len(ofClusters) > 0 {
+		m.Format = formatNumber
+		files = append(files, ofClusters...)
+	}
 	for _, f := range files {
 		m.Files = append(m.Files, f.entry)
 	}
 	return m, files, nil
 }
 
-func describeFile(name, path string) (FileEntry, error) {
+func describeFile(ctx context.Context, name, path string) (FileEntry, error) {
 	f, err := os.Open(path) //nolint:gosec // this package has written it
 	if err != nil {
 		return FileEntry{}, err
 	}
 	defer func() { _ = f.Close() }() // only read from
+	return describeOpenFile(ctx, name, f)
+}
+
+func describeOpenFile(ctx context.Context, name string, f *os.File) (FileEntry, error) {
 	sum := sha256.New()
 	n, err := io.Copy(sum, f)
+	if err == nil {
+		err = ctx.Err()
+	}
 	return FileEntry{name, n, hex.EncodeToString(sum.Sum(nil))}, err
 }

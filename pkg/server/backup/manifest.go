@@ -19,8 +19,12 @@ const (
 	SnapshotFile = "etcd.snapshot"
 )
 
-// formatNumber increases when an earlier version could not restore the file.
-const formatNumber = 1
+// formatNumber increases when an earlier version could not restore the file. A file without snapshots of clusters is in
+// plainFormat.
+const (
+	formatNumber = 2
+	plainFormat  = 1
+)
 
 // Build is the program that writes or reads a backup.
 type Build struct {
@@ -42,6 +46,17 @@ type Manifest struct {
 	EtcdPrefix string `json:"etcd_prefix"`
 	Snapshot
 	Files []FileEntry `json:"files"`
+}
+
+// ClusterSnapshots is how many snapshots of clusters are in the backup.
+func (m Manifest) ClusterSnapshots() int {
+	n := 0
+	for _, f := range m.Files {
+		if isClusterSnapshot(f.Name) {
+			n++
+		}
+	}
+	return n
 }
 
 // FileEntry is a file of a backup, in the order of the backup.
@@ -91,7 +106,12 @@ func isNewerRelease(a, b string) bool {
 // checkFiles rejects a manifest whose files are not those of a backup.
 func (m Manifest) checkFiles() error {
 	var names []string
+	seen := map[string]bool{}
 	for _, f := range m.Files {
+		if len(names) > 0 && names[len(names)-1] == SnapshotFile && isClusterSnapshot(f.Name) && !seen[f.Name] {
+			seen[f.Name] = true
+			continue
+		}
 		names = append(names, f.Name)
 	}
 	switch fmt.Sprint(names) {

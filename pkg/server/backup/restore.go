@@ -14,6 +14,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/etcdsnapshot"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
@@ -40,7 +41,7 @@ type Restored struct {
 // and SkyPilot's files do not.
 func stateParts(c *config.Config) []string {
 	return []string{c.RestoreDir(), c.ServerDir(), filepath.Join(c.Dir, secretsKeyFile), c.ConfigFile(),
-		c.ClustersDir()}
+		c.ClustersDir(), clusterSnapshotsOf(c)}
 }
 
 // CheckRestoreDir finds why a state directory cannot be restored into. It changes nothing.
@@ -135,7 +136,7 @@ func (o RestoreOptions) accept(m Manifest) error {
 func (o RestoreOptions) verify() (Manifest, error) {
 	return readArchive(o.File, o.Key, o.accept, func(f FileEntry, r io.Reader) error {
 		if f.Name == SnapshotFile {
-			return checkSnapshotHash(r, f.Bytes)
+			return etcdsnapshot.CheckHash(r, f.Bytes)
 		}
 		_, err := io.Copy(io.Discard, r)
 		return err
@@ -148,7 +149,11 @@ func (o RestoreOptions) stage(dir string, m Manifest) error {
 		return err
 	}
 	_, err := readArchive(o.File, o.Key, o.accept, func(f FileEntry, r io.Reader) error {
-		return atomicfile.CreateFrom(filepath.Join(dir, f.Name), func(w io.Writer) error {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return localError{err}
+		}
+		return atomicfile.CreateFrom(path, func(w io.Writer) error {
 			return copyFile(w, r)
 		})
 	})
@@ -215,12 +220,15 @@ func (o RestoreOptions) publish(staged string, m Manifest) (keptIn string, err e
 		}
 	}
 	for _, f := range m.Files {
-		if f.Name == SnapshotFile {
+		if f.Name == SnapshotFile || isClusterSnapshot(f.Name) {
 			continue
 		}
 		if err := os.Rename(filepath.Join(c.RestoreDir(), f.Name), filepath.Join(c.Dir, f.Name)); err != nil {
 			return keptIn, err
 		}
+	}
+	if err := publishClusterSnapshots(c, m); err != nil {
+		return keptIn, err
 	}
 	return keptIn, errors.Join(atomicfile.SyncDir(c.RestoreDir()), atomicfile.SyncDir(c.Dir))
 }

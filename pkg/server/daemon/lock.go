@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
@@ -19,9 +16,9 @@ import (
 // ErrHeld is wrapped by AcquireLock's error if another process holds the lock.
 var ErrHeld = errors.New("already in use")
 
-// Lock is held by one process at a time and is released when the process exits for any reason. It is an "open file
-// description lock": it belongs to the open file and not to the process, so that it also excludes a second holder in
-// the same process, and so that querying it neither takes nor drops it.
+// Lock is held by one process at a time and is released when the process exits for any reason. It belongs to the open
+// file and not to the process, so that it also excludes a second holder in the same process, and so that querying it
+// does not drop it.
 type Lock struct {
 	file *os.File
 }
@@ -32,10 +29,9 @@ func AcquireLock(name string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file: %w", err)
 	}
-	whole := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole); err != nil {
+	if locked, err := lockFile(f); err != nil || !locked {
 		_ = f.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		if err == nil {
 			return nil, fmt.Errorf("%w by process %s (lock file %s)", ErrHeld, readLockPID(name), name)
 		}
 		return nil, fmt.Errorf("locking %s: %w", name, err)
@@ -51,13 +47,11 @@ func AcquireLock(name string) (*Lock, error) {
 // Release releases the lock. The file stays: if it were removed, two processes could lock two files of one name.
 // Closing the file is not enough: a child process that is being started has it open until its exec.
 func (l *Lock) Release() error {
-	whole := unix.Flock_t{Type: unix.F_UNLCK}
-	err := unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &whole)
-	return errors.Join(err, l.file.Close())
+	return errors.Join(unlockFile(l.file), l.file.Close())
 }
 
 // FindLockHolder returns the id of the process that holds the lock, or 0. It trusts the number in the file only if that
-// process has the file open, so that no signal goes to an unrelated process that reuses the id.
+// process can have written it, so that no signal goes to an unrelated process that reuses the id.
 func FindLockHolder(name string) (int, error) {
 	f, err := regularfile.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -69,11 +63,14 @@ func FindLockHolder(name string) (int, error) {
 	defer func() { _ = f.Close() }()
 	// A process writes its id right after it has taken the lock.
 	for try := 0; ; try++ {
-		held, err := isHeld(f)
-		if err != nil || !held {
-			return 0, err
+		locked, err := isLocked(f)
+		if err != nil {
+			return 0, fmt.Errorf("querying the lock of %s: %w", name, err)
 		}
-		if pid, err := strconv.Atoi(readLockPID(name)); err == nil && hasFileOpen(pid, name) {
+		if !locked {
+			return 0, nil
+		}
+		if pid, err := strconv.Atoi(readLockPID(name)); err == nil && canHaveWritten(pid, name) {
 			return pid, nil
 		}
 		if try == holderTries {
@@ -88,31 +85,6 @@ const (
 	holderTries = 50
 	holderPause = 10 * time.Millisecond
 )
-
-func isHeld(f *os.File) (bool, error) {
-	// The probe is a read lock, because the file is open for reading only.
-	probe := unix.Flock_t{Type: unix.F_RDLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &probe); err != nil {
-		return false, fmt.Errorf("querying the lock of %s: %w", f.Name(), err)
-	}
-	return probe.Type != unix.F_UNLCK, nil
-}
-
-func hasFileOpen(pid int, name string) bool {
-	want, err := os.Stat(name)
-	if err != nil {
-		return false
-	}
-	dir := fmt.Sprintf("/proc/%d/fd/", pid)
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(fds, func(fd os.DirEntry) bool {
-		info, err := os.Stat(dir + fd.Name())
-		return err == nil && os.SameFile(info, want)
-	})
-}
 
 func readLockPID(name string) string {
 	text, err := regularfile.Read(name, regularfile.SmallFile)

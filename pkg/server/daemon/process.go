@@ -23,32 +23,15 @@ import (
 const (
 	pollInterval = 25 * time.Millisecond
 	startTimeout = time.Minute
+	// checkInterval is the time between two looks at the service that starts skyd dev.
+	checkInterval = time.Second
 	// stopTimeout leaves room for the worker's own 30 seconds.
 	stopTimeout = 45 * time.Second
 
 	logTailLines = 20       // lines of the log in an error
 	logTailBytes = 64 << 10 // bytes of the log that are read for these lines
 	logMaxBytes  = 8 << 20  // size above which a start moves the log aside
-	binaryName   = "skyd"
 )
-
-// FindSkyd finds the skyd of the running program: in the same directory, or else in $PATH.
-func FindSkyd() (string, error) {
-	if self, err := os.Executable(); err == nil {
-		if self, err = filepath.EvalSymlinks(self); err == nil {
-			beside := filepath.Join(filepath.Dir(self), binaryName)
-			if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-				return beside, nil
-			}
-		}
-	}
-	path, err := exec.LookPath(binaryName)
-	if err != nil {
-		return "", fmt.Errorf("%s is neither in this program's directory nor in $PATH: install it there, or "+
-			"configure an external Temporal and etcd", binaryName)
-	}
-	return filepath.Abs(path)
-}
 
 // EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background if none
 // runs. Any number of processes can call it at once: one starts skyd dev, the others wait for it. If skyd dev cannot
@@ -146,6 +129,28 @@ func startProcess(ctx context.Context, c *config.Config, skydPath string) (State
 		return fail(err)
 	}
 	return s, err
+}
+
+// AwaitReady waits for the skyd dev that a service manager starts. check, which is called about once a second, reports
+// that it has failed.
+func AwaitReady(ctx context.Context, c *config.Config, check func() error) (State, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
+	defer cancel()
+	next := time.Now().Add(checkInterval)
+	return pollForValue(ctx, func() (State, bool, error) {
+		s, err := FindRunning(c)
+		if !errors.Is(err, ErrNotRunning) && !errors.Is(err, ErrNotReady) {
+			return s, true, err
+		}
+		if time.Now().Before(next) {
+			return s, false, err
+		}
+		next = time.Now().Add(checkInterval)
+		if failed := check(); failed != nil {
+			return s, true, failed
+		}
+		return s, false, err
+	})
 }
 
 // Stop stops the skyd dev of this state directory and returns when it is gone. It succeeds if none runs.

@@ -27,6 +27,9 @@ type State struct {
 	// reports neither.
 	Level    int                        `json:"specLevel,omitempty"`
 	Settings map[string]api.UsedSetting `json:"settings,omitempty"`
+	// PortNote says which ports this start has chosen because others were taken, and by whom. It is empty if the ports
+	// were known before.
+	PortNote string `json:"portNote,omitempty"`
 }
 
 // ErrNotRunning is FindRunning's error if no skyd dev runs on the state directory.

@@ -44,6 +44,7 @@ type Stack struct {
 	temporal temporal.Server
 	ui       *http.Server
 	quiet    atomic.Bool // drops what the servers log
+	portNote string
 
 	closeOnce sync.Once
 	closing   chan struct{}
@@ -79,6 +80,13 @@ func StartServers(ctx context.Context, o Options) (*Stack, error) {
 func (s *Stack) startServers(ctx context.Context) error {
 	if err := awaitDiskSpace(ctx, s.cfg.Dir, s.log); err != nil {
 		return err
+	}
+	note, err := choosePorts(s.cfg)
+	if err != nil {
+		return err
+	}
+	if s.portNote = note; note != "" {
+		s.log.Warn(note)
 	}
 	if err := checkPortsFree(s.cfg); err != nil {
 		return err
@@ -180,6 +188,9 @@ func (s *Stack) EtcdEndpoint() string { return s.cfg.Etcd.Endpoints[0] }
 
 // UIAddress is the URL of the Web UI.
 func (s *Stack) UIAddress() string { return s.cfg.UI.Address }
+
+// PortNote says which ports this start has chosen because others were taken, and by whom; it is empty if it chose none.
+func (s *Stack) PortNote() string { return s.portNote }
 
 // Close stops the servers in the order of their dependencies, and releases the state directory. Stop workers before.
 func (s *Stack) Close() error {

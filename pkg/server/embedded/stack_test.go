@@ -121,6 +121,7 @@ func TestStack(t *testing.T) {
 	t.Run("restricts its files to this user", func(t *testing.T) { keepsFilesPrivate(t, c) })
 	t.Run("has a UI that can read", func(t *testing.T) { uiReads(t, c) })
 	t.Run("has a UI that cannot write", func(t *testing.T) { uiRejectsWrites(t, c) })
+	t.Run("has a UI that lists operations first", func(t *testing.T) { uiListsOperations(t, c) })
 	t.Run("has a UI for loopback names only", func(t *testing.T) { uiRejectsForeignHosts(t, c) })
 	t.Run("has a UI that cannot write through encoded slashes", func(t *testing.T) { uiRejectsEncodedWrites(t, c) })
 	t.Run("refuses a second start on the same data", func(t *testing.T) {

@@ -55,7 +55,8 @@ func newUIServer(c *config.Config) (*http.Server, error) {
 	route.SetUIRoutes(e, "", assets, provider)
 	route.SetRenderRoute(e, "/")
 	return &http.Server{
-		Addr: config.LoopbackAddress(c.Dev.UIPort), Handler: loopbackOnly(e), ReadHeaderTimeout: uiHeaderTimeout,
+		Addr: config.LoopbackAddress(c.Dev.UIPort), ReadHeaderTimeout: uiHeaderTimeout,
+		Handler: loopbackOnly(showOperationsFirst(c.Temporal.Namespace, e)),
 	}, nil
 }
 

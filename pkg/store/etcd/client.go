@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
+
+	"github.com/sky-shift/skyctl/pkg/requestlog"
 )
 
 const (
@@ -66,15 +68,14 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 		DialKeepAliveTime:    15 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               zap.NewNop(),
-		DialOptions: []grpc.DialOption{
+		DialOptions: append(requestlog.DialOptions(),
 			grpc.WithInitialWindowSize(flowControlWindow),
 			grpc.WithInitialConnWindowSize(flowControlWindow),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
 					MaxDelay: 2 * time.Second},
 				MinConnectTimeout: max(minConnectTimeout, o.Patience),
-			}),
-		},
+			})),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %s: %w", strings.Join(o.Endpoints, ", "), err)

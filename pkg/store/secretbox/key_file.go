@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
@@ -38,7 +39,7 @@ func LoadKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); !isPrivate(mode, fileOwner(info), os.Geteuid()) {
 		return nil, fmt.Errorf("secrets key %s is accessible to other users (mode %04o): if you are sure that nobody "+
 			"has read it, run chmod 600 on it", path, mode)
 	}
@@ -57,6 +58,25 @@ func LoadKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote the key
 	}
 	return key, nil
+}
+
+// isPrivate reports whether only this user can read a key. A key of root may be readable by its group, which this
+// process is in if it can open the file: Kubernetes hands a Secret to a process without root's rights in this way
+// (fsGroup).
+func isPrivate(mode fs.FileMode, owner, self int) bool {
+	allowed := fs.FileMode(0o700)
+	if owner == 0 && self != 0 {
+		allowed |= 0o040
+	}
+	return mode.Perm()&^allowed == 0
+}
+
+// fileOwner returns the id of the user that owns a file, or -1 if it is unknown.
+func fileOwner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
 }
 
 func createKey(path string) error {

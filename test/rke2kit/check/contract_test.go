@@ -14,11 +14,14 @@ const (
 	agentToken = "the-agents-secret"
 )
 
+// onAnyCgroups is added to whatever arguments a configuration has. Kubelets since 1.35 refuse cgroup version 1.
+const onAnyCgroups = "kubelet-arg+: [fail-cgroupv1=false]\n"
+
 // startHead starts a server and returns the full agent token.
 func startHead(h *host, more string) string {
 	h.t.Helper()
 	h.start("server", fmt.Sprintf("token: the-servers-secret\nagent-token: %s\nnode-name: head\nnode-ip: "+
-		"%s\ncluster-name: x\n%s", agentToken, h.ip, more))
+		"%s\ncluster-name: x\n%s%s", agentToken, h.ip, more, onAnyCgroups))
 	h.wait("agent token", func() bool {
 		_, err := h.try("test -s " + serverDir + "/agent-token")
 		return err == nil
@@ -27,7 +30,8 @@ func startHead(h *host, more string) string {
 }
 
 func agentConfig(server, token, name, more string) string {
-	return fmt.Sprintf("server: https://%s:9345\ntoken: %q\nnode-name: %s\n%s", server, token, name, more)
+	return fmt.Sprintf("server: https://%s:9345\ntoken: %q\nnode-name: %s\n%s%s", server, token, name, more,
+		onAnyCgroups)
 }
 
 func TestPodsOnThreeNodesReachEachOther(t *testing.T) {

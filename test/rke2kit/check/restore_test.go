@@ -52,7 +52,8 @@ func TestAStateOfBeforeReturnsInPlaceAndOnANewMachine(t *testing.T) {
 		move(t, head, fresh, snapshotDir+"/"+taken, "/root/snapshot")
 		full := head.run("cat " + serverDir + "/token")
 		head.run("rke2-killall.sh")
-		config := fmt.Sprintf("token: %q\nagent-token: %s\nnode-name: head\nnode-ip: %s\n", full, agentToken, fresh.ip)
+		config := fmt.Sprintf("token: %q\nagent-token: %s\nnode-name: head\nnode-ip: %s\n%s", full, agentToken,
+			fresh.ip, onAnyCgroups)
 		fresh.input("umask 077; mkdir -p /etc/rancher/rke2; cat >/etc/rancher/rke2/config.yaml", config)
 		restore(fresh, "/root/snapshot")
 		fresh.start("server", config)
@@ -62,6 +63,31 @@ func TestAStateOfBeforeReturnsInPlaceAndOnANewMachine(t *testing.T) {
 		waitRejoined(fresh, worker)
 		hasStateOfBefore(t, fresh)
 	})
+}
+
+func TestAControlPlaneAloneStartsNoWorkload(t *testing.T) {
+	c := newCluster(t)
+	head := c.add()
+	startHead(head, "disable-controller-manager: true\ndisable-scheduler: true\ndisable-kube-proxy: true\n"+
+		"disable-cloud-controller: true\n")
+	head.wait("the API", func() bool {
+		_, err := head.kubectl("get --raw /readyz")
+		return err == nil
+	})
+	kubectl(head, "create deployment web --image=docker.io/skyctl/hello:kit")
+	head.wait("READY", func() bool { return head.active("rke2-server") == "active" })
+	processes := head.run("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy"} {
+		if regexp.MustCompile(`(?m)^` + name + `$`).MatchString(processes) {
+			t.Errorf("%s runs:\n%s", name, processes)
+		}
+	}
+	if !regexp.MustCompile(`(?m)^kube-apiserver$`).MatchString(processes) {
+		t.Errorf("the apiserver does not run:\n%s", processes)
+	}
+	if out := kubectl(head, "get replicasets,pods -A -o name"); out != "" {
+		t.Errorf("there are %s", out)
+	}
 }
 
 func kubectl(h *host, args string) string {

@@ -14,7 +14,8 @@ done
 systemctl daemon-reload
 
 # A directory may be a mount point: what is in it goes, it may stay.
-for dir in /etc/rancher/rke2 /etc/rancher/node /var/lib/rancher/rke2 /var/lib/kubelet /var/lib/cni "$prefix/share/rke2"; do
+for dir in /etc/rancher/rke2 /etc/rancher/node /var/lib/rancher/rke2 /var/lib/kubelet /var/lib/cni /var/log/pods \
+    /var/log/containers "$prefix/share/rke2"; do
     rm -rf "$dir" 2>/dev/null || find "$dir" -mindepth 1 -delete
 done
 rmdir /etc/rancher /var/lib/rancher 2>/dev/null

@@ -14,16 +14,17 @@ import (
 
 func main() {
 	remove := flag.Bool("remove", false, "remove the image and its file instead")
+	name := flag.Bool("name", false, "print the image's name on stdout")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := ensureOrRemoveImage(ctx, *remove); err != nil {
+	if err := ensureOrRemoveImage(ctx, *remove, *name); err != nil {
 		fmt.Fprintln(os.Stderr, "host image:", err)
 		os.Exit(1)
 	}
 }
 
-func ensureOrRemoveImage(ctx context.Context, remove bool) error {
+func ensureOrRemoveImage(ctx context.Context, remove, printName bool) error {
 	c, err := docker.New(docker.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
@@ -32,5 +33,11 @@ func ensureOrRemoveImage(ctx context.Context, remove bool) error {
 	if remove {
 		return c.RemoveImage(ctx)
 	}
-	return c.EnsureImage(ctx, func(words string) { fmt.Fprintln(os.Stderr, words) })
+	if err := c.EnsureImage(ctx, func(words string) { fmt.Fprintln(os.Stderr, words) }); err != nil {
+		return err
+	}
+	if printName {
+		fmt.Println(c.ImageName())
+	}
+	return nil
 }

@@ -33,6 +33,12 @@ if [ "$(cat /run/systemd/system/rke2-server.ActiveState 2>/dev/null)" != active 
   echo "curl: (7) Failed to connect" >&2
   exit 7
 fi
+case "$1" in https://127.0.0.1:6443/*)
+  if [ -e /opt/fake/api503 ]; then
+    [ -z "$out" ] || { echo "[-]etcd failed: reason withheld" >"$out"; printf 503; }
+    exit 0
+  fi;;
+esac
 if [ -e /opt/fake/supervisor503 ]; then
   [ -z "$out" ] || { echo "the server is starting" >"$out"; printf 503; }
   [ -z "$fail" ] || exit 22

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 )
 
@@ -61,7 +60,7 @@ func (e *Engine) RemoveScratch(ctx context.Context, p Purpose) {
 		return // this only tidies up: the caller's next step reports an engine that does not answer
 	}
 	for _, s := range left {
-		if s.Labels[labelScratchBy] == e.lockDomain() || p.isOutlived(s) {
+		if e.IsAbandonedScratch(p, s.Labels, time.Unix(s.Created, 0)) {
 			e.DiscardContainer(ctx, s.ID)
 		}
 	}
@@ -95,7 +94,7 @@ func (e *Engine) DescribeScratch(ctx context.Context, purposes ...Purpose) ([]st
 				continue // it is in use
 			}
 			unlock()
-		} else if !purposes[i].isOutlived(s) {
+		} else if !purposes[i].isOutlived(time.Unix(s.Created, 0)) {
 			continue
 		}
 		described = append(described, fmt.Sprintf("left over: container %.12s (%s) of an interrupted step; the next "+
@@ -104,6 +103,9 @@ func (e *Engine) DescribeScratch(ctx context.Context, purposes ...Purpose) ([]st
 	return described, nil
 }
 
-func (p Purpose) isOutlived(s container.Summary) bool {
-	return time.Since(time.Unix(s.Created, 0)) > p.Lifetime
+// IsAbandonedScratch reports whether a scratch object has no owner any more. The caller holds the purpose's lock.
+func (e *Engine) IsAbandonedScratch(p Purpose, labels map[string]string, created time.Time) bool {
+	return labels[labelScratchBy] == e.lockDomain() || p.isOutlived(created)
 }
+
+func (p Purpose) isOutlived(created time.Time) bool { return time.Since(created) > p.Lifetime }

@@ -82,7 +82,7 @@ func (n *Network) Ensure(ctx context.Context, owner cloud.Owner) (string, error)
 	}
 	_, err = n.engine.API.NetworkCreate(ctx, name, network.CreateOptions{
 		Driver: "bridge", Labels: map[string]string{cloud.LabelInstallation: owner.Installation},
-		IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}}, Options: n.newOptions(),
 	})
 	if err != nil && !errdefs.IsConflict(err) {
 		return "", n.engine.WrapError("create network "+name, err)

@@ -75,6 +75,31 @@ func (b *Bridge) ReadLocations(ctx context.Context, handles []string) ([]Locatio
 	return locations, nil
 }
 
+// Addresses are the addresses of a machine, or why they are unknown.
+type Addresses struct {
+	Address        string `json:"address"`
+	PrivateAddress string `json:"private_address"`
+	Error          string `json:"error"`
+}
+
+// AskAddresses asks the clouds for the addresses that running machines have now, by the handles of their SkyPilot
+// clusters. It needs the state of the local server.
+func (b *Bridge) AskAddresses(ctx context.Context, within time.Duration, handles []string) ([]Addresses, error) {
+	question := struct {
+		Op      string   `json:"op"`
+		Handles []string `json:"handles"`
+	}{"addresses", handles}
+	var found []Addresses
+	if err := b.callCloud(ctx, within, question, &found); err != nil {
+		return nil, fmt.Errorf("ask for the addresses of machines: %w", err)
+	}
+	if len(found) != len(handles) {
+		return nil, fmt.Errorf("ask for the addresses of machines: %d answers for %d machines", len(found),
+			len(handles))
+	}
+	return found, nil
+}
+
 // Instance is an instance on AWS.
 type Instance struct {
 	ID             string            `json:"id"`

@@ -60,6 +60,8 @@ type DownBody struct {
 type StartBody struct {
 	RequestSettings
 	ClusterName string `json:"cluster_name"`
+	// Force looks for the machines of a cluster again that is up.
+	Force bool `json:"force,omitempty"`
 }
 
 // CancelBody is the body of /api/cancel.

@@ -22,12 +22,22 @@ func newErrorRule(kind cloud.ErrorKind, expressions ...string) errorRule {
 	return errorRule{kind, regexp.MustCompile("(?i)" + strings.Join(expressions, "|"))}
 }
 
+// diskTooSmall are the words of GCP (SkyPilot 0.14.1 sky/backends/cloud_vm_ray_backend.py, _gcp_handler), of Azure
+// (skypilot-org/skypilot#2219) and of AWS about a disk that is smaller than the image.
+const diskTooSmall = `disk size cannot be smaller than the image size|` +
+	`disk size \d+ GB is smaller than the size of the corresponding disk in the VM image|` +
+	`Volume of size \d+GB is smaller than +snapshot`
+
+var diskTooSmallWords = regexp.MustCompile("(?i)" + diskTooSmall)
+
 // errorRules go from the specific to the general. The clouds' codes:
 // AWS https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
 // GCP https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-resource-availability,
 // Azure https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors.
 var errorRules = []errorRule{
 	newErrorRule(cloud.Infeasible, `rsync is required`),
+	// A disk that is smaller than the image is smaller everywhere: GCP, Azure, AWS.
+	newErrorRule(cloud.Infeasible, diskTooSmall),
 	// AWS
 	newErrorRule(cloud.Quota, `VcpuLimitExceeded`, `InstanceLimitExceeded`, `MaxSpotInstanceCountExceeded`,
 		`VolumeLimitExceeded`, `AddressLimitExceeded`, `SecurityGroupLimitExceeded`, `VpcLimitExceeded`,
@@ -68,6 +78,9 @@ var errorRules = []errorRule{
 // ToCloudError turns a failed request into an error with a kind. The log is that of the request, or nil.
 func ToCloudError(doing string, failed *client.FailedRequest, log []string) error {
 	kind, why := Classify(failed, log)
+	if kind == cloud.Infeasible && diskTooSmallWords.MatchString(why) {
+		why += " (request a larger disk_size)"
+	}
 	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("%s: %s", doing, why)}
 }
 

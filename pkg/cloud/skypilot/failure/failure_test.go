@@ -78,6 +78,14 @@ func TestDocumentedFailuresAreClassified(t *testing.T) {
 			"perform action", cloud.Access},
 		{"ResourcesUnavailableError", none, "An error occurred (RequestLimitExceeded) when calling the RunInstances " +
 			"operation", cloud.Transient},
+		{"ResourcesUnavailableError", none, "Got return code 'invalid' in us-central1-a: \"Invalid value for field " +
+			"'resource.disks[0].initializeParams.diskSizeGb': '10'. Requested disk size cannot be smaller than the " +
+			"image size (20 GB)\"", cloud.Infeasible},
+		{"ResourcesUnavailableError", none, "(OperationNotAllowed) The specified disk size 10 GB is smaller than the " +
+			"size of the corresponding disk in the VM image: 30 GB. This is not allowed.", cloud.Infeasible},
+		{"ResourcesUnavailableError", none, "An error occurred (InvalidBlockDeviceMapping) when calling the " +
+			"RunInstances operation: Volume of size 8GB is smaller than  snapshot 'snap-1', expect size >= 20GB",
+			cloud.Infeasible},
 		{"ResourcesUnavailableError", none, "something that nobody has heard of", cloud.Capacity},
 		{"ResourcesUnavailableError", "Catalog does not contain any instances satisfying the request: 1x AWS(cpus=3).",
 			"", cloud.Infeasible},

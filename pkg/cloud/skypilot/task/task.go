@@ -16,12 +16,14 @@ const (
 	// NoProfile stands for the instance profile or identity of a machine that is to have none. The lean plugin removes
 	// it.
 	NoProfile = "skyctl-none"
-	// Minimum sizes if the spec says nothing: those that RKE2 requires.
-	defaultCPUs   = "2+"
-	defaultMemory = "4+"
-
 	// APIPort is the port of the Kubernetes API.
 	APIPort = "6443"
+)
+
+// Minimum sizes if the spec says nothing: those that a server needs.
+var (
+	defaultCPUs   = api.Quantity{Value: api.MinServerCPUs, AtLeast: true}.String()
+	defaultMemory = api.Quantity{Value: api.MinServerMemoryGiB, AtLeast: true}.String()
 )
 
 // credentialClouds are the clouds for which SkyPilot would copy the user's credentials to every machine. Other clouds

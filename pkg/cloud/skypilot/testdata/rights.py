@@ -2,6 +2,9 @@
 
     rights.py azure|gcp lean|plain
     rights.py ports
+    rights.py setup
+    rights.py exposed
+    rights.py refused REASON MESSAGE
     rights.py apart CONFIG
 
 The clients of the clouds record what they are asked. All between the configuration that SkyPilot renders and them is SkyPilot's.
@@ -127,6 +130,43 @@ def ports():
     return found
 
 
+def exposed():
+    """By cloud, whether SkyPilot opens ports there and does nothing for it: none is closed."""
+    import ast
+    import importlib
+    import inspect
+    import textwrap
+
+    def does_nothing(name):
+        module = importlib.import_module('sky.provision.' + {'lambda': 'lambda_cloud'}.get(name, name))
+        body = ast.parse(textwrap.dedent(inspect.getsource(module.open_ports))).body[0].body
+        return all(isinstance(s, (ast.Delete, ast.Pass, ast.Return)) or isinstance(s, ast.Expr) and (
+            isinstance(s.value, ast.Constant) or ast.unparse(s.value).startswith('logger.')) for s in body)
+
+    return {name: not why and does_nothing(name) for name, why in ports().items()}
+
+
+def refused(reason, message):
+    """What SkyPilot logs where GCP's API refuses a machine with an error, and what it looks for in it."""
+    import inspect
+
+    from sky.backends import cloud_vm_ray_backend
+    from sky.provision.gcp import instance_utils
+
+    class HttpError(Exception):
+        error_details = [{'message': message, 'domain': 'global', 'reason': reason}]
+
+    logged = []
+    resource = mock.MagicMock()
+    resource.instances().bulkInsert.return_value.execute.side_effect = HttpError()
+    with mock.patch.object(instance_utils.gcp, 'http_error_exception', lambda: HttpError), \
+            mock.patch.object(instance_utils.GCPComputeInstance, 'load_resource', lambda: resource), \
+            mock.patch.object(instance_utils.logger, 'warning', logged.append):
+        instance_utils.GCPComputeInstance._create_instances(['sky-x-0'], 'project', 'us-central1-a', {'labels': {}, 'machineType': 'n2-standard-2'}, [False])
+    return {'logged': logged,
+            'handler': inspect.getsource(cloud_vm_ray_backend.FailoverCloudErrorHandlerV2._gcp_handler)}
+
+
 def apart(path):
     """Which clouds can hold two machines that reach each other: without a word in SkyPilot's configuration, and with one."""
     os.environ['SKYPILOT_GLOBAL_CONFIG'] = path
@@ -148,9 +188,37 @@ def apart(path):
     return found
 
 
+def setup():
+    """By cloud of the plugin, the units that SkyPilot's commands on a new machine stop, disable or mask, and its firewall rules.
+    Their words of the shell are left out."""
+    import re
+
+    import sky
+    import skyctl_lean
+
+    found = {}
+    for name in skyctl_lean.CLOUDS:
+        path = os.path.join(os.path.dirname(sky.__file__), 'templates', name + '-ray.yml.j2')
+        with open(path, encoding='utf-8') as f:
+            lines = [line for line in f if not line.lstrip().startswith('#')]
+        units, rules = set(), []
+        for line in lines:
+            for command in re.findall(r'systemctl (?:stop|disable|mask) ([^;|>]*)', line):
+                units.update(unit.removesuffix('.service') for unit in command.split())
+            rules += re.findall(r'(?:iptables|nft|ufw|firewall-cmd) [^;]*', line)
+        found[name] = {'units': sorted(units), 'rules': rules}
+    return found
+
+
 def main():
     if sys.argv[1] == 'ports':
         answer = ports()
+    elif sys.argv[1] == 'exposed':
+        answer = exposed()
+    elif sys.argv[1] == 'refused':
+        answer = refused(*sys.argv[2:])
+    elif sys.argv[1] == 'setup':
+        answer = setup()
     elif sys.argv[1] == 'apart':
         answer = apart(sys.argv[2])
     else:

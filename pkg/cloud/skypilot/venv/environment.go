@@ -4,7 +4,6 @@ package venv
 
 import (
 	"cmp"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,8 +62,8 @@ func (e Environment) CheckInstalled() error {
 			err = nil // it says nothing more than the message
 		}
 		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
-			"SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot %s into %s",
-			client.Version, filepath.Join(e.Dir, "venv"))}
+			"SkyPilot is not installed for skyctl: run 'skyd install-skypilot', which puts SkyPilot %s into %s",
+			client.Version, environmentDir(e.Dir))}
 	}
 	if _, err := exec.LookPath("rsync"); err != nil {
 		return &cloud.Error{Kind: cloud.Access,
@@ -106,13 +105,4 @@ func (e Environment) Variables() []string {
 		env = append(env, kv)
 	}
 	return env
-}
-
-//go:embed setup
-var setupFiles embed.FS
-
-// CanInstallLibraries reports whether 'make skypilot' can install the libraries of a cloud.
-func CanInstallLibraries(cloudName string) bool {
-	_, err := fs.Stat(setupFiles, "setup/"+cloudName+".txt")
-	return err == nil
 }

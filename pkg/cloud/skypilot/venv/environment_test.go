@@ -12,7 +12,7 @@ func TestMissingProgramsAreNamedWithoutSystemErrors(t *testing.T) {
 	e := Environment{Dir: dir, Python: filepath.Join(dir, "venv/bin/python")}
 	err := e.CheckInstalled()
 	if err == nil || !strings.HasSuffix(err.Error(), " into "+filepath.Join(dir, "venv")) ||
-		!strings.HasPrefix(err.Error(), "SkyPilot is not installed for skyctl: run 'make skypilot'") {
+		!strings.HasPrefix(err.Error(), "SkyPilot is not installed for skyctl: run 'skyd install-skypilot'") {
 		t.Errorf("without Python: %v", err)
 	}
 	e.Python, err = os.Executable()

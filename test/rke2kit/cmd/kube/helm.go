@@ -9,31 +9,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	helmcmd "helm.sh/helm/v4/pkg/cmd"
-	helmkube "helm.sh/helm/v4/pkg/kube"
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/helmchart"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/helmjob"
 )
-
-// runHelm is Helm's own command line.
-func runHelm(args []string) int {
-	helmkube.ManagedFieldsManager = "helm"
-	cmd, err := helmcmd.NewRootCmd(os.Stdout, args, helmcmd.SetupLogging)
-	if err != nil {
-		return 1
-	}
-	cmd.SetArgs(args)
-	err = cmd.Execute()
-	var code helmcmd.CommandError
-	switch {
-	case errors.As(err, &code):
-		return code.ExitCode
-	case err != nil:
-		return 1
-	}
-	return 0
-}
 
 // newHelmJobCommand is what the pods of HelmCharts run.
 func newHelmJobCommand() *cobra.Command {

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/node"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/staticpod"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 )
 
@@ -30,6 +31,18 @@ const (
 
 // runNode runs a server or an agent until ctx ends.
 func runNode(ctx context.Context, role config.Role, args []string) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	err := runUntilFailure(ctx, fail, role, args)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		// As k3s pkg/signals/signals.go logs what ends a process of RKE2.
+		logline.Errorf("Shutdown request received: %q", cause)
+		return cause
+	}
+	return err
+}
+
+func runUntilFailure(ctx context.Context, fail func(error), role config.Role, args []string) error {
 	logline.Infof("Starting rke2 %s %s (%s), the offline kit of skyctl", role, version, commit)
 	values, err := loadConfig(role, args)
 	if err != nil {
@@ -62,8 +75,9 @@ func runNode(ctx context.Context, role config.Role, args []string) error {
 		return err
 	}
 	defer n.Stop()
-	n.StartContainerRuntime(ctx)
+	n.StartContainerRuntime(ctx, fail)
 	if role == config.Server {
+		settings.head.Fail = fail
 		return runServer(ctx, settings, group, n)
 	}
 	return joinAndWait(ctx, n, settings.join)
@@ -76,7 +90,13 @@ func runServer(ctx context.Context, s settings, group *proc.Group, n *node.Node)
 	}
 	defer h.Stop()
 	failed := make(chan error, 1)
-	go func() { failed <- h.Run(ctx) }()
+	go func() {
+		err := n.AwaitHealthyKubelet(ctx)
+		if err == nil {
+			err = h.Run(ctx)
+		}
+		failed <- err
+	}()
 	entered := make(chan error, 1)
 	go func() {
 		entered <- joinAndWait(ctx, n, node.JoinTarget{
@@ -162,9 +182,25 @@ func readSettings(v config.Values, role config.Role) (settings, error) {
 		return s, err
 	}
 	if role == config.Server {
-		s.head, err = newHeadOptions(v, s.node, tok)
+		if s.head, err = newHeadOptions(v, s.node, tok); err != nil {
+			return s, err
+		}
+		err = s.readDisabled(v)
 	}
 	return s, err
+}
+
+// readDisabled reads which components do not run on a server.
+func (s *settings) readDisabled(v config.Values) error {
+	for key, off := range map[string]*bool{"disable-cloud-controller": &s.head.Cluster.NoCloudController,
+		"disable-controller-manager": &s.head.NoControllers,
+		"disable-scheduler":          &s.head.NoScheduler, "disable-kube-proxy": &s.node.NoKubeProxy} {
+		var err error
+		if *off, err = v.Switch(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readReset reads what is asked for beside running a server.
@@ -220,6 +256,10 @@ func newNodeOptions(v config.Values) (node.Options, error) {
 	if err != nil {
 		return node.Options{}, fmt.Errorf("find own binary: %w", err)
 	}
+	requests, err := staticpod.ParseRequests(v.AllValues("control-plane-resource-requests"))
+	if err != nil {
+		return node.Options{}, err
+	}
 	share := filepath.Join(filepath.Dir(filepath.Dir(self)), "share", "rke2")
 	return node.Options{
 		Name: strings.ToLower(name), IP: ip,
@@ -227,6 +267,7 @@ func newNodeOptions(v config.Values) (node.Options, error) {
 		ShareDir: share, KubeBinary: filepath.Join(share, "bin", "kube"),
 		Labels: v.AllValues("node-label"), Taints: v.AllValues("node-taint"),
 		KubeletArgs: v["kubelet-arg"], KubeProxyArgs: v["kube-proxy-arg"],
+		Version: version, Requests: requests,
 	}, nil
 }
 
@@ -266,7 +307,8 @@ func newHeadOptions(v config.Values, n node.Options, tok string) (head.Options, 
 		NodePortRange: v.LastValue("service-node-port-range", "30000-32767"),
 		Kubeconfig:    v.LastValue("write-kubeconfig", defaultKubeconfig), KubeconfigMode: mode,
 		APIServerArgs: v["kube-apiserver-arg"], ControllerArgs: v["kube-controller-manager-arg"],
-		SchedulerArgs: v["kube-scheduler-arg"],
+		SchedulerArgs: v["kube-scheduler-arg"], PodImage: node.SandboxImage, PodLogs: staticpod.Logs,
+		Requests: n.Requests,
 	}, nil
 }
 

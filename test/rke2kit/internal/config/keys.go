@@ -18,9 +18,10 @@ var nodeKeys = newKeySet(
 // serverKeys are those it acts on in the server role only.
 var serverKeys = newKeySet(
 	"advertise-address", "agent-token", "agent-token-file", "cluster-cidr", "cluster-dns", "cluster-domain",
-	"cluster-reset", "cluster-reset-restore-path", "cni", "etcd-disable-snapshots", "etcd-snapshot-compress",
-	"etcd-snapshot-dir", "etcd-snapshot-name", "etcd-snapshot-reconcile-interval", "etcd-snapshot-retention",
-	"etcd-snapshot-schedule-cron",
+	"cluster-reset", "cluster-reset-restore-path", "cni", "control-plane-resource-requests",
+	"disable-cloud-controller", "disable-controller-manager", "disable-kube-proxy", "disable-scheduler",
+	"etcd-disable-snapshots", "etcd-snapshot-compress", "etcd-snapshot-dir", "etcd-snapshot-name",
+	"etcd-snapshot-reconcile-interval", "etcd-snapshot-retention", "etcd-snapshot-schedule-cron",
 	"kube-apiserver-arg", "kube-controller-manager-arg", "kube-scheduler-arg", "service-cidr",
 	"service-node-port-range", "tls-san", "write-kubeconfig", "write-kubeconfig-mode",
 )
@@ -37,9 +38,7 @@ var (
 		"system-default-registry", "with-node-id",
 	)
 	inertServerKeys = newKeySet(
-		"audit-policy-file", "bind-address", "control-plane-resource-limits",
-		"control-plane-resource-requests",
-		"datastore-endpoint", "disable", "disable-cloud-controller", "disable-kube-proxy", "disable-scheduler",
+		"audit-policy-file", "bind-address", "control-plane-resource-limits", "datastore-endpoint", "disable",
 		"egress-selector-mode",
 		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-expose-metrics", "etcd-s3", "etcd-s3-access-key",
 		"etcd-s3-bucket", "etcd-s3-bucket-lookup-type", "etcd-s3-config-secret", "etcd-s3-endpoint",

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
 )
 
 // addons are the kinds and objects of RKE2's own charts, on which users may rely, that a server adds to its cluster.
@@ -48,9 +50,10 @@ func (h *Head) applyAddons(ctx context.Context) error {
 
 // startHelmController serves HelmCharts, as RKE2 does, with the administrator's rights.
 func (h *Head) startHelmController(ctx context.Context) error {
-	return h.startComponent(ctx, "helm-controller", []string{
+	return h.group.Start(ctx, proc.Spec{Name: "helm-controller", Path: h.opts.KubeBinary, Args: []string{
+		"helm-controller",
 		"--kubeconfig=" + h.serverPath("cred", "helm-controller.kubeconfig"),
 		// The path is the same on every node: a Job may run on any.
 		"--job-binary=" + filepath.Join(h.opts.DataDir, "bin", "kubectl"),
-	}, nil)
+	}, Log: h.serverPath("logs", "helm-controller.log")})
 }

@@ -5,15 +5,21 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/staticpod"
 )
 
+// startComponent starts what RKE2 runs as a static pod, and places its placeholder.
 func (h *Head) startComponent(ctx context.Context, name string, args, extra []string) error {
 	all := append([]string{name}, args...)
 	for _, e := range extra {
 		all = append(all, "--"+strings.TrimLeft(e, "-"))
 	}
-	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all,
-		Log: h.serverPath("logs", name+".log")})
+	pod := h.newPod(name, all)
+	if err := h.pods.place(pod); err != nil {
+		return err
+	}
+	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all, Log: pod.LogFile(),
+		PodLog: true})
 }
 
 func (h *Head) startAPIServer(ctx context.Context) error {
@@ -53,11 +59,14 @@ func (h *Head) startAPIServer(ctx context.Context) error {
 		"--tls-cert-file=" + h.tlsPath("serving-kube-apiserver.crt"),
 		"--tls-private-key-file=" + h.tlsPath("serving-kube-apiserver.key"),
 	}
-	return h.startComponent(ctx, "kube-apiserver", args, h.opts.APIServerArgs)
+	return h.startComponent(ctx, staticpod.APIServer, args, h.opts.APIServerArgs)
 }
 
-// startControllers starts both without leader election: there is one server.
+// startControllers starts those that are not switched off, without leader election: there is one server.
 func (h *Head) startControllers(ctx context.Context) error {
+	if err := h.placeCloudController(); err != nil {
+		return err
+	}
 	// With a certificate they need not generate one, which takes long.
 	serving := []string{
 		"--bind-address=127.0.0.1",
@@ -85,8 +94,15 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--service-cluster-ip-range=" + h.opts.Cluster.ServiceCIDR,
 		"--use-service-account-credentials=true",
 	}, serving...)
-	if err := h.startComponent(ctx, "kube-controller-manager", args, h.opts.ControllerArgs); err != nil {
+	if !h.opts.NoControllers {
+		if err := h.startComponent(ctx, staticpod.ControllerManager, args, h.opts.ControllerArgs); err != nil {
+			return err
+		}
+	} else if err := h.pods.remove(staticpod.ControllerManager); err != nil {
 		return err
+	}
+	if h.opts.NoScheduler {
+		return h.pods.remove(staticpod.Scheduler)
 	}
 	scheduler := h.serverPath("cred", "scheduler.kubeconfig")
 	args = append([]string{
@@ -94,5 +110,5 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--authorization-kubeconfig=" + scheduler,
 		"--kubeconfig=" + scheduler,
 	}, serving...)
-	return h.startComponent(ctx, "kube-scheduler", args, h.opts.SchedulerArgs)
+	return h.startComponent(ctx, staticpod.Scheduler, args, h.opts.SchedulerArgs)
 }

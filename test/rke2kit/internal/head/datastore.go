@@ -11,11 +11,12 @@ import (
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcd"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/staticpod"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/token"
 )
 
 const (
-	etcdComponent = "etcd"
+	etcdComponent = staticpod.Etcd
 	etcdGrace     = 4 * time.Second
 )
 

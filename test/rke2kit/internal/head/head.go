@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/bootstrap"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/hostmode"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeapi"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeconfig"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/snapshot"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/staticpod"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 )
 
@@ -46,6 +48,12 @@ type Options struct {
 	APIServerArgs    []string
 	ControllerArgs   []string
 	SchedulerArgs    []string
+	NoControllers    bool   // no kube-controller-manager
+	NoScheduler      bool   // no kube-scheduler
+	PodImage         string // of the placeholder pods
+	PodLogs          string // directory of their logs, staticpod.Logs
+	Requests         staticpod.Requests
+	Fail             func(error)      // ends the process with an error
 	Snapshots        snapshot.Options // the settings; Start adds what it knows
 	serviceAddress   string           // of the service `kubernetes`
 	serverCA, client *pki.CA
@@ -59,6 +67,7 @@ type Head struct {
 	api        *kubeapi.Client
 	creds      credentials
 	snapshots  *snapshot.Manager
+	pods       *staticPods
 
 	etcd            etcdAddresses
 	member          string // etcd's name
@@ -66,7 +75,7 @@ type Head struct {
 }
 
 func newHead(opts Options, group *proc.Group) *Head {
-	return &Head{opts: opts, group: group,
+	return &Head{opts: opts, group: group, pods: newStaticPods(opts.DataDir),
 		etcd: etcdAddresses{client: "127.0.0.1:2379", peer: "127.0.0.1:2380", metrics: "127.0.0.1:2381"}}
 }
 
@@ -145,6 +154,9 @@ func (h *Head) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.awaitRequestedDelay(ctx); err != nil {
+		return err
+	}
 	if err := h.startAPIServer(ctx); err != nil {
 		return err
 	}
@@ -183,6 +195,17 @@ func (h *Head) Run(ctx context.Context) error {
 	return h.startHelmController(ctx)
 }
 
+// awaitRequestedDelay waits as long as a test asks for with hostmode.SlowAPI.
+func (h *Head) awaitRequestedDelay(ctx context.Context) error {
+	started := time.Now()
+	return h.awaitCondition(ctx, "API server to become available", func() error {
+		if wait := hostmode.Host.Seconds(hostmode.SlowAPI) - time.Since(started); wait > 0 {
+			return fmt.Errorf("%s left", wait.Round(time.Second))
+		}
+		return nil
+	})
+}
+
 // awaitCondition retries every 25 ms until ctx ends, and logs every ten seconds what it
 // waits for.
 func (h *Head) awaitCondition(ctx context.Context, what string, ok func() error) error {
@@ -216,39 +239,6 @@ func (h *Head) ensureNamespace(ctx context.Context) error {
 	return err
 }
 
-// roleLabels are those of an RKE2 server. A kubelet may not set them itself.
-var roleLabels = map[string]string{
-	"node-role.kubernetes.io/control-plane": "true",
-	"node-role.kubernetes.io/etcd":          "true",
-	"node-role.kubernetes.io/master":        "true",
-}
-
-// watchNodes labels the head's own Node and frees the names of deleted ones.
-func (h *Head) watchNodes(ctx context.Context) {
-	h.api.WatchNodes(ctx, func(n kubeapi.Node, gone bool) {
-		switch {
-		case gone:
-			h.supervisor.ForgetNode(ctx, n.Metadata.Name)
-		case n.Metadata.Name == h.opts.NodeName && !hasRoleLabels(n):
-			patch := map[string]any{"metadata": map[string]any{"labels": roleLabels}}
-			if err := h.api.CallJSON(ctx, http.MethodPatch, "/api/v1/nodes/"+n.Metadata.Name, patch, nil); err != nil {
-				logline.Warnf("failed to label the server's node: %v", err)
-				return
-			}
-			logline.Infof("Labels and annotations have been set successfully on node: %s", n.Metadata.Name)
-		}
-	}, func(err error) { logline.Warnf("watch nodes: %v", err) })
-}
-
-func hasRoleLabels(n kubeapi.Node) bool {
-	for key, value := range roleLabels {
-		if n.Metadata.Labels[key] != value {
-			return false
-		}
-	}
-	return true
-}
-
 // writeKubeconfigs writes the admin's file and those of the controllers.
 func (h *Head) writeKubeconfigs() error {
 	cert, err := os.ReadFile(h.tlsPath("client-admin.crt"))
@@ -280,7 +270,7 @@ func (h *Head) writeKubeconfigs() error {
 func (h *Head) Stop() {
 	// Watches delay the graceful shutdown of an apiserver far longer than any
 	// request that writes.
-	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+	h.group.Stop(1500*time.Millisecond, staticpod.APIServer, staticpod.ControllerManager, staticpod.Scheduler,
 		"helm-controller")
 	h.group.Stop(etcdGrace, etcdComponent)
 }

@@ -76,7 +76,8 @@ func (m *machine) head(serverToken string) *Head {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	h := newHead(Options{DataDir: m.dataDir, NodeName: "head", NodeIP: "10.0.0.1", Token: serverToken, KubeBinary: self,
+	h := newHead(Options{DataDir: m.dataDir, PodLogs: filepath.Join(m.dataDir, "pods"), NodeName: "head",
+		NodeIP: "10.0.0.1", Token: serverToken, KubeBinary: self,
 		Kubeconfig: filepath.Join(m.dataDir, "rke2.yaml"),
 		Cluster:    supervisor.ClusterConfig{ClusterDomain: "cluster.local"}}, m.group)
 	h.etcd = m.etcd

@@ -13,19 +13,35 @@ const nodesPath = "/api/v1/nodes"
 // Node has the fields of a Node that the supervisor reads.
 type Node struct {
 	Metadata struct {
-		Name            string            `json:"name"`
-		ResourceVersion string            `json:"resourceVersion"`
-		Labels          map[string]string `json:"labels"`
+		Name              string            `json:"name"`
+		ResourceVersion   string            `json:"resourceVersion"`
+		DeletionTimestamp string            `json:"deletionTimestamp"`
+		Finalizers        []string          `json:"finalizers"`
+		Labels            map[string]string `json:"labels"`
+		Annotations       map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	Spec struct {
-		PodCIDR string `json:"podCIDR"`
+		PodCIDR string  `json:"podCIDR"`
+		Taints  []Taint `json:"taints"`
 	} `json:"spec"`
 	Status struct {
 		Addresses []struct {
 			Type    string `json:"type"`
 			Address string `json:"address"`
 		} `json:"addresses"`
+		Conditions []struct {
+			Type   string `json:"type"`
+			Status string `json:"status"`
+		} `json:"conditions"`
 	} `json:"status"`
+}
+
+// Taint is one of a Node.
+type Taint struct {
+	Key       string `json:"key"`
+	Value     string `json:"value,omitempty"`
+	Effect    string `json:"effect"`
+	TimeAdded string `json:"timeAdded,omitempty"`
 }
 
 // InternalIP is the node's own address, or "" while it has none.
@@ -36,6 +52,34 @@ func (n *Node) InternalIP() string {
 		}
 	}
 	return ""
+}
+
+// GetNode reads one Node.
+func (c *Client) GetNode(ctx context.Context, name string) (Node, error) {
+	var n Node
+	err := c.CallJSON(ctx, http.MethodGet, nodesPath+"/"+name, nil, &n)
+	return n, err
+}
+
+// PatchNode merges patch into the Node as it was read. It fails with 409 if the Node has changed since.
+func (c *Client) PatchNode(ctx context.Context, n *Node, patch map[string]any) error {
+	metadata, _ := patch["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		patch["metadata"] = metadata
+	}
+	metadata["resourceVersion"] = n.Metadata.ResourceVersion
+	return c.CallJSON(ctx, http.MethodPatch, nodesPath+"/"+n.Metadata.Name, patch, nil)
+}
+
+// IsReady reports whether the kubelet says that pods can run.
+func (n *Node) IsReady() bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True"
+		}
+	}
+	return false
 }
 
 type nodeList struct {

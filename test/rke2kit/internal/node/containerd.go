@@ -29,10 +29,14 @@ const (
 )
 
 // StartContainerRuntime starts containerd and imports the images in the background.
-// Enter waits for it.
-func (n *Node) StartContainerRuntime(ctx context.Context) {
+// JoinCluster waits for it. Fail ends the process with an error.
+func (n *Node) StartContainerRuntime(ctx context.Context, fail func(error)) {
 	go func() {
 		defer close(n.containers)
+		if err := n.pullRuntimeImage(ctx); err != nil {
+			fail(err)
+			return
+		}
 		if err := n.startContainerd(ctx); err != nil {
 			n.runtimeErr = err
 			return

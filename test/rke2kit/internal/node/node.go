@@ -14,11 +14,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/hostmode"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/join"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeconfig"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/staticpod"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/token"
 )
@@ -36,6 +38,9 @@ type Options struct {
 	Taints        []string
 	KubeletArgs   []string
 	KubeProxyArgs []string
+	NoKubeProxy   bool
+	Version       string // of the release
+	Requests      staticpod.Requests
 }
 
 // Node is one node's runtime.
@@ -44,6 +49,8 @@ type Node struct {
 	group *proc.Group
 	agent string // directory of the agent's own files
 	cgroups
+	modes           hostmode.Modes
+	kubeletInterval time.Duration
 	// containers is closed when containerd answers and the images are in.
 	containers chan struct{}
 	runtimeErr error
@@ -51,9 +58,10 @@ type Node struct {
 
 // New prepares the directories and what a container used as a machine may lack.
 func New(opts Options, group *proc.Group) (*Node, error) {
-	n := &Node{opts: opts, group: group, agent: filepath.Join(opts.DataDir, "agent"), containers: make(chan struct{})}
+	n := &Node{opts: opts, group: group, agent: filepath.Join(opts.DataDir, "agent"), containers: make(chan struct{}),
+		modes: hostmode.Host, kubeletInterval: kubeletInterval}
 	for _, dir := range []string{n.agent, n.agentPath("etc"), n.agentPath("images"), n.agentPath("logs"),
-		n.agentPath("pod-manifests"), cniDir(n.agent)} {
+		n.podManifests(), cniDir(n.agent)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create node directory: %w", err)
 		}
@@ -74,6 +82,8 @@ func New(opts Options, group *proc.Group) (*Node, error) {
 func (n *Node) agentPath(elem ...string) string {
 	return filepath.Join(append([]string{n.agent}, elem...)...)
 }
+
+func (n *Node) podManifests() string { return n.agentPath("pod-manifests") }
 
 func (n *Node) logPath(name string) string { return n.agentPath("logs", name+".log") }
 
@@ -110,10 +120,17 @@ func (n *Node) JoinCluster(ctx context.Context, j JoinTarget) error {
 	if n.runtimeErr != nil {
 		return n.runtimeErr
 	}
+	if err := n.AwaitHealthyKubelet(ctx); err != nil {
+		return err
+	}
 	if err := n.startKubelet(ctx, cluster); err != nil {
 		return err
 	}
-	if err := n.startKubeProxy(ctx, cluster); err != nil {
+	if n.opts.NoKubeProxy {
+		if err := staticpod.Remove(n.podManifests(), staticpod.KubeProxy); err != nil {
+			return err
+		}
+	} else if err := n.startKubeProxy(ctx, cluster); err != nil {
 		return err
 	}
 	return n.awaitKubelet(ctx)
@@ -149,7 +166,7 @@ func (n *Node) writeKubeconfigs(apiServer string) error {
 
 func (n *Node) startKubeProxy(ctx context.Context, cluster supervisor.ClusterConfig) error {
 	args := []string{
-		"kube-proxy",
+		staticpod.KubeProxy,
 		"--kubeconfig=" + n.agentPath("kubeproxy.kubeconfig"),
 		"--hostname-override=" + n.opts.Name,
 		"--cluster-cidr=" + cluster.ClusterCIDR,
@@ -158,10 +175,14 @@ func (n *Node) startKubeProxy(ctx context.Context, cluster supervisor.ClusterCon
 		// A container used as a machine may not raise the kernel's limits.
 		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 	}
-	return n.group.Start(ctx, proc.Spec{
-		Name: "kube-proxy", Path: n.opts.KubeBinary, Args: append(args, toFlags(n.opts.KubeProxyArgs)...),
-		Log: n.logPath("kube-proxy"),
-	})
+	args = append(args, toFlags(n.opts.KubeProxyArgs)...)
+	pod := staticpod.Pod{Component: staticpod.KubeProxy, Node: n.opts.Name, Image: SandboxImage, Args: args,
+		Requests: n.opts.Requests, Logs: staticpod.Logs}
+	if err := pod.Write(n.podManifests()); err != nil {
+		return err
+	}
+	return n.group.Start(ctx, proc.Spec{Name: staticpod.KubeProxy, Path: n.opts.KubeBinary, Args: args,
+		Log: pod.LogFile(), PodLog: true})
 }
 
 // toFlags turns the k=v entries of a *-arg key into command-line flags.
@@ -193,7 +214,7 @@ func (n *Node) awaitKubelet(ctx context.Context) error {
 
 // Stop ends the node's components. Pods run on, as they do when RKE2 stops.
 func (n *Node) Stop() {
-	n.group.Stop(3*time.Second, "kubelet", "kube-proxy")
+	n.group.Stop(3*time.Second, "kubelet", staticpod.KubeProxy)
 	n.group.Stop(3*time.Second, "containerd")
 }
 

@@ -1,14 +1,19 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/hostmode"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 )
 
@@ -59,7 +64,7 @@ func TestKubeletConfigReservesNoMemoryByDefault(t *testing.T) {
 	var got struct {
 		EvictionHard                map[string]string
 		ImageGCHighThresholdPercent int
-		CgroupRoot                  string
+		CgroupRoot, StaticPodPath   string
 		ClusterDNS                  []string
 	}
 	if err := json.Unmarshal(data, &got); err != nil {
@@ -70,6 +75,12 @@ func TestKubeletConfigReservesNoMemoryByDefault(t *testing.T) {
 	}
 	if got.ImageGCHighThresholdPercent != 100 {
 		t.Errorf("images that can't be pulled are removed above %d %%", got.ImageGCHighThresholdPercent)
+	}
+	if strings.Contains(string(data), "failCgroupV1") {
+		t.Error("the kubelet's own default for cgroup version 1 is overridden")
+	}
+	if got.StaticPodPath != "/a/pod-manifests" {
+		t.Errorf("static pods are read from %s", got.StaticPodPath)
 	}
 	if got.CgroupRoot != "/rke2kit-n1" || !reflect.DeepEqual(got.ClusterDNS, []string{"10.43.0.10"}) {
 		t.Errorf("got %+v", got)
@@ -97,6 +108,73 @@ func TestCNIConfigGivesPodsTheNodesRange(t *testing.T) {
 	}
 	if _, err := renderCNIConfig("10.42.3.0", 1450); err == nil {
 		t.Error("an address is taken for a range")
+	}
+}
+
+func TestNodesAreUninitialisedUnlessThereIsNoCloudController(t *testing.T) {
+	own := []string{"gpu=present:NoSchedule"}
+	want := []string{"gpu=present:NoSchedule", "node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule"}
+	if got := registeredTaints(own, supervisor.ClusterConfig{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := registeredTaints(own, supervisor.ClusterConfig{NoCloudController: true}); !reflect.DeepEqual(got, own) {
+		t.Errorf("without a cloud controller: %v", got)
+	}
+}
+
+// modeNode is a node on a machine with one file of a test.
+func modeNode(t *testing.T, name, content string) (*Node, string) {
+	t.Helper()
+	dir := t.TempDir()
+	n := &Node{agent: dir, modes: hostmode.Modes{Dir: dir}, kubeletInterval: time.Millisecond,
+		opts: Options{Version: "v1.36.3+rke2r1-kit"}}
+	file := filepath.Join(dir, name)
+	if err := errors.Join(os.Mkdir(n.agentPath("logs"), 0o755),
+		os.WriteFile(file, []byte(content), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return n, file
+}
+
+func TestCauseOfARequestedExitIsInTheKubeletsLogOnly(t *testing.T) {
+	n, file := modeNode(t, hostmode.KubeletExits, "E1129 run.go:72] the cause\n")
+	var journal bytes.Buffer
+	logline.SetOutput(&journal)
+	t.Cleanup(func() { logline.SetOutput(os.Stderr) })
+	ended := make(chan error, 1)
+	go func() { ended <- n.AwaitHealthyKubelet(t.Context()) }()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if log, _ := os.ReadFile(n.logPath("kubelet")); strings.Count(string(log), "the cause\n") > 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the kubelet does not exit twice")
+		}
+	}
+	if err := errors.Join(os.Remove(file), <-ended); err != nil {
+		t.Fatal(err)
+	}
+	if got := journal.String(); !strings.Contains(got, `msg="Kubelet exited: exit status 1"`) ||
+		strings.Contains(got, "cause") {
+		t.Errorf("the journal says %s", got)
+	}
+}
+
+func TestRequestedPullsFailAsOftenAsAsked(t *testing.T) {
+	n, _ := modeNode(t, hostmode.PullFails, "1")
+	err := n.pullRuntimeImage(t.Context())
+	const want = "failed to get runtime image index.docker.io/rancher/rke2-runtime:v1.36.3-rke2r1-kit: " +
+		"GET https://index.docker.io/v2/rancher/rke2-runtime/manifests/v1.36.3-rke2r1-kit: TOOMANYREQUESTS: "
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := n.pullRuntimeImage(t.Context()); err != nil {
+		t.Errorf("the second pull fails too: %v", err)
+	}
+	n, _ = modeNode(t, hostmode.PullFails, "1 dial tcp: i/o timeout")
+	if err := n.pullRuntimeImage(t.Context()); err == nil ||
+		!strings.HasSuffix(err.Error(), "-kit: dial tcp: i/o timeout") {
+		t.Errorf("with a cause of its own: %v", err)
 	}
 }
 

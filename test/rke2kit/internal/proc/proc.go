@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,8 @@ const (
 	maxBackoff   = 5 * time.Second
 	// steadyAfter is how long a component has to run for its failures to be forgotten.
 	steadyAfter = 30 * time.Second
+	// pipeDelay is how long the last lines of a component that exited are waited for.
+	pipeDelay = time.Second
 	// logLimit is the size above which a component's log is truncated at a start.
 	logLimit = 8 << 20
 )
@@ -34,6 +37,12 @@ type Spec struct {
 	Args []string
 	Env  []string // added to the supervisor's own
 	Log  string
+	// PodLog writes the log in the form of a container's, as for a component that RKE2 runs as a static pod. Not for
+	// a component whose children outlive it.
+	PodLog bool
+	// Every is how often the component is started, at most, and its exits are logged as RKE2 logs the kubelet's. 0 is
+	// the kit's own growing interval.
+	Every time.Duration
 }
 
 // Group is the set of components one supervisor runs.
@@ -49,6 +58,7 @@ type component struct {
 	done   chan struct{}
 	mu     sync.Mutex
 	cmd    *exec.Cmd
+	log    io.Closer
 }
 
 // NewGroup keeps pid files in pidDir.
@@ -77,27 +87,37 @@ func (g *Group) Start(ctx context.Context, spec Spec) error {
 }
 
 func (c *component) startProcess(pidDir string) error {
-	if err := os.MkdirAll(filepath.Dir(c.spec.Log), 0o700); err != nil {
+	dirMode, fileMode := os.FileMode(0o700), os.FileMode(0o600)
+	if c.spec.PodLog {
+		dirMode, fileMode = 0o755, 0o640 // those of the kubelet and containerd
+	}
+	if err := os.MkdirAll(filepath.Dir(c.spec.Log), dirMode); err != nil {
 		return fmt.Errorf("create log directory of %s: %w", c.spec.Name, err)
 	}
 	mode := os.O_APPEND
 	if info, err := os.Stat(c.spec.Log); err == nil && info.Size() > logLimit {
 		mode = os.O_TRUNC
 	}
-	log, err := os.OpenFile(c.spec.Log, os.O_CREATE|os.O_WRONLY|mode, 0o600)
+	log, err := os.OpenFile(c.spec.Log, os.O_CREATE|os.O_WRONLY|mode, fileMode)
 	if err != nil {
 		return fmt.Errorf("open log of %s: %w", c.spec.Name, err)
 	}
-	defer log.Close()
 	cmd := exec.Command(c.spec.Path, c.spec.Args...)
-	cmd.Stdout, cmd.Stderr = log, log
+	var out io.Writer = log
+	if c.spec.PodLog {
+		out = &containerLog{out: log}
+		// A pipe carries the lines: it is not held open by what a component left running.
+		cmd.WaitDelay = pipeDelay
+	}
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(componentEnv(), c.spec.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
+		log.Close()
 		return fmt.Errorf("start %s: %w", c.spec.Name, err)
 	}
 	c.mu.Lock()
-	c.cmd = cmd
+	c.cmd, c.log = cmd, log
 	c.mu.Unlock()
 	return writePidFile(pidDir, c.spec.Name, cmd.Process.Pid)
 }
@@ -121,6 +141,7 @@ func (c *component) keepRunning(ctx context.Context, pidDir string) {
 	for {
 		started := time.Now()
 		err := c.cmd.Wait()
+		c.log.Close()
 		if ctx.Err() != nil {
 			return
 		}
@@ -128,14 +149,13 @@ func (c *component) keepRunning(ctx context.Context, pidDir string) {
 			backoff = firstBackoff
 		}
 		for {
-			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err,
-				lastErrorLine(c.spec.Log), backoff, c.spec.Log)
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(backoff):
+			case <-time.After(c.reportExit(err, started, backoff)):
 			}
 			backoff = min(2*backoff, maxBackoff)
+			started = time.Now()
 			if err = c.startProcess(pidDir); err == nil {
 				break
 			}
@@ -143,25 +163,15 @@ func (c *component) keepRunning(ctx context.Context, pidDir string) {
 	}
 }
 
-// lastErrorLine returns the last line of a log that mentions an error, or the last line,
-// so that the journal shows why a component exited.
-func lastErrorLine(file string) string {
-	const most, window = 400, 16 << 10
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
+// reportExit logs that the component exited and returns how long to wait before it is started again. The cause is in
+// the component's own log only, as in RKE2.
+func (c *component) reportExit(err error, started time.Time, backoff time.Duration) time.Duration {
+	if c.spec.Every > 0 {
+		logline.Errorf("%s exited: %v", strings.ToUpper(c.spec.Name[:1])+c.spec.Name[1:], err)
+		return max(0, c.spec.Every-time.Since(started))
 	}
-	lines := strings.Split(strings.TrimSpace(string(data[max(0, len(data)-window):])), "\n")
-	last := lines[len(lines)-1]
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := lines[i]
-		if strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "E") &&
-			strings.Contains(line, "] ") {
-			last = line
-			break
-		}
-	}
-	return last[:min(most, len(last))]
+	logline.Warnf("The kit starts %s again in %s: %v", c.spec.Name, backoff, err)
+	return backoff
 }
 
 // Stop ends the named components, all at once, and waits for them: SIGTERM

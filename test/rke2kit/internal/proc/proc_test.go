@@ -1,15 +1,19 @@
 package proc
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 )
 
 func newGroup(t *testing.T) (*Group, string) {
@@ -135,20 +139,51 @@ func TestComponentsDoNotInheritTheSupervisorsEnvironment(t *testing.T) {
 	}
 }
 
-func TestLastErrorOfALogIsFound(t *testing.T) {
-	for want, text := range map[string]string{
-		"Error: unknown flag: --x": "I1 started\nError: unknown flag: --x\nUsage:\n  " +
-			"kubelet [flags]\n",
-		`E1124 06:21:03.1 170 run.go:72] "command failed"`: "I1 a\nE1124 06:21:03.1 170 run.go:72] \"command " +
-			"failed\"\ntrailing",
-		"only": "first\nonly\n",
-	} {
-		file := filepath.Join(t.TempDir(), "log")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := lastErrorLine(file); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+// RKE2 logs that its kubelet exited, and not why; it starts the kubelet every five seconds.
+func TestExitIsLoggedWithoutItsCause(t *testing.T) {
+	var journal bytes.Buffer
+	logline.SetOutput(&journal)
+	t.Cleanup(func() { logline.SetOutput(os.Stderr) })
+	log := filepath.Join(t.TempDir(), "kubelet.log")
+	c := &component{spec: Spec{Name: "kubelet", Every: 5 * time.Second, Log: log, Path: "/bin/sh",
+		Args: []string{"-c", "echo the cause >&2; exit 1"}}}
+	if err := c.startProcess(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
+	wait := c.reportExit(c.cmd.Wait(), started, firstBackoff)
+	if wait < 3*time.Second || wait > 5*time.Second {
+		t.Errorf("it is started again in %s, want 5 s after its start", wait)
+	}
+	if got := c.reportExit(nil, started.Add(-time.Minute), firstBackoff); got != 0 {
+		t.Errorf("one that ran for a minute is started again in %s", got)
+	}
+	if line := journal.String(); !strings.Contains(line, `level=error msg="Kubelet exited: exit status 1"`) ||
+		strings.Contains(line, "the cause") {
+		t.Errorf("the journal says %s", line)
+	}
+	if data, _ := os.ReadFile(log); string(data) != "the cause\n" {
+		t.Errorf("its log says %q", data)
+	}
+}
+
+func TestLogOfAStaticPodHasTheFormOfAContainers(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "pods", "etcd", "0.log")
+	c := &component{spec: Spec{Name: "etcd", PodLog: true, Log: log, Path: "/bin/sh",
+		Args: []string{"-c", "echo one; printf 'two\nthree' >&2"}}}
+	if err := c.startProcess(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	c.log.Close()
+	data, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const form = `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) stderr F `
+	if !regexp.MustCompile(form + "one\n\\S+ stderr F two\n$").Match(data) {
+		t.Errorf("the log is %q", data)
 	}
 }

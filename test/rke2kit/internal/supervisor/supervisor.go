@@ -42,6 +42,8 @@ type ClusterConfig struct {
 	ClusterDNS    string `json:"clusterDNS"`
 	ClusterDomain string `json:"clusterDomain"`
 	CNI           string `json:"cni"`
+	// NoCloudController means that Nodes come up initialised.
+	NoCloudController bool `json:"noCloudController,omitempty"`
 }
 
 // Options are what a supervisor serves.

@@ -129,14 +129,37 @@ def address(name: str) -> str:
     return next(n['IPAddress'] for n in networks.values())
 
 
+# The addresses that stopped hosts had.
+_last: Dict[str, str] = {}
+
+
 def stop(name: str) -> None:
+    _last[name] = address(name)
     api().stop(container_name(name), timeout=_STOP_SECONDS)
 
 
 def start(name: str) -> str:
-    """Starts a stopped host, which gets a new address, as on a cloud."""
-    api().start(container_name(name))
-    return address(name)
+    """Starts a stopped host, which gets a new address, as on a cloud. The engine would give it the old one again, so
+    containers that do nothing hold that one meanwhile."""
+    engine, held = api(), []
+    try:
+        while _last.get(name) and len(held) < 16:
+            made = engine.create_container_from_config({
+                'Image': world()['image'], 'Entrypoint': ['sleep', '120'],
+                'HostConfig': {'NetworkMode': world()['network'], 'AutoRemove': True}})
+            held.append(made['Id'])
+            engine.start(made['Id'])
+            networks = engine.inspect_container(made['Id'])['NetworkSettings']['Networks']
+            if any(n['IPAddress'] == _last[name] for n in networks.values()):
+                break
+        engine.start(container_name(name))
+        return address(name)
+    finally:
+        for container in held:
+            try:
+                engine.remove_container(container, force=True)
+            except errors.APIError:
+                pass  # it ends by itself
 
 
 def remove(name: str) -> None:

@@ -274,6 +274,36 @@ def _handle(encoded):
     return found
 
 
+def addresses(question):
+    """Asks the clouds for the addresses that machines have now. SkyPilot itself keeps those of the last launch or start of its
+    own: a machine that its owner stopped and started in the cloud's console is UP with an old address, or with none
+    (0.14.1 sky/backends/backend_utils.py _update_cluster_status, sky/global_user_state.py remove_cluster)."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(_addresses, question['handles']))
+
+
+def _addresses(encoded):
+    try:
+        return _ask_addresses(pickle.loads(base64.b64decode(encoded)))
+    except Exception as e:  # pylint: disable=broad-except
+        return {'error': _plain('%s: %s' % (type(e).__name__, e))}
+
+
+def _ask_addresses(handle):
+    from sky import global_user_state
+    from sky import provision
+    provider = global_user_state.get_cluster_yaml_dict(handle.cluster_yaml)['provider']
+    info = provision.get_cluster_info(
+        repr(handle.launched_resources.cloud), provider.get('region') or provider.get('location'), handle.cluster_name_on_cloud,
+        provider)
+    # Copies of a machine may be among them.
+    own = handle.cached_cluster_info.head_instance_id
+    for machine in info.instances.get(own) or []:
+        external = None if provider.get('use_internal_ips') else machine.external_ip
+        return {'address': external or machine.internal_ip or '', 'private_address': machine.internal_ip or ''}
+    return {'error': 'the cloud does not list it as running'}
+
+
 def _startable(resources):
     """Whether SkyPilot can start a machine after it was stopped. It can if it can stop the machine, which depends on the
     cloud and, on most clouds, on whether it is a spot machine."""
@@ -434,7 +464,8 @@ def _plain(text):
     return re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', text)
 
 
-_OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_lifetimes, aws_terminate)}
+_OPS = {f.__name__: f for f in (
+    plan, handles, addresses, aws_open, aws_release, aws_machines, aws_lifetimes, aws_terminate)}
 
 
 # Threads that import SkyPilot at once find incomplete modules, because these import each other.

@@ -17,21 +17,23 @@ python=${PYTHON:-python3}
     exit 1
 }
 
-wanted="-r $here/base.txt"
 for cloud; do
-    [ -f "$here/$cloud.txt" ] || { echo "install.sh: unknown cloud $cloud; choose from: $(cd "$here" && ls ./*.txt | sed 's,^\./,,; s/\.txt$//' | grep -v '^base$' | tr '\n' ' ')" >&2; exit 2; }
-    wanted="$wanted -r $here/$cloud.txt"
+    [ -f "$here/$cloud.txt" ] || { echo "install.sh: unknown cloud $cloud; choose from: $(cd "$here" && printf '%s\n' *.txt | sed 's/\.txt$//' | grep -v '^base$' | tr '\n' ' ')" >&2; exit 2; }
 done
 
 # If the stamp matches these files, there is nothing to install.
 stamp=$dir/skyctl-installed-$(for cloud; do printf '%s\n' "$cloud"; done | sort | tr '\n' '-')
-sum=$(cat "$here"/base.txt $(for cloud; do printf '%s ' "$here/$cloud.txt"; done) | cksum)
+sum=$({ cat "$here/base.txt"; for cloud; do cat "$here/$cloud.txt"; done; } | cksum)
 if [ -x "$dir/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
     exit 0
 fi
 
-[ -x "$dir/bin/python" ] && "$dir/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$dir"
-# All dependencies are listed, so none have to be resolved. shellcheck disable=SC2086
-"$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $wanted
+"$dir/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$dir"
+for cloud; do # each becomes an option of pip
+    set -- "$@" -r "$here/$cloud.txt"
+    shift
+done
+# All dependencies are listed, so none have to be resolved.
+"$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/base.txt" "$@"
 "$dir/bin/python" -c 'import sky' >/dev/null
 printf '%s\n' "$sum" > "$stamp"

@@ -1,0 +1,125 @@
+package nodes
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	// machineCheckTimeout bounds the look at one machine, machineChecksAtOnce how many are looked at at a time.
+	machineCheckTimeout = 45 * time.Second
+	machineChecksAtOnce = 48
+)
+
+// CheckMachines looks at every machine of a cluster as Prepare does, and tries the ports between those that are nodes.
+// It changes nothing.
+func (a *Activities) CheckMachines(ctx context.Context, ref api.Ref) (operation.CheckMachinesResult, error) {
+	const step = "check the machines"
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
+	if err != nil {
+		return operation.CheckMachinesResult{}, activities.StepError(ctx, step, "", err)
+	}
+	head, _ := c.Head()
+	machines := listCheckable(c)
+	checks := make([]api.MachineCheck, len(machines))
+	var group errgroup.Group
+	group.SetLimit(machineChecksAtOnce)
+	for i, m := range machines {
+		group.Go(func() error {
+			checks[i] = a.checkMachine(ctx, c, m, head)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return operation.CheckMachinesResult{Machines: checks}, activities.StepError(ctx, step, "", ctx.Err())
+}
+
+// listCheckable returns the machines that a check looks at: not those that are being terminated, which no longer
+// answer.
+func listCheckable(c *api.Cluster) []*api.Machine {
+	var machines []*api.Machine
+	for i := range c.Status.Machines {
+		if m := &c.Status.Machines[i]; m.State.MayExist() && m.State != api.MachineTerminating {
+			machines = append(machines, m)
+		}
+	}
+	return machines
+}
+
+// checkMachine looks at one machine; head is nil if the cluster has none.
+func (a *Activities) checkMachine(ctx context.Context, c *api.Cluster, m, head *api.Machine) api.MachineCheck {
+	ctx, cancel := activities.WithDeadline(ctx, machineCheckTimeout)
+	defer cancel()
+	check := api.MachineCheck{Machine: m.Name, Role: m.Role}
+	if m.Address == "" {
+		check.Unchecked = "it has no address yet"
+		return check
+	}
+	found, err := a.findMachineProblems(ctx, c, m, head)
+	if err != nil {
+		check.Unchecked = redact.Text(err.Error())
+		return check
+	}
+	for _, f := range found[:min(len(found), operation.MaxMachineFindings)] {
+		f.Message = redact.Text(f.Message)
+		check.Findings = append(check.Findings, f)
+	}
+	return check
+}
+
+func (a *Activities) findMachineProblems(ctx context.Context, c *api.Cluster, m, head *api.Machine) (
+	[]preflight.Finding, error) {
+	key, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(m), key)
+	if err != nil {
+		return nil, err
+	}
+	requirements := newRequirements(c, m)
+	if head != nil && m.Role == api.RoleWorker {
+		requirements.Peers = listPeers(head)
+	}
+	asked := a.Now()
+	facts, err := preflight.GatherFacts(ctx, h, requirements)
+	if err != nil {
+		return nil, err
+	}
+	skew := preflight.MeasureClockSkew(facts.Clock, asked, a.Now())
+	return append(a.findClosedPorts(ctx, c, m, head), preflight.FindProblems(facts, requirements, skew)...), nil
+}
+
+// findClosedPorts tries the ports that a worker and its head need of each other, if both are nodes.
+func (a *Activities) findClosedPorts(ctx context.Context, c *api.Cluster, m, head *api.Machine) []preflight.Finding {
+	if head == nil || m.Role != api.RoleWorker || m.State != api.MachineReady || head.State != api.MachineReady {
+		return nil
+	}
+	routes := []portRoute{{m, head, preflight.HeadSupervisorPort}, {m, head, preflight.HeadAPIPort},
+		{head, m, preflight.KubeletPort}}
+	if overlay, known := overlayPort(c.Spec.Network.CNI, head); known {
+		routes = append(routes, portRoute{m, head, overlay}, portRoute{head, m, overlay})
+	}
+	var found []preflight.Finding
+	step := &machineStep{machine: activities.MachineRef{Cluster: c.Ref()}}
+	for _, r := range routes {
+		contact, listens, err := a.probeRoute(ctx, step, r)
+		if err != nil || !listens || !slices.Contains([]preflight.PortContact{preflight.PortRejected,
+			preflight.PortSilent}, contact) {
+			continue
+		}
+		found = append(found, preflight.NewClosedPortFinding(describeMachine(r.from), describeMachine(r.to), r.port,
+			contact))
+	}
+	return found
+}

@@ -1,0 +1,120 @@
+package nodes
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
+)
+
+// Prepare checks a machine and installs RKE2's files on it. It tells all problems of the machine before it changes
+// anything there.
+func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error {
+	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, step *machineStep) error {
+		if step.cluster.Status.Artifacts == nil {
+			return fmt.Errorf("no RKE2 release is pinned for the cluster")
+		}
+		h, err := a.connectToMachine(ctx, step)
+		if err != nil {
+			return err
+		}
+		installCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
+		defer cancel()
+		if err := a.makeFit(installCtx, h, step); err != nil {
+			return err
+		}
+		if err := rke2.InstallRelease(installCtx, h, *step.cluster.Status.Artifacts, step.report); err != nil {
+			return err
+		}
+		imagesCtx, cancelImages := activities.WithDeadline(ctx, a.Deadlines.Images)
+		defer cancelImages()
+		if err := rke2.InstallImages(imagesCtx, h, step.cluster.Status.Artifacts.Images, step.report); err != nil {
+			return err
+		}
+		if err := rke2.ApplyProfile(imagesCtx, h, step.cluster.Spec.RKE2.Config); err != nil {
+			return err
+		}
+		if err := a.Home.WriteMachineMark(imagesCtx, h); err != nil {
+			return err
+		}
+		return activities.RecordMachineState(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
+	})
+}
+
+// reasonMachineWarning is the reason of the events about what may keep a machine from being a node.
+const reasonMachineWarning = "MachineWarning"
+
+// makeFit refuses a machine that cannot be a node, records what else is wrong with it, and mends what skyctl can mend.
+func (a *Activities) makeFit(ctx context.Context, h *remote.Host, step *machineStep) error {
+	step.report("checking the machine")
+	requirements := newRequirements(step.cluster, step.record)
+	if head, err := step.cluster.Head(); err == nil && step.record.Role == api.RoleWorker {
+		requirements.Peers = listPeers(head)
+	}
+	facts, found, err := preflight.CheckMachine(ctx, h, requirements, a.Now, step.report)
+	if err != nil {
+		return err
+	}
+	if !requirements.Proven && preflight.RefuseUnfit(h.Name(), found) != nil {
+		all, err := activities.ReadCluster(ctx, a.Store, step.machine.Cluster)
+		if err != nil {
+			return err
+		}
+		if requirements.Proven = isProven(all, step.record); requirements.Proven {
+			if facts, found, err = preflight.CheckMachine(ctx, h, requirements, a.Now, step.report); err != nil {
+				return err
+			}
+		}
+	}
+	if err := preflight.RefuseUnfit(h.Name(), found); err != nil {
+		return err
+	}
+	for _, f := range found {
+		activities.RecordEvent(ctx, a.Store, activities.NewEvent(step.cluster, step.machine.Name, api.EventWarning,
+			reasonMachineWarning, f.String()))
+	}
+	if err := a.recordMTU(ctx, step, facts.MTU); err != nil {
+		return err
+	}
+	return preflight.MendMachine(ctx, h, facts, requirements, step.report)
+}
+
+// isProven reports whether a machine of the same pool has been a node: machines like it work then.
+func isProven(c *api.Cluster, r *api.Machine) bool {
+	return slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool {
+		return m.PoolName() == r.PoolName() && m.WasBroughtUp()
+	})
+}
+
+// newRequirements returns what a machine of a cluster is checked for, without other machines.
+func newRequirements(c *api.Cluster, r *api.Machine) preflight.Requirements {
+	requirements := preflight.Requirements{Role: r.Role, Cloud: r.Placement.Cloud, Address: r.PrivateAddress,
+		Proven: isProven(c, r)}
+	requirePodNetwork(&requirements, c)
+	if a := c.Status.Artifacts; a != nil && !filepath.IsAbs(a.Source) {
+		requirements.SourceURL = a.Source
+	}
+	return requirements
+}
+
+// defaultSSHPort is where the SSH server of a machine listens at its private address if its public one is another.
+const defaultSSHPort = 22
+
+// listPeers returns a machine as one that others must reach, if its address is known. Its SSH server listens before
+// RKE2.
+func listPeers(r *api.Machine) []preflight.Peer {
+	if r.PrivateAddress == "" {
+		return nil
+	}
+	port := defaultSSHPort
+	if r.Address == r.PrivateAddress && r.SSHPort != 0 {
+		port = r.SSHPort
+	}
+	return []preflight.Peer{{Name: r.Name, Address: r.PrivateAddress, Port: port}}
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/access"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
+	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// withGateway calls use with the way to machines, which is closed afterwards.
+func (a *app) withGateway(ctx context.Context, doing string, use func(*access.Gateway) error) error {
+	ops, err := a.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := ops.OpenSecretStore(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	defer func() { _ = s.Close() }() // its writes have ended
+	pool := remote.NewPool(0)
+	defer pool.Close()
+	pool.ReachThrough(connect.NewBastion(a.cfg, s))
+	return use(&access.Gateway{Store: s, Pool: pool})
+}
+
+// findTarget returns the machine that a name means: itself, or the head of the cluster.
+func findTarget(ctx context.Context, g *access.Gateway, name string) (access.Target, error) {
+	c, m, err := access.FindCluster(ctx, g.Store, name)
+	if err != nil {
+		return access.Target{}, err
+	}
+	if m != nil {
+		return access.Target{Cluster: c, Machine: *m}, nil
+	}
+	targets, err := access.SelectTargets(c, access.Selection{})
+	if err != nil {
+		return access.Target{}, err
+	}
+	return targets[0], nil
+}
+
+// recordAccess records what a person does on a machine, or on machines of the cluster if machine is empty. If etcd does
+// not take the record, it says so and goes on: the machine may be what has to be repaired.
+func (a *app) recordAccess(ctx context.Context, g *access.Gateway, c *api.Cluster, machine, did string) {
+	if err := g.RecordAccess(ctx, c, machine, did); err != nil && ctx.Err() == nil {
+		fmt.Fprintln(a.env.Err, "Warning: the access was not recorded as an event:", printable.Line(err.Error()))
+	}
+}
+
+// splitCommand takes the arguments apart at --, which is required before a command.
+func splitCommand(cmd *cobra.Command, args []string) (names, command []string, err error) {
+	dash := cmd.ArgsLenAtDash()
+	switch {
+	case dash < 0 && len(args) > 1:
+		return nil, nil, usageErrorf("%[1]s needs -- before the command: %[1]s %[2]s -- %[3]s …", cmd.CommandPath(),
+			args[0], args[1])
+	case dash < 0:
+		return args, nil, nil
+	}
+	return args[:dash], args[dash:], nil
+}
+
+// completeClustersAndMachines offers the names of clusters and of machines.
+func (a *app) completeClustersAndMachines(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		clusters, _ := s.ListClustersWithMachines(ctx) // unreadable clusters are not offered
+		for i := range clusters {
+			c := &clusters[i]
+			names = append(names, c.Metadata.Name+"\t"+string(c.Status.Phase))
+			for _, m := range c.Status.Machines {
+				if m.State.MayExist() {
+					names = append(names, m.Name+"\t"+string(m.Role)+", "+string(m.State))
+				}
+			}
+		}
+		return names
+	})
+}
+
+// commandTimeoutValue is --timeout of a command that runs something on machines.
+type commandTimeoutValue struct{ durationValue }
+
+func (t *commandTimeoutValue) bindFlag(cmd *cobra.Command, usual time.Duration, what string) {
+	t.value = usual
+	cmd.Flags().Var(t, "timeout", what)
+	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
+}
+
+// withDeadline returns a context that ends after the timeout, with a cause that says so.
+func (t *commandTimeoutValue) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, t.value, &commandTimeoutError{t.value})
+}
+
+// commandTimeoutError says that --timeout passed.
+type commandTimeoutError struct{ after time.Duration }
+
+func (e *commandTimeoutError) Error() string {
+	return fmt.Sprintf("it took longer than --timeout %s, and was ended", e.after)
+}
+
+// remoteExitError ends skyctl with the exit code of a command on a machine, which has said itself what is wrong.
+type remoteExitError struct{ code int }
+
+func (e *remoteExitError) Error() string {
+	return fmt.Sprintf("the command ended with exit code %d", e.code)
+}
+
+// accessExitCode returns the exit code for an error of reaching a machine; ok is false if it is about something else.
+func accessExitCode(err error) (code int, ok bool) {
+	var ended *remoteExitError
+	switch {
+	case errors.As(err, &ended):
+		return ended.code, true
+	case hasType[*access.UnknownError](err):
+		return ExitNotFound, true
+	case hasType[*access.NotReachableError](err), hasType[*access.NoMachinesError](err):
+		return ExitConflict, true
+	case hasType[*commandTimeoutError](err):
+		return ExitTimeout, true
+	case remote.IsLost(err):
+		return ExitUnreachable, true
+	}
+	return 0, false
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/pkg/requestlog"
+)
+
+// bindLoudnessFlags adds -q and -v, which every command has.
+func (a *app) bindLoudnessFlags(flags *pflag.FlagSet) {
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress and no notes, only results and errors")
+	flags.CountVarP(&a.verbose, "verbose", "v", "list the requests to the servers on stderr, with -vv their sizes too")
+}
+
+// notes is where notes and hints go: stderr, or nowhere with -q.
+func (a *app) notes() io.Writer {
+	if a.quiet {
+		return io.Discard
+	}
+	return a.env.Err
+}
+
+// startProgress shows a running operation. With -q, or if a program reads the output, it shows only a failure.
+func (a *app) startProgress(title string, c *api.Cluster) *terminal.ProgressDisplay {
+	if a.quiet || a.hasStructuredOutput() {
+		return terminal.StartQuietProgress(a.env.Err, a.env.Now, title, c)
+	}
+	return terminal.StartProgress(a.env.Err, a.env.Now, title, c)
+}
+
+// withRequestLog returns a context whose requests are listed on stderr with -v.
+func (a *app) withRequestLog(ctx context.Context) context.Context {
+	if a.verbose == 0 {
+		return ctx
+	}
+	var mu sync.Mutex
+	return requestlog.With(ctx, func(r requestlog.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(a.env.Err, printable.Line(formatRequest(r, a.verbose > 1)))
+	})
+}
+
+func formatRequest(r requestlog.Request, sizes bool) string {
+	text := fmt.Sprintf("%s %s: %s in %v", r.Server, r.Method, r.Result, r.Took.Round(100*time.Microsecond))
+	switch {
+	case r.IsStream:
+		text += " (stream opened)"
+	case sizes:
+		text += fmt.Sprintf(" (sent %d bytes, received %d)", r.Sent, r.Received)
+	}
+	return text
+}

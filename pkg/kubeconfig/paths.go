@@ -1,0 +1,102 @@
+package kubeconfig
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+	"github.com/sky-shift/skyctl/pkg/yamltext"
+)
+
+// Person is where a person keeps what kubectl and SkyPilot read.
+type Person struct {
+	// Files are the kubeconfigs, in kubectl's order.
+	Files []string
+	// Ignored are files of $KUBECONFIG that skyctl itself writes for each cluster.
+	Ignored []string
+	// SkyPilot is the file with SkyPilot's settings; empty if SkyPilot is not used here, or its server is elsewhere.
+	SkyPilot string
+}
+
+// FindPerson finds the files of the person whose environment env is. ownDir is the directory in which skyctl writes the
+// kubeconfig of each cluster.
+func FindPerson(env func(string) string, ownDir string) (Person, error) {
+	p := Person{SkyPilot: findSkyPilotConfig(env)}
+	for _, name := range filepath.SplitList(env("KUBECONFIG")) {
+		path, err := filepath.Abs(name)
+		if name == "" || err != nil || slices.Contains(p.Files, path) {
+			continue
+		}
+		if rel, err := filepath.Rel(ownDir, path); err == nil && filepath.IsLocal(rel) {
+			p.Ignored = append(p.Ignored, path)
+			continue
+		}
+		p.Files = append(p.Files, path)
+	}
+	if len(p.Files) > 0 {
+		return p, nil
+	}
+	home := env("HOME")
+	if home == "" {
+		return p, errors.New("the kubeconfig is unknown: set $KUBECONFIG or $HOME")
+	}
+	p.Files = []string{filepath.Join(home, ".kube", "config")}
+	return p, nil
+}
+
+// DefaultFile is the file that kubectl changes if an entry is in none: the first that exists, or else the last.
+func (p Person) DefaultFile() string {
+	for _, path := range p.Files {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return p.Files[len(p.Files)-1]
+}
+
+// findSkyPilotConfig follows SkyPilot's own rules (sky/skypilot_config.py): $SKYPILOT_GLOBAL_CONFIG or
+// ~/.sky/config.yaml.
+func findSkyPilotConfig(env func(string) string) string {
+	if env("SKYPILOT_API_SERVER_ENDPOINT") != "" {
+		return ""
+	}
+	home := env("HOME")
+	if path := env("SKYPILOT_GLOBAL_CONFIG"); path != "" {
+		if rest, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
+			path = filepath.Join(home, rest)
+		}
+		if abs, err := filepath.Abs(path); err == nil {
+			return abs
+		}
+		return ""
+	}
+	dir := filepath.Join(home, ".sky")
+	if info, err := os.Stat(dir); home == "" || err != nil || !info.IsDir() {
+		return ""
+	}
+	return filepath.Join(dir, "config.yaml")
+}
+
+// CurrentCluster returns the cluster of skyctl whose context is the current one; empty if there is none.
+func (p Person) CurrentCluster() string {
+	for _, path := range p.Files {
+		text, err := regularfile.Read(path, maxFileSize)
+		if err != nil {
+			continue
+		}
+		d, err := yamltext.Parse(text)
+		if err != nil {
+			continue
+		}
+		current, _ := d.ValueAt(currentContext).(string)
+		for _, item := range itemsOf(d, contexts) {
+			if name, ok := findMark(item, "context")["cluster"].(string); ok && itemName(item) == current {
+				return name
+			}
+		}
+	}
+	return ""
+}

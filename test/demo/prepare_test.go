@@ -1,0 +1,130 @@
+package demo
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// makeRelease creates a release of stand-ins. It returns its directory and the kit's archive.
+func makeRelease(t *testing.T) (dir, kit string) {
+	t.Helper()
+	dir = t.TempDir()
+	platform := runtime.GOOS + "_" + runtime.GOARCH
+	programs, kit := "skyctl_1.2.3_"+platform+".tar.gz", "rke2kit_1.2.3_"+platform+".tar.gz"
+	script := fmt.Sprintf(`set -e
+mkdir -p programs kit share/rke2/bin
+printf '#!/bin/sh\necho "skyctl v1.2.3"\n' >programs/skyctl
+printf '#!/bin/sh\n' >programs/skyd
+printf '#!/bin/sh\necho kubectl\n' >share/rke2/bin/kube
+chmod +x programs/* share/rke2/bin/kube
+tar -czf kit/rke2.linux-%[1]s.tar.gz share
+echo v1.36.3+rke2r1-kit >kit/version
+tar -czf %[2]s -C programs skyctl skyd
+tar -czf %[3]s -C kit .
+sha256sum %[2]s %[3]s >checksums.txt
+`, runtime.GOARCH, programs, kit)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir, filepath.Join(dir, kit)
+}
+
+// placeRelease adds what installs a release to the directory of place, and returns what runs it.
+func placeRelease(t *testing.T, dir string) (root string, install func() (string, error)) {
+	t.Helper()
+	root, state := place(t)
+	for from, to := range map[string]string{"install_release.sh": "test/demo/install_release.sh",
+		"../../install.sh": "install.sh"} {
+		content, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(root, to), content, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("SKYCTL_DIST", dir)
+	return root, func() (string, error) { return run(t, root, state, "install_release.sh") }
+}
+
+func TestDemoTakesProgramsAndKitFromARelease(t *testing.T) {
+	dir, _ := makeRelease(t)
+	root, install := placeRelease(t, "file://"+dir+"/")
+	out, err := install()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	said, err := exec.CommandContext(t.Context(), filepath.Join(root, "bin/kubectl")).Output()
+	if err != nil || string(said) != "kubectl\n" {
+		t.Errorf("kubectl says %q, %v", said, err)
+	}
+	said, err = exec.CommandContext(t.Context(), filepath.Join(root, "bin/skyctl")).Output()
+	if err != nil || string(said) != "skyctl v1.2.3\n" {
+		t.Errorf("skyctl says %q, %v", said, err)
+	}
+	shown, err := exec.CommandContext(t.Context(), "bash", "-c",
+		"cd "+root+" && . test/demo/env.sh && echo $kit").Output()
+	if err != nil || string(shown) != root+"/bin/rke2kit\n" {
+		t.Errorf("the demo uses the kit %q, %v", shown, err)
+	}
+	if out, err := install(); err != nil || strings.Contains(out, "Downloading rke2kit") {
+		t.Errorf("the kit is there, and was downloaded again: %v, %s", err, out)
+	}
+}
+
+func TestDemoRefusesAKitWithAnotherChecksum(t *testing.T) {
+	dir, kit := makeRelease(t)
+	if err := os.WriteFile(kit, []byte("something else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, install := placeRelease(t, dir)
+	if out, err := install(); err == nil || !strings.Contains(out, "checksums.txt has another SHA-256") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(root, "bin/rke2kit")); !os.IsNotExist(err) {
+		t.Errorf("the kit was unpacked: %v", err)
+	}
+}
+
+// runCompile runs compile.sh with a stand-in of go that compiles two packages and then runs the commands of end.
+func runCompile(t *testing.T, end string) (string, error) {
+	t.Helper()
+	bin := t.TempDir()
+	script := `#!/bin/bash
+if [ "$1" = list ]; then printf 'a/b\nc/d\n'; exit; fi
+[ "$*" = 'build -v -trimpath -o out ./cmd/x' ] || { echo "arguments: $*"; exit 9; }
+sleep 0.3; echo a/b; sleep 1.1; echo c/d; sleep 1.1
+` + end
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "../setup/compile.sh", "x", "-trimpath", "-o", "out", "--", "./cmd/x")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SKYCTL_PROGRESS_SECONDS=1")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestBuildSaysHowManyPackagesAreCompiled(t *testing.T) {
+	t.Parallel()
+	out, err := runCompile(t, "exit 0")
+	if err != nil || !regexp.MustCompile(`(?s)x: 1 of about 2 packages compiled, \d+ s\n.*`+
+		`x: 2 packages compiled, linking, \d+ s\n`).MatchString(out) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestBuildPassesErrorsOn(t *testing.T) {
+	t.Parallel()
+	out, err := runCompile(t, "echo '# a/b'; echo 'b.go:1:2: undefined: x'; exit 3")
+	if err == nil || !strings.Contains(out, "# a/b\nb.go:1:2: undefined: x\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

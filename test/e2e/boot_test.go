@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	docker "github.com/docker/docker/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/process"
+)
+
+// TestClusterIsReadyAgainAfterABoot stops everything as a power failure does, and starts skyd before the Docker engine
+// answers, as a boot may. No command is run until the cluster works. Then everything is removed.
+func TestClusterIsReadyAgainAfterABoot(t *testing.T) {
+	t.Parallel()
+	i := newWatched(t)
+	if r := i.create("boot", "--num_nodes", "2", "--on_server_loss", "wait", "--wait"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	before := i.cluster("boot")
+	if r := i.try("uninstall", "--yes"); r.code != 3 || !strings.Contains(r.stderr, "skyctl delete cluster boot") {
+		t.Fatalf("uninstall with a cluster: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	i.killSkyd()
+	for _, h := range i.hosts("boot") {
+		if err := i.docker.ContainerKill(t.Context(), h.ID, "KILL"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := i.startSkydBeforeDocker()
+	answer()
+	eventually.HoldsWithin(t, 4*time.Minute, "all Nodes of the cluster are Ready again", func() bool {
+		running := 0
+		for _, h := range i.hosts("boot") {
+			if h.State == container.StateRunning {
+				running++
+			}
+		}
+		return running == 2 && strings.Count(i.tryKubectl("boot", "get", "nodes", "--no-headers"), " Ready ") == 2
+	})
+	after := i.await("boot", "in sync", func(c api.Cluster) bool {
+		in := c.Status.FindCondition(api.InSync)
+		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil &&
+			in.Status == api.ConditionTrue
+	})
+	for n, was := range before.Status.Machines {
+		if is := after.Status.Machines[n]; is.Incarnation != was.Incarnation || is.Address != was.Address {
+			t.Errorf("machine %d was %s at %s and is %s at %s", n, was.Incarnation, was.Address, is.Incarnation,
+				is.Address)
+		}
+	}
+	i.run("delete", "cluster", "boot", "--yes", "--wait")
+	i.uninstall()
+}
+
+// startSkydBeforeDocker starts skyd as a service manager does, with a Docker engine that hangs up on its first calls.
+// The result makes the engine answer.
+func (i *installation) startSkydBeforeDocker() (answer func()) {
+	i.t.Helper()
+	dir, err := os.MkdirTemp("", "skyctl-docker-") // names of sockets are short
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "docker.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { // the commands that follow start a skyd with the engine itself
+		i.try("server", "stop")
+		_ = l.Close()
+	})
+	e := &startingEngine{socket: strings.TrimPrefix(i.docker.DaemonHost(), "unix://")}
+	go e.serve(l)
+	if _, err := process.Start(process.Options{Argv: []string{filepath.Join(i.bin, "skyd"), "dev"},
+		Env: slices.Concat(i.env, []string{"DOCKER_HOST=unix://" + socket}), LogFile: filepath.Join(i.dir, "skyd.log"),
+	}); err != nil {
+		i.t.Fatal(err)
+	}
+	eventually.Holds(i.t, "skyd has asked the Docker engine in vain", func() bool { return e.missed.Load() > 0 })
+	return func() { e.answers.Store(true) }
+}
+
+// startingEngine stands between skyd and the Docker engine, which does not answer at first.
+type startingEngine struct {
+	socket  string // the engine's
+	answers atomic.Bool
+	missed  atomic.Int32 // calls that were not answered
+}
+
+func (e *startingEngine) serve(l net.Listener) {
+	for {
+		near, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if !e.answers.Load() {
+			e.missed.Add(1)
+			_ = near.Close()
+			continue
+		}
+		go e.forward(near)
+	}
+}
+
+func (e *startingEngine) forward(near net.Conn) {
+	defer near.Close()
+	far, err := net.Dial("unix", e.socket)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	go func() { _, _ = io.Copy(far, near); _ = far.(*net.UnixConn).CloseWrite() }()
+	_, _ = io.Copy(near, far)
+}
+
+// tryKubectl is kubectl without a failure of the test: the API may not answer yet.
+func (i *installation) tryKubectl(cluster string, args ...string) string {
+	cmd := exec.CommandContext(i.t.Context(), filepath.Join(i.bin, "kubectl"), append(args, "--request-timeout=5s")...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(i.dir, "clusters", cluster, "kubeconfig"))
+	out, _ := cmd.Output()
+	return string(out)
+}
+
+// keepHostImage has another installation on the engine, so that an uninstall leaves the host image to other tests.
+func (i *installation) keepHostImage() {
+	i.t.Helper()
+	others, err := i.docker.NetworkCreate(i.t.Context(), "skyctl-e2e-other-"+rand.Text()[:8],
+		network.CreateOptions{Labels: map[string]string{cloud.LabelInstallation: "other"}})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { removeNetwork(i.t, others.ID) })
+}
+
+// uninstall removes the installation, and checks what is left.
+func (i *installation) uninstall() {
+	i.t.Helper()
+	i.keepHostImage()
+	listed := i.run("uninstall", "--dry-run").stdout
+	if !strings.Contains(listed, filepath.Join(i.dir, "server")) || !strings.Contains(listed, i.dir+".state") {
+		i.t.Errorf("a dry run lists\n%s", listed)
+	}
+	got := i.run("uninstall", "--yes")
+	if !strings.Contains(got.stderr, "the host image and its files, for another installation") {
+		i.t.Errorf("uninstall says\n%s%s", got.stdout, got.stderr)
+	}
+	for _, dir := range []string{i.dir, filepath.Join(i.dir+".state", "skyctl")} {
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			i.t.Errorf("%s is left: %v", dir, err)
+		}
+	}
+	if _, err := i.docker.NetworkInspect(i.t.Context(), i.network, network.InspectOptions{}); err == nil {
+		i.t.Errorf("network %s is left", i.network)
+	}
+}
+
+// removeNetwork removes a network with a client of its own, because the test's is closed before.
+func removeNetwork(t *testing.T, id string) {
+	c, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	if err := c.NetworkRemove(context.Background(), id); err != nil {
+		t.Error(err)
+	}
+}
