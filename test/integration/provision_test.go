@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -281,7 +282,8 @@ func TestConcurrentCreatesAreOneOperation(t *testing.T) {
 	both.Wait()
 	c := w.get(api.Ref{Name: "twins"})
 	for i, err := range errs {
-		if err == nil && uids[i] != c.Metadata.UID || err != nil && !strings.Contains(err.Error(), "exists") {
+		refused := new(client.ConflictError)
+		if err == nil && uids[i] != c.Metadata.UID || err != nil && !errors.As(err, &refused) {
 			t.Errorf("create %d: %v, UID %s of %s", i, err, uids[i], c.Metadata.UID)
 		}
 	}
