@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/contexts"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
@@ -26,8 +27,10 @@ type app struct {
 	// helpErr says why --help shows nothing.
 	helpErr error
 
-	cfg *config.Config
-	ops *client.Client
+	// choice is the installation that the command uses, once known.
+	choice *contexts.Choice
+	cfg    *config.Config
+	ops    *client.Client
 	// worker is the worker that runs the operation, once known.
 	worker *knownWorker
 	// quiet and verbose are -q and how often -v was given.
@@ -64,7 +67,7 @@ func (a *app) loadSettingsWithNotes() (*config.Config, error) {
 // loadSettings is loadSettingsWithNotes without the notes.
 func (a *app) loadSettings() (*config.Config, error) {
 	if a.cfg == nil {
-		cfg, err := config.Load(a.flags, a.env.Getenv)
+		cfg, err := a.readSettings()
 		if err != nil {
 			return nil, &usageError{err}
 		}

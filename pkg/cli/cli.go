@@ -13,7 +13,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
-	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/server/service"
 )
@@ -144,9 +143,7 @@ one in the background; see skyctl help server.`,
 	root.SetFlagErrorFunc(toFieldError)
 	width := a.prepareHelp(root)
 	addVersionFlag(root)
-	a.flags = root.PersistentFlags()
-	config.BindFlags(a.flags)
-	a.bindLoudnessFlags(a.flags)
+	a.bindGlobalFlags(root)
 	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDiffCommand(),
 		a.newApplyCommand(), a.newEditCommand(), a.newExplainCommand(), a.newSchemaCommand(), a.newScaleCommand(),
 		a.newLabelCommand(), a.newReplaceCommand(), a.newDeleteCommand(), a.newStopCommand(), a.newStartCommand(),

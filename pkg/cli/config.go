@@ -14,20 +14,29 @@ import (
 )
 
 func (a *app) newConfigCommand() *cobra.Command {
-	return newCommandGroup("config", "Show and change the settings",
+	return newCommandGroup("config", "Show and change the settings, and choose among installations",
 		`Shows the settings and where their values come from, and changes config.yaml in the state directory. A
 flag overrides the environment, and the environment overrides the file. skyctl help settings lists all
-settings.`, `  skyctl config view
+settings.
+
+A context is a name for an installation, that is, for its state directory. It is for people with several:
+their own and that of a team, for example.`, `  skyctl config view
   skyctl config get rke2.version
-  skyctl config set rke2.cni cilium`,
-		a.newConfigViewCommand(), a.newConfigGetCommand(), a.newConfigSetCommand(), a.newConfigUnsetCommand())
+  skyctl config set rke2.cni cilium
+  skyctl config set-context team --config-dir ~/.skyconf-team
+  skyctl config use-context team`,
+		a.newConfigViewCommand(), a.newConfigGetCommand(), a.newConfigSetCommand(), a.newConfigUnsetCommand(),
+		a.newGetContextsCommand(), a.newCurrentContextCommand(), a.newUseContextCommand(), a.newSetContextCommand(),
+		a.newRenameContextCommand(), a.newDeleteContextCommand())
 }
 
 // settingList is the JSON form of the settings.
 type settingList struct {
-	Kind  string                 `json:"kind"`
-	File  string                 `json:"file"`
-	Items []config.SettingReport `json:"items"`
+	Kind string `json:"kind"`
+	File string `json:"file"`
+	// Context is the name of the installation; empty if a flag or a variable named its directory.
+	Context string                 `json:"context,omitempty"`
+	Items   []config.SettingReport `json:"items"`
 }
 
 func (a *app) newConfigViewCommand() *cobra.Command {
@@ -53,7 +62,8 @@ func (a *app) showSettings(onlySet bool, output *outputFlags) error {
 	if err != nil {
 		return err
 	}
-	list := settingList{Kind: "SettingList", File: cfg.ConfigFile(), Items: []config.SettingReport{}}
+	list := settingList{Kind: "SettingList", File: cfg.ConfigFile(), Context: a.choice.Context,
+		Items: []config.SettingReport{}}
 	rows := [][]string{{"SETTING", "VALUE", "FROM"}}
 	for _, r := range cfg.ReportSettings() {
 		if onlySet && r.From == config.FromDefault {
@@ -64,6 +74,9 @@ func (a *app) showSettings(onlySet bool, output *outputFlags) error {
 	}
 	if output.isStructured() {
 		return output.write(a.env.Out, list)
+	}
+	if where := a.describeContext(); where != "" {
+		a.printNote("these are the settings of " + where)
 	}
 	_, err = io.WriteString(a.env.Out, strings.Join(render.AlignColumns(rows), "\n")+"\n")
 	return err
@@ -178,7 +191,7 @@ func parseSettingValues(cmd *cobra.Command, args []string) ([]config.FileChange,
 }
 
 func (a *app) changeSettings(changes []config.FileChange) error {
-	paths, err := config.LoadPaths(a.flags, a.env.Getenv)
+	paths, err := a.findPaths()
 	if err != nil {
 		return &usageError{err}
 	}

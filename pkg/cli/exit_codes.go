@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/contexts"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/server/backup"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -82,7 +83,7 @@ func exitCode(err error) int {
 	case hasType[*interruptedError](err), errors.Is(err, context.Canceled):
 		return ExitInterrupted
 	case hasType[*usageError](err), hasType[*api.FieldError](err), hasType[*client.NoPlacementError](err),
-		hasType[*backup.FileError](err), hasType[*backup.ExistsError](err):
+		hasType[*backup.FileError](err), hasType[*backup.ExistsError](err), hasType[*contexts.InputError](err):
 		return ExitUsage
 	case hasType[*client.ConflictError](err), hasType[*client.ClusterReplacedError](err),
 		hasType[*store.ExistsError](err), hasType[*stateError](err), hasType[*client.HomeDoubtError](err),

@@ -18,7 +18,7 @@ import (
 func optionsHelp(flags *pflag.FlagSet, width int) string {
 	return `Every command takes these flags. You can also set each of them in the environment, or in
 config.yaml in the state directory (~/.skyconf). A flag overrides the environment, and the
-environment overrides the file. --quiet and --verbose are flags only.
+environment overrides the file. --context, --quiet and --verbose are flags only.
 
 ` + strings.TrimRight(flags.FlagUsagesWrapped(width), "\n")
 }

@@ -160,7 +160,9 @@ func TestHelpMatchesItsGoldenFile(t *testing.T) {
 		"resume reconcile", "tunnel",
 		"server", "server start", "server stop", "server status", "server restart", "server logs", "server install",
 		"server upgrade", "server uninstall", "server adopt", "server backup", "server restore",
-		"config", "config view", "config get", "config set", "config unset", "plugin", "plugin list", "uninstall",
+		"config", "config view", "config get", "config set", "config unset", "config get-contexts",
+		"config current-context", "config use-context", "config set-context", "config rename-context",
+		"config delete-context", "plugin", "plugin list", "uninstall",
 		"version", "exit-codes", "options", "output",
 		"settings",
 	} {

@@ -85,6 +85,9 @@ func (a *app) requireTyped(ctx context.Context, question, text, done string) err
 }
 
 func (a *app) requireAnswer(ctx context.Context, question string, accepted []string, done string) error {
+	if where := a.describeContext(); where != "" {
+		fmt.Fprintln(a.env.Err, "This is about "+where+".")
+	}
 	fmt.Fprint(a.env.Err, question+" ")
 	answer := make(chan string, 1)
 	go func() { // it can outlive this function, until a line is read or the process ends

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/kubeconfig"
 )
 
 func (a *app) newKubectlCommand() *cobra.Command {
@@ -103,14 +102,16 @@ func (a *app) chooseCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	current := ""
+	if p, err := a.findPerson(); err == nil {
+		current = p.CurrentCluster()
+	}
 	var names []string
 	for _, c := range all {
-		names = append(names, c.Metadata.Name)
-	}
-	if p, err := kubeconfig.FindPerson(a.env.Getenv, a.cfg.ClustersDir()); err == nil {
-		if name := p.CurrentCluster(); slices.Contains(names, name) {
-			return name, nil
+		if current != "" && c.Metadata.UID == current {
+			return c.Metadata.Name, nil
 		}
+		names = append(names, c.Metadata.Name)
 	}
 	switch len(names) {
 	case 0:

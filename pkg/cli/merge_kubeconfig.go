@@ -7,12 +7,13 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/kubeconfig"
 )
 
 // mergeKubeconfig puts a cluster into the person's own kubeconfig; with use its context becomes the current one.
 func (a *app) mergeKubeconfig(ctx context.Context, ref api.Ref, content []byte, use bool) (kubeconfig.Merged, error) {
-	p, err := kubeconfig.FindPerson(a.env.Getenv, a.cfg.ClustersDir())
+	p, err := a.findPerson()
 	if err != nil {
 		return kubeconfig.Merged{}, &usageError{err}
 	}
@@ -37,6 +38,19 @@ func (a *app) mergeKubeconfig(ctx context.Context, ref api.Ref, content []byte, 
 	return done, nil
 }
 
+// findPerson returns where this person keeps what kubectl and SkyPilot read. The files that skyctl writes for each
+// cluster do not count, not even those of other installations.
+func (a *app) findPerson() (kubeconfig.Person, error) {
+	dirs := []string{a.cfg.ClustersDir()}
+	if a.env.Getenv("KUBECONFIG") != "" {
+		all, _ := a.contextsFile().Read() // without a readable file there is only the default one
+		for _, c := range a.listContexts(all) {
+			dirs = append(dirs, (&config.Config{Dir: c.Dir}).ClustersDir())
+		}
+	}
+	return kubeconfig.FindPerson(a.env.Getenv, dirs...)
+}
+
 // wantMerge records that a cluster is to be merged into the person's own kubeconfig as soon as it has one. skyd does
 // that, or this command if it waits.
 func (a *app) wantMerge(ctx context.Context, ref api.Ref, waits bool) error {
@@ -45,7 +59,7 @@ func (a *app) wantMerge(ctx context.Context, ref api.Ref, waits bool) error {
 			"--merge", ref.Name))
 		return nil
 	}
-	p, err := kubeconfig.FindPerson(a.env.Getenv, a.cfg.ClustersDir())
+	p, err := a.findPerson()
 	if err != nil {
 		return &usageError{err}
 	}

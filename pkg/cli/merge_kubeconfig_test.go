@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -139,6 +140,17 @@ func TestKubectlRunsWithTheClustersKubeconfig(t *testing.T) {
 	}
 	p.run("use", "reached")
 	p.run("kubectl", "--", "version").check(t, 7, own+" version\n", "input\n")
+	merged, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := regexp.MustCompile(`uid: \S+`).ReplaceAll(merged, []byte("uid: of-another-installation"))
+	if err := os.WriteFile(path, others, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.run("kubectl", "--", "version"); got.code != ExitUsage {
+		t.Errorf("a cluster of that name of another installation is current: exit %d: %q", got.code, got.err)
+	}
 	for _, args := range [][]string{{"kubectl", "get", "nodes"}, {"kubectl", "a", "b", "--", "get"}} {
 		if got := p.run(args...); got.code != ExitUsage || got.out != "" {
 			t.Errorf("%v: exit %d, %q", args, got.code, got.err)

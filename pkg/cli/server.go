@@ -113,7 +113,7 @@ func (a *app) runServerStop(ctx context.Context) error {
 	cfg, wrong := a.loadSettingsWithNotes()
 	if wrong != nil {
 		var err error
-		if cfg, err = config.LoadPaths(a.flags, a.env.Getenv); err != nil {
+		if cfg, err = a.findPaths(); err != nil {
 			return &usageError{err}
 		}
 	}

@@ -74,7 +74,7 @@ func (r *restoreOptions) run(ctx context.Context, file string) error {
 	if done.KeptIn != "" {
 		fmt.Fprintf(r.env.Err, "The former state is kept in %s.\n", done.KeptIn)
 	}
-	if settings, err := config.Load(r.flags, r.env.Getenv); err == nil && done.ClusterSnapshots() > 0 {
+	if settings, err := r.readSettings(); err == nil && done.ClusterSnapshots() > 0 {
 		fmt.Fprint(r.env.Err, describeSnapshotMove(settings))
 	}
 	return r.finish(ctx, cfg)
@@ -93,11 +93,11 @@ func describeSnapshotMove(settings *config.Config) string {
 
 // findStateDir returns the paths of the state directory. Its settings are about to be replaced, so they may be invalid.
 func (r *restoreOptions) findStateDir() (*config.Config, error) {
-	if cfg, err := config.Load(r.flags, r.env.Getenv); err == nil && cfg.IsExternal() {
+	if cfg, err := r.readSettings(); err == nil && cfg.IsExternal() {
 		return nil, usageErrorf("external servers are configured, and a backup is restored into a state directory of " +
 			"its own: unset them, or choose another directory with $SKYCONF_DIR")
 	}
-	cfg, err := config.LoadPaths(r.flags, r.env.Getenv)
+	cfg, err := r.findPaths()
 	if err != nil {
 		return nil, &usageError{err}
 	}

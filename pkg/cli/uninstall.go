@@ -30,8 +30,9 @@ func (a *app) newUninstallCommand() *cobra.Command {
 		Use: "uninstall", Short: "Remove the server and everything that skyctl keeps on this computer",
 		Args: refuseArgs,
 		Long: `Removes what skyctl keeps on this computer: the service, the state directory with its keys and snapshots,
-SkyPilot's environment, the host image with its cache, and the networks on the Docker engine. It lists all
-of it and asks first. What other installations use, and files that are not skyctl's, stay.
+SkyPilot's environment, the host image with its cache, the networks on the Docker engine, and the contexts
+that name the state directory. It lists all of it and asks first. What other installations use, and files
+that are not skyctl's, stay.
 
 It refuses while clusters or orphaned machines exist: delete them first, because nobody could reach or
 end them afterwards. It asks every cloud in use. If that is impossible, for example because the server does
@@ -89,7 +90,7 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 	return o.sayWhatStays(plan)
 }
 
-// remove carries out a plan. The state directory goes last: until then the command can be run again.
+// remove carries out a plan. The state directory and its contexts go last: until then the command can be run again.
 func (o *uninstallOptions) remove(ctx context.Context, cfg *config.Config, plan *uninstallPlan) error {
 	o.closeClient()
 	o.ops = nil
@@ -120,6 +121,18 @@ func (o *uninstallOptions) remove(ctx context.Context, cfg *config.Config, plan 
 			return err
 		}
 	}
+	if err := o.removeState(cfg); err != nil {
+		return err
+	}
+	// Last: without its context, the same command would be about another installation.
+	if len(plan.contexts) == 0 {
+		return nil
+	}
+	return o.contextsFile().DeleteContexts(ctx, plan.contexts...)
+}
+
+// removeState removes what is skyctl's in the state directory.
+func (o *uninstallOptions) removeState(cfg *config.Config) error {
 	// Listed again: the lock file, or a log that a start in between has written.
 	content, err := daemon.ListStateDir(cfg, o.keepLogs, len(cfg.ForeignKeys) > 0)
 	if err != nil {
@@ -135,6 +148,9 @@ func (o *uninstallOptions) sayWhatStays(plan *uninstallPlan) error {
 		text = "Removed what is listed above."
 	}
 	fmt.Fprintln(o.env.Out, text)
+	if len(plan.contexts) > 0 {
+		o.noteCurrentContext()
+	}
 	self, err := os.Executable()
 	if err != nil {
 		self = ""

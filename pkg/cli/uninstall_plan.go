@@ -30,6 +30,9 @@ type uninstallPlan struct {
 	belongingsOptions daemon.BelongingsOptions
 
 	ledger string
+	// contexts are the names of those that are the state directory, and contextItems says what is removed of them.
+	contexts     []string
+	contextItems []string
 	// snapshots is how many snapshots of clusters become useless, and notes are further sentences.
 	snapshots int
 	notes     []string
@@ -81,7 +84,20 @@ func (o *uninstallOptions) makePlan(ctx context.Context, cfg *config.Config) (*u
 		}
 	}
 	plan.keepFiles(cfg)
+	o.planContexts(cfg, plan)
 	return plan, nil
+}
+
+// planContexts finds the contexts that are the state directory. A damaged file of contexts stays as it is.
+func (o *uninstallOptions) planContexts(cfg *config.Config, plan *uninstallPlan) {
+	names, problem := o.findOwnContexts(cfg.Dir)
+	plan.contexts = names
+	for _, name := range names {
+		plan.contextItems = append(plan.contextItems, fmt.Sprintf("context %s (in %s)", name, o.contextsFile().Path))
+	}
+	if problem != "" {
+		plan.notes = append(plan.notes, problem)
+	}
 }
 
 // refuseFormerServer fails if a server ran on the state directory before external servers were configured: its machines
@@ -298,7 +314,7 @@ func (p *uninstallPlan) items() []string {
 	if p.ledger != "" {
 		all = append(all, p.ledger)
 	}
-	return append(all, p.belongings.Items...)
+	return slices.Concat(all, p.belongings.Items, p.contextItems)
 }
 
 func (p *uninstallPlan) format() string {

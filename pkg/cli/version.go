@@ -18,6 +18,9 @@ import (
 // versionReport is what version prints for programs.
 type versionReport struct {
 	Client build.Info `json:"client"`
+	// Context is the name of the installation whose servers are meant; empty if a flag or a variable named its
+	// directory.
+	Context string `json:"context,omitempty"`
 	// Servers are the skyd on this computer, or the workers of a team; empty if none runs.
 	Servers []serverVersion `json:"servers,omitempty"`
 	// Problem says why the servers are unknown.
@@ -56,10 +59,12 @@ a team. It starts no server. If the versions differ, it says what to do.`,
 func (a *app) runVersion(ctx context.Context, output *outputFlags, report versionReport) error {
 	cfg, err := a.loadSettings()
 	if err != nil {
-		if cfg, err = config.LoadPaths(a.flags, a.env.Getenv); err != nil {
-			return a.printVersions(output, report, "")
+		if cfg, err = a.findPaths(); err != nil {
+			report.Problem = err.Error()
+			return a.printVersions(output, report, "unknown: "+report.Problem)
 		}
 	}
+	report.Context = a.choice.Context
 	if cfg.IsExternal() {
 		return a.runTeamVersion(ctx, cfg, output, report)
 	}
@@ -122,6 +127,9 @@ func (a *app) printVersions(output *outputFlags, report versionReport, none stri
 	}
 	if none != "" && len(report.Servers) == 0 {
 		text += "skyd   " + none + "\n"
+	}
+	if where := a.describeContext(); where != "" {
+		text += "of " + where + "\n"
 	}
 	_, err := fmt.Fprint(a.env.Out, printable.Text(text))
 	return err

@@ -136,7 +136,7 @@ type Reconcile struct {
 
 // BindFlags adds the flags that every program has. A flag that is not set has no effect.
 func BindFlags(fs *pflag.FlagSet) {
-	fs.String(dirFlag, "", "state directory (default $"+EnvDir+" or ~/.skyconf)")
+	fs.String(DirFlag, "", "state directory (default $"+EnvDir+" or ~/.skyconf)")
 	bindAudienceFlags(fs, everyProgram)
 }
 

@@ -23,7 +23,7 @@ type fileContent struct {
 // readConfigFile flattens config.yaml into setting → text. The file does not have to exist. A misspelt key is an error,
 // because it would otherwise be ignored. Headings of other programs are listed (see unknown_settings.go).
 func readConfigFile(name string) (fileContent, error) {
-	data, err := readTrustedFile(name)
+	data, err := ReadTrustedFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fileContent{}, nil
 	}

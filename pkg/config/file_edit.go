@@ -35,7 +35,7 @@ func CheckKey(key string) error {
 // if it would not load afterwards. changed is false if it has those values already. env is as in Load.
 func (c *Config) ChangeFile(env func(string) string, changes ...FileChange) (changed bool, err error) {
 	name := c.ConfigFile()
-	text, err := readTrustedFile(name)
+	text, err := ReadTrustedFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("reading the settings: %w", err)
 	}

@@ -12,28 +12,35 @@ import (
 // EnvDir is the environment variable that sets the state directory.
 const EnvDir = "SKYCONF_DIR"
 
-const dirFlag = "config-dir"
+// DirFlag is the flag that sets the state directory.
+const DirFlag = "config-dir"
 
 func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	dir := env(EnvDir)
 	if flags != nil {
-		if f := flags.Lookup(dirFlag); f != nil && f.Changed {
+		if f := flags.Lookup(DirFlag); f != nil && f.Changed {
 			dir = f.Value.String()
 		}
 	}
 	if dir == "" {
-		home := env("HOME")
-		if home == "" {
-			return "", fmt.Errorf("the state directory is unknown: set --%s, $%s or $HOME",
-				dirFlag, EnvDir)
-		}
-		dir = filepath.Join(home, ".skyconf")
+		dir = DefaultDir(env)
+	}
+	if dir == "" {
+		return "", fmt.Errorf("the state directory is unknown: set --%s, $%s or $HOME", DirFlag, EnvDir)
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("finding the state directory %s: %w", dir, err)
 	}
 	return abs, nil
+}
+
+// DefaultDir is the state directory of a person who chooses none; empty if they have no home directory.
+func DefaultDir(env func(string) string) string {
+	if home := env("HOME"); home != "" {
+		return filepath.Join(home, ".skyconf")
+	}
+	return ""
 }
 
 // ledgerDir is the directory of files that must not be copied together with the state directory. It is empty if the

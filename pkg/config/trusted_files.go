@@ -48,8 +48,8 @@ func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	return nil
 }
 
-// readTrustedFile reads a file if no other user can write it or its directory.
-func readTrustedFile(name string) ([]byte, error) {
+// ReadTrustedFile reads a file if no other user can write it or its directory.
+func ReadTrustedFile(name string) ([]byte, error) {
 	dir, err := os.Stat(filepath.Dir(name))
 	if err != nil {
 		return nil, err

@@ -21,16 +21,16 @@ type Person struct {
 	SkyPilot string
 }
 
-// FindPerson finds the files of the person whose environment env is. ownDir is the directory in which skyctl writes the
-// kubeconfig of each cluster.
-func FindPerson(env func(string) string, ownDir string) (Person, error) {
+// FindPerson finds the files of the person whose environment env is. ownDirs are the directories in which skyctl writes
+// the kubeconfig of each cluster, one for each installation.
+func FindPerson(env func(string) string, ownDirs ...string) (Person, error) {
 	p := Person{SkyPilot: findSkyPilotConfig(env)}
 	for _, name := range filepath.SplitList(env("KUBECONFIG")) {
 		path, err := filepath.Abs(name)
 		if name == "" || err != nil || slices.Contains(p.Files, path) {
 			continue
 		}
-		if rel, err := filepath.Rel(ownDir, path); err == nil && filepath.IsLocal(rel) {
+		if slices.ContainsFunc(ownDirs, func(dir string) bool { return isBelow(path, dir) }) {
 			p.Ignored = append(p.Ignored, path)
 			continue
 		}
@@ -45,6 +45,12 @@ func FindPerson(env func(string) string, ownDir string) (Person, error) {
 	}
 	p.Files = []string{filepath.Join(home, ".kube", "config")}
 	return p, nil
+}
+
+// isBelow reports whether a path is in a directory.
+func isBelow(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // DefaultFile is the file that kubectl changes if an entry is in none: the first that exists, or else the last.
@@ -80,8 +86,9 @@ func findSkyPilotConfig(env func(string) string) string {
 	return filepath.Join(dir, "config.yaml")
 }
 
-// CurrentCluster returns the cluster of skyctl whose context is the current one; empty if there is none.
-func (p Person) CurrentCluster() string {
+// CurrentCluster returns the id of the cluster of skyctl whose context is the current one; empty if there is none. Its
+// name would not say which cluster it is, because another installation can have one of the same name.
+func (p Person) CurrentCluster() (uid string) {
 	for _, path := range p.Files {
 		text, err := regularfile.Read(path, maxFileSize)
 		if err != nil {
@@ -93,8 +100,8 @@ func (p Person) CurrentCluster() string {
 		}
 		current, _ := d.ValueAt(currentContext).(string)
 		for _, item := range itemsOf(d, contexts) {
-			if name, ok := findMark(item, "context")["cluster"].(string); ok && itemName(item) == current {
-				return name
+			if id, ok := findMark(item, "context")["uid"].(string); ok && itemName(item) == current {
+				return id
 			}
 		}
 	}

@@ -10,19 +10,28 @@ import (
 
 // AddItem adds an item at the beginning of the list at a path. It creates the list and the mappings above it.
 func (d *Document) AddItem(item any, path ...string) (*Document, error) {
-	var value any = []any{item}
+	_, key, old := d.find(path...)
+	switch {
+	case key == nil || isEmpty(old):
+		return d.addValue([]any{item}, path)
+	case old.Kind != yaml.SequenceNode:
+		return nil, formErrorf("its %s is not a list", strings.Join(path, "."))
+	}
+	return d.check(d.prependItem(key, old, item), path, func(v map[string]any) {
+		setAt(v, append([]any{item}, listAt(v, path)...), path)
+	})
+}
+
+// addValue adds a value at a path that has none, and the mappings above it.
+func (d *Document) addValue(value any, path []string) (*Document, error) {
 	for depth := len(path); depth > 0; depth-- {
 		mapping, key, old := d.find(path[:depth]...)
 		wanted := func(v map[string]any) { setAt(v, value, path[:depth]) }
 		switch {
-		case key != nil && depth == len(path) && old.Kind == yaml.SequenceNode && len(old.Content) > 0:
-			return d.check(d.prependItem(key, old, item), path, func(v map[string]any) {
-				setAt(v, append([]any{item}, listAt(v, path)...), path)
-			})
 		case key != nil && isEmpty(old):
 			return d.check(d.fillValue(mapping, key, old, value), path, wanted)
 		case key != nil:
-			return nil, formErrorf("its %s is not a list", strings.Join(path, "."))
+			return nil, formErrorf("its %s is not a mapping", strings.Join(path[:depth], "."))
 		case mapping != nil || depth == 1:
 			return d.check(d.addKey(mapping, depth == 1, path[depth-1], value), path, wanted)
 		}
@@ -55,14 +64,16 @@ func (d *Document) ReplaceItem(index int, item any, path ...string) (*Document, 
 	})
 }
 
-// SetText sets the text at a path in the style of the former one.
+// SetText sets the text at a path in the style of the former one. It creates the mappings above a new text.
 func (d *Document) SetText(text string, path ...string) (*Document, error) {
 	mapping, key, old := d.find(path...)
 	wanted := func(v map[string]any) { setAt(v, text, path) }
-	switch {
-	case key == nil && (mapping != nil || len(path) == 1):
-		return d.check(d.addKey(mapping, len(path) == 1, path[len(path)-1], text), path, wanted)
-	case key == nil || old.Kind != yaml.ScalarNode:
+	switch last := len(path) - 1; {
+	case key == nil && (mapping != nil && len(mapping.Content) > 0 || last == 0):
+		return d.check(d.addKey(mapping, last == 0, path[last], text), path, wanted)
+	case key == nil:
+		return d.addValue(map[string]any{path[last]: text}, path[:last])
+	case old.Kind != yaml.ScalarNode:
 		return nil, formErrorf("its %s is not a text", strings.Join(path, "."))
 	}
 	changed, err := d.check(d.swapScalar(key, old, text, old.Style), path, wanted)
@@ -70,6 +81,34 @@ func (d *Document) SetText(text string, path ...string) (*Document, error) {
 		changed, err = d.check(d.swapScalar(key, old, text, yaml.DoubleQuotedStyle), path, wanted)
 	}
 	return changed, err
+}
+
+// RenameKey gives the key at a path another name, in the same place.
+func (d *Document) RenameKey(name string, path ...string) (*Document, error) {
+	renamed := append(slices.Clone(path[:len(path)-1]), name)
+	_, key, _ := d.find(path...)
+	switch {
+	case key == nil:
+		return nil, formErrorf("it has no %s", strings.Join(path, "."))
+	case d.Has(renamed...):
+		return nil, formErrorf("it has %s already", strings.Join(renamed, "."))
+	}
+	end, err := d.nodeEnd(key)
+	if err != nil {
+		return nil, err
+	}
+	wanted := func(v map[string]any) {
+		value := d.ValueAt(path...)
+		deleteAt(v, path)
+		setAt(v, value, renamed)
+	}
+	if key.Style == 0 {
+		changed, err := d.check(d.splice(d.offset(key), end, name), path, wanted)
+		if err == nil {
+			return changed, nil
+		}
+	}
+	return d.check(d.splice(d.offset(key), end, formatFlow(name)), path, wanted)
 }
 
 // RemoveKey removes a key whose value is on the same line, or empty.

@@ -155,6 +155,53 @@ func TestTextKeepsItsStyle(t *testing.T) {
 	}
 }
 
+func TestTextBelowAMappingIsCreated(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "contexts:\n  team: /srv\n",
+		"# mine\n":                           "# mine\ncontexts:\n  team: /srv\n",
+		"contexts:\n":                        "contexts:\n  team: /srv\n",
+		"contexts: {} # none yet\nb: 1\n":    "contexts: # none yet\n  team: /srv\nb: 1\n",
+		"contexts: null\n":                   "contexts:\n  team: /srv\n",
+		"contexts:\n    # my own\n    a: /a": "contexts:\n    # my own\n    team: /srv\n    a: /a",
+		"contexts: {a: /a}\n":                "contexts: {a: /a, \"team\": \"/srv\"}\n",
+		"contexts:\n  team: '/old' # why\n":  "contexts:\n  team: '/srv' # why\n",
+		"{\"contexts\": {}}":                 "{\"contexts\": {\"team\":\"/srv\"}}",
+		"contexts: text\n":                   "",
+		"contexts: [a]\n":                    "",
+		"contexts:\n  team: [a]\n":           "",
+	} {
+		changed, err := parseText(t, text).SetText("/srv", "contexts", "team")
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%q was changed to %q", text, changed.text)
+		case want != "" && (err != nil || changed.text != want):
+			t.Errorf("%q became %+v, %v; want %q", text, changed, err, want)
+		}
+	}
+}
+
+func TestKeyIsRenamedInItsPlace(t *testing.T) {
+	for _, tt := range []struct{ text, name, want string }{
+		{"a:\n  old: 1 # why\n  z: 2\n", "new", "a:\n  new: 1 # why\n  z: 2\n"},
+		{"a:\n  'old': 1\n", "new", "a:\n  \"new\": 1\n"},
+		{"a: {old: 1}\n", "new", "a: {new: 1}\n"},
+		{"a:\n  old: 1\n", "null", "a:\n  \"null\": 1\n"},
+		{"a:\n  old: 1\n", "x: y", "a:\n  \"x: y\": 1\n"},
+		{"a:\n  old: [1,\n    2]\n", "new", "a:\n  new: [1,\n    2]\n"},
+		{"a:\n  old: 1\n  new: 2\n", "new", ""},
+		{"a:\n  other: 1\n", "new", ""},
+		{"a:\n  ? old\n  : 1\n", "new", "a:\n  ? new\n  : 1\n"},
+	} {
+		changed, err := parseText(t, tt.text).RenameKey(tt.name, "a", "old")
+		switch {
+		case tt.want == "" && err == nil:
+			t.Errorf("%q was changed to %q", tt.text, changed.text)
+		case tt.want != "" && (err != nil || changed.text != tt.want):
+			t.Errorf("%q became %+v, %v; want %q", tt.text, changed, err, tt.want)
+		}
+	}
+}
+
 func TestOtherTextsAreRefused(t *testing.T) {
 	for text, says := range map[string]string{
 		"a: 1\n---\nb: 2\n":        "several documents",

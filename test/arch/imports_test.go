@@ -23,6 +23,7 @@ var mayImport = map[string]string{
 	"pkg/release":      "",
 	"pkg/version":      "",
 	"pkg/config":       "pkg/api pkg/atomicfile pkg/pki pkg/regularfile pkg/release pkg/spelling pkg/yamltext",
+	"pkg/contexts":     "pkg/config pkg/personalfile pkg/spelling pkg/yamltext",
 	"pkg/pki":          "pkg/atomicfile pkg/regularfile",
 	"pkg/atomicfile":   "",
 	"pkg/regularfile":  "",
@@ -139,7 +140,7 @@ var mayImport = map[string]string{
 		"pkg/access/debugbundle pkg/atomicfile pkg/client/connect " +
 		"pkg/access pkg/api pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer " +
 		"pkg/manifest pkg/operation " +
-		"pkg/config " +
+		"pkg/config pkg/contexts " +
 		"pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
 		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
 		"pkg/store pkg/tunnel pkg/await " +
@@ -168,7 +169,7 @@ var mayNotLink = map[string][]string{
 		module + "pkg/cloud", module + "pkg/server/embedded", module + "pkg/rke2", module + "pkg/vault",
 		module + "activities", module + "workflows", module + "worker",
 	},
-	"cmd/skyd": {module + "pkg/cli"},
+	"cmd/skyd": {module + "pkg/cli", module + "pkg/contexts"}, // a service keeps its directory
 	"pkg/cli": {module + "pkg/cloud", module + "activities", module + "workflows", "go.temporal.io/server",
 		"go.etcd.io/etcd/server"},
 	"pkg/cli/render": {"go.temporal.io", "go.etcd.io", "github.com/spf13/cobra"},
