@@ -27,7 +27,7 @@ each cloud again, which takes a few seconds per cloud, and picks up new credenti
 
 Before your first cluster on the Docker of this computer, run skyctl check --cloud docker: it names
 all that would go wrong at once, each with its fix: the engine, memory, CPUs, disk, cgroups, kernel,
-networks, firewall, proxy, clock. docs/troubleshooting.md explains each finding. A create refuses a
+networks, firewall, proxy, clock, ports. docs/troubleshooting.md explains each finding. A create refuses a
 computer that has a problem; warnings may do harm, and may not.
 
 With --cluster it looks at the machines of that cluster instead, as skyctl does before it makes them
@@ -93,8 +93,9 @@ func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) 
 	}
 	ops, err := a.connectClient(ctx)
 	if !cfg.IsExternal() {
-		facts := computer.GatherFacts(ctx, computer.Options{Env: a.env.Getenv, StateDir: cfg.Dir})
-		r.Parts = append(r.Parts, checkSkyd(cfg, err), checkComputer(cfg, facts))
+		facts := computer.GatherFacts(ctx, computer.Options{Env: a.env.Getenv, StateDir: cfg.Dir,
+			Ports: listPortsOfOthers(cfg)})
+		r.Parts = append(r.Parts, checkSkyd(cfg, facts, err), checkComputer(cfg, facts))
 		if err != nil {
 			r.Parts = append(r.Parts, a.checkEngineAlone(ctx, facts))
 		}
@@ -134,7 +135,7 @@ func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) 
 }
 
 // checkSkyd reports on the server on this computer; err is why it could not be started.
-func checkSkyd(cfg *config.Config, err error) api.CheckFinding {
+func checkSkyd(cfg *config.Config, facts computer.Facts, err error) api.CheckFinding {
 	f := api.CheckFinding{Name: "skyd"}
 	if err != nil {
 		f.Problem = err.Error()
@@ -142,6 +143,7 @@ func checkSkyd(cfg *config.Config, err error) api.CheckFinding {
 	}
 	if state, err := daemon.FindRunning(cfg); err == nil {
 		f.Version, f.Where = state.Version, fmt.Sprintf("process %d, Web UI %s", state.PID, state.UIAddress)
+		f.Details = computer.DescribeReplacedPorts(facts)
 	}
 	return f
 }

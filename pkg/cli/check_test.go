@@ -3,6 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"net"
+	"os/user"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,5 +98,56 @@ func TestCheckWithoutAWorkerExitsWithFive(t *testing.T) {
 	got := p.run("check")
 	if got.code != ExitUnreachable || !strings.Contains(got.out, "no worker is listening") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+// newTakenPort returns a port at which another program of this user listens, and the user's name.
+func newTakenPort(t *testing.T) (port, owner string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), me.Username
+}
+
+// readFindings runs check as JSON, and returns its exit code with the findings of a part by their names.
+func (p *testUser) readFindings(part string) (code int, found map[string]api.Finding) {
+	p.t.Helper()
+	got := p.run("check", "--cloud", "docker", "-o", "json")
+	var r render.CheckReport
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil {
+		p.t.Fatalf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
+	}
+	found = map[string]api.Finding{}
+	for _, f := range r.Parts {
+		if f.Name != part {
+			continue
+		}
+		for _, finding := range f.Findings {
+			found[finding.Check] = finding
+		}
+	}
+	return got.code, found
+}
+
+func TestCheckNamesTheOwnerOfAPortThatASettingNames(t *testing.T) {
+	t.Setenv(withWorker, "1")
+	p := newLocalUser(t)
+	port, owner := newTakenPort(t)
+	code, found := p.readFindings("computer")
+	if code != 0 || found["Ports"].Check != "" {
+		t.Errorf("without a setting: exit %d, %+v", code, found["Ports"])
+	}
+	p.env["SKYCTL_DEV_ETCD_PORT"] = port
+	_, found = p.readFindings("computer") // skyd runs on other ports
+	if f := found["Ports"]; f.Severity != api.FindingWarning ||
+		!strings.Contains(f.Message, port+" (etcd) belongs to "+owner) || !strings.Contains(f.Fix, "--dev-etcd-port") {
+		t.Errorf("with a setting: %+v", f)
 	}
 }

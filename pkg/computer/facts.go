@@ -36,7 +36,9 @@ type Facts struct {
 	Proxies      Proxies
 	Clock        Clock
 	State        StateDir
-	Engine       Engine
+	// Ports are those of skyd that other programs have.
+	Ports  []Port
+	Engine Engine
 }
 
 // Interface is a network interface. MTU is in bytes.

@@ -41,13 +41,14 @@ const (
 	checkClock          = "Clock"
 	checkFileSystem     = "FileSystem"
 	checkDiskLatency    = "DiskLatency"
+	checkPorts          = "Ports"
 )
 
 // Checks are the names of all checks.
 var Checks = []string{checkEngine, checkEngineVersion, checkEngineSystem, checkRootless, checkDesktop, checkRemote,
 	checkUserNamespaces, checkStorage, checkClocksApart, checkCgroups, checkNested, checkModules, checkInotify,
 	checkMemory, checkCPUs, checkDisk, checkInodes, checkMTU, checkPodNetwork, checkSubnets, checkFirewall, checkProxy,
-	checkClock, checkFileSystem, checkDiskLatency}
+	checkClock, checkFileSystem, checkDiskLatency, checkPorts}
 
 // hostRules find what keeps Docker hosts from running.
 var hostRules = []func(Facts) []Finding{
@@ -58,7 +59,7 @@ var hostRules = []func(Facts) []Finding{
 
 // serverRules find what keeps skyd from working.
 var serverRules = []func(Facts) []Finding{
-	findWrongClock, findFullStateDisk, findNetworkFileSystem, findSlowDisk,
+	findWrongClock, findFullStateDisk, findNetworkFileSystem, findSlowDisk, findTakenPorts,
 }
 
 // FindHostProblems returns all that is wrong with the computer and its Docker engine for Docker hosts, problems first.

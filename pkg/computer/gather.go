@@ -21,6 +21,8 @@ type Options struct {
 	Env func(string) string
 	// StateDir is the directory of skyd's data, which need not exist yet; "" leaves it out.
 	StateDir string
+	// Ports are those that skyd is to have.
+	Ports []Port
 }
 
 // gatherTimeout bounds the programs that a look at the computer runs.
@@ -32,7 +34,7 @@ func GatherFacts(ctx context.Context, o Options) Facts {
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	f := Facts{Root: os.Geteuid() == 0, Modules: o.readModules(), Clock: o.readClock(),
-		Proxies: readProxies(o.Env), Container: o.findContainer()}
+		Proxies: readProxies(o.Env), Container: o.findContainer(), Ports: findTaken(o.Ports)}
 	f.Capabilities = parseCapabilities(o.read("proc/self/status"))
 	f.CgroupVersion, f.Controllers = o.readCgroups()
 	meminfo := o.read("proc/meminfo")

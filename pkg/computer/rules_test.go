@@ -167,7 +167,25 @@ var ruleCases = []struct {
 		[]string{"(NFS)", "SKYCONF_DIR"}},
 	{"a slow disk", func(f *Facts) { f.State.SyncLatency = 80 * time.Millisecond }, checkDiskLatency,
 		api.FindingWarning, []string{"80ms"}},
+	{"another user's skyd", func(f *Facts) {
+		f.Ports = []Port{{Number: 7233, For: "Temporal", Owner: annsServer},
+			{Number: 2379, For: "etcd", Owner: annsServer}}
+	}, checkPorts, api.FindingWarning, []string{"ports 7233 (Temporal) and 2379 (etcd) belong to " + annsServer,
+		"nothing has to be done", "free ports by itself"}},
+	{"a taken port that a setting names", func(f *Facts) {
+		f.Ports = []Port{{Number: 2379, For: "etcd", Owner: annsServer, Chosen: true, HowToSet: "--dev-etcd-port"}}
+	}, checkPorts, api.FindingProblem, []string{"port 2379 (etcd) belongs to " + annsServer, "does not start",
+		"--dev-etcd-port", "remove the setting"}},
+	{"a taken port that a new setting names", func(f *Facts) {
+		f.Ports = []Port{{Number: 2379, For: "etcd", Owner: annsServer, Chosen: true, Running: true}}
+	}, checkPorts, api.FindingWarning, []string{"will not start again"}},
+	{"a taken port for SkyPilot", func(f *Facts) {
+		f.Ports = []Port{{Number: 46581, For: "the SkyPilot server", Owner: "ann", Chosen: true, OfSkyPilot: true}}
+	}, checkPorts, api.FindingWarning, []string{"SkyPilot server cannot start"}},
 }
+
+// annsServer is the owner of a port.
+const annsServer = "ann, who runs skyd (process 12)"
 
 func findAll(f Facts) []Finding { return append(FindHostProblems(f), FindServerProblems(f)...) }
 

@@ -84,6 +84,21 @@ type Dev struct {
 	TemporalPort, UIPort, EtcdPort int
 }
 
+// DevPort is a port of skyd dev: what listens there, its setting, and its number.
+type DevPort struct {
+	For, Key string
+	Port     *int
+}
+
+// ListPorts lists the ports, which can be changed through the list.
+func (d *Dev) ListPorts() []DevPort {
+	return []DevPort{
+		{"Temporal", "dev.temporalPort", &d.TemporalPort},
+		{"the Web UI", "dev.uiPort", &d.UIPort},
+		{"etcd", "dev.etcdPort", &d.EtcdPort},
+	}
+}
+
 // RKE2 is the Kubernetes version to install and the source of its artifacts.
 type RKE2 struct {
 	Version string
@@ -269,14 +284,11 @@ func (c *Config) checkCombinations(sources map[string]string) error {
 // checkPortsDistinct runs after fillDefaults, because a port that was set can equal the default of another.
 func (c *Config) checkPortsDistinct() error {
 	seen := map[int]string{}
-	for _, p := range []struct {
-		key  string
-		port int
-	}{{"dev.temporalPort", c.Dev.TemporalPort}, {"dev.uiPort", c.Dev.UIPort}, {"dev.etcdPort", c.Dev.EtcdPort}} {
-		if other, ok := seen[p.port]; ok {
-			return fmt.Errorf("%s and %s are both %d: set different ports", other, p.key, p.port)
+	for _, p := range c.Dev.ListPorts() {
+		if other, ok := seen[*p.Port]; ok {
+			return fmt.Errorf("%s and %s are both %d: set different ports", other, p.Key, *p.Port)
 		}
-		seen[p.port] = p.key
+		seen[*p.Port] = p.Key
 	}
 	return nil
 }

@@ -145,8 +145,8 @@ var mayImport = map[string]string{
 		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
 		"pkg/store pkg/tunnel pkg/await " +
 		"pkg/version pkg/printable pkg/spelling pkg/requestlog",
-	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/home pkg/regularfile pkg/server/backup " +
-		"pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
+	"pkg/server/embedded": "pkg/await pkg/api pkg/computer pkg/operation pkg/config pkg/home pkg/regularfile " +
+		"pkg/server/backup pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +
 		"pkg/store/secretbox",
 	"cmd/skyctl":           "pkg/cli pkg/version",

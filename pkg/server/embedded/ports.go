@@ -6,28 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
+	"github.com/sky-shift/skyctl/pkg/computer"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
-
-// devPort is a port of skyd dev.
-type devPort struct {
-	what, key string
-	port      *int
-}
-
-func listDevPorts(d *config.Dev) []devPort {
-	return []devPort{
-		{"Temporal", "dev.temporalPort", &d.TemporalPort},
-		{"the Web UI", "dev.uiPort", &d.UIPort},
-		{"etcd", "dev.etcdPort", &d.EtcdPort},
-	}
-}
 
 // choosePorts replaces the ports that no setting names and that another program uses, as where several people have a
 // skyd on one computer. The choice is recorded, and kept from then on. note says what this call has chosen, and who has
@@ -36,18 +22,18 @@ func choosePorts(c *config.Config) (note string, err error) {
 	recorded := readRecordedPorts(c.PortsFile())
 	search := portSearch{recorded: recorded, config: c}
 	dev := c.Dev
-	for _, p := range listDevPorts(&dev) {
-		if c.IsSet(p.key) {
+	for _, p := range dev.ListPorts() {
+		if c.IsSet(p.Key) {
 			continue
 		}
-		if err := search.replace(p, func(port int) bool { return tryBindPort(port) != nil }); err != nil {
+		if err := search.replace(p, func(port int) bool { return computer.TryBindPort(port) != nil }); err != nil {
 			return "", err
 		}
 	}
 	if !c.IsSet("skypilot.port") && c.SkyPilot.Endpoint == "" {
 		// The server of this installation may still run: only one of another user is in the way.
-		p := devPort{"the SkyPilot server", "skypilot.port", &c.SkyPilot.Port}
-		if err := search.replace(p, isPortOfOtherUser); err != nil {
+		p := config.DevPort{For: "the SkyPilot server", Key: "skypilot.port", Port: &c.SkyPilot.Port}
+		if err := search.replace(p, computer.IsPortOfOtherUser); err != nil {
 			return "", err
 		}
 	}
@@ -76,7 +62,7 @@ type portSearch struct {
 
 // noteOwner remembers whose a taken port is.
 func (s *portSearch) noteOwner(port int) {
-	owner := cmp.Or(describePortOwner(port), "another program")
+	owner := cmp.Or(computer.DescribePortOwner(port), "another program")
 	if len(s.ports[owner]) == 0 {
 		s.owners = append(s.owners, owner)
 	}
@@ -87,29 +73,29 @@ func (s *portSearch) noteOwner(port int) {
 }
 
 // replace sets a port to the recorded one, or to a free one if that is taken.
-func (s *portSearch) replace(p devPort, isTaken func(int) bool) error {
-	usual := *p.port
-	if port := s.recorded[p.key]; port != 0 {
-		*p.port = port
+func (s *portSearch) replace(p config.DevPort, isTaken func(int) bool) error {
+	usual := *p.Port
+	if port := s.recorded[p.Key]; port != 0 {
+		*p.Port = port
 	}
-	if !isTaken(*p.port) {
+	if !isTaken(*p.Port) {
 		return nil
 	}
-	s.noteOwner(*p.port)
+	s.noteOwner(*p.Port)
 	free, err := findFreePorts(1, s.listReserved(usual))
 	if err != nil {
 		return err
 	}
-	*p.port, s.recorded[p.key] = free[0], free[0]
-	s.chosen = append(s.chosen, fmt.Sprintf("%s uses %d", p.what, free[0]))
+	*p.Port, s.recorded[p.Key] = free[0], free[0]
+	s.chosen = append(s.chosen, fmt.Sprintf("%s uses %d", p.For, free[0]))
 	return nil
 }
 
 // listReserved returns ports that a search must not find although nobody listens on them yet.
 func (s *portSearch) listReserved(usual int) map[int]bool {
 	reserved := map[int]bool{usual: true, s.config.SkyPilot.Port: true}
-	for _, p := range listDevPorts(&s.config.Dev) {
-		reserved[*p.port] = true
+	for _, p := range s.config.Dev.ListPorts() {
+		reserved[*p.Port] = true
 	}
 	for _, port := range s.recorded {
 		reserved[port] = true
@@ -155,37 +141,25 @@ func readRecordedPorts(name string) map[string]int {
 // checkPortsFree finds ports in use before any server starts: the servers would exit the process on one.
 func checkPortsFree(c *config.Config) error {
 	var errs []error
-	for _, p := range listDevPorts(&c.Dev) {
-		if err := tryBindPort(*p.port); err != nil {
+	for _, p := range c.Dev.ListPorts() {
+		if err := computer.TryBindPort(*p.Port); err != nil {
 			who := ""
-			if owner := describePortOwner(*p.port); owner != "" {
+			if owner := computer.DescribePortOwner(*p.Port); owner != "" {
 				who = " by " + owner
 			}
 			errs = append(errs, fmt.Errorf("port %d on %s, for %s, is not available (%w%s): stop the program "+
 				"that uses it, or choose another with %s",
-				*p.port, config.Loopback, p.what, err, who, c.HowToSet(p.key)))
+				*p.Port, config.Loopback, p.For, err, who, c.HowToSet(p.Key)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func tryBindPort(port int) error {
-	l, err := net.Listen("tcp", config.LoopbackAddress(port))
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			return op.Err
-		}
-		return err
-	}
-	return l.Close()
-}
-
 // findInternalPorts finds n free ports for the connections between Temporal's services.
 func findInternalPorts(n int, c *config.Config) ([]int, error) {
 	reserved := map[int]bool{}
-	for _, p := range listDevPorts(&c.Dev) {
-		reserved[*p.port] = true
+	for _, p := range c.Dev.ListPorts() {
+		reserved[*p.Port] = true
 	}
 	return findFreePorts(n, reserved)
 }
@@ -201,7 +175,7 @@ func findFreePorts(n int, reserved map[int]bool) ([]int, error) {
 				config.Loopback)
 		}
 		p := low + rand.IntN(high-low)
-		if !reserved[p] && tryBindPort(p) == nil {
+		if !reserved[p] && computer.TryBindPort(p) == nil {
 			reserved[p] = true
 			ports = append(ports, p)
 		}

@@ -122,21 +122,6 @@ func TestDamagedRecordOfPortsIsIgnored(t *testing.T) {
 	}
 }
 
-func TestListenersAreFoundInTheKernelsTable(t *testing.T) {
-	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1C41 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 3342 1
-   1: 0100007F:1C42 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1002        0 3343 1
-`
-	if uid, found := parseListener([]byte(table), 7233); uid != 1001 || !found {
-		t.Errorf("a listener: %d, %v", uid, found)
-	}
-	for what, port := range map[string]int{"a connection": 7234, "nobody": 7235} {
-		if uid, found := parseListener([]byte(table), port); found {
-			t.Errorf("%s counts as a listener of %d", what, uid)
-		}
-	}
-}
-
 // TestSkyPilotPortOfAnotherUserIsReplaced runs a listener as another user.
 func TestSkyPilotPortOfAnotherUserIsReplaced(t *testing.T) {
 	needs.Root(t)

@@ -1,4 +1,4 @@
-package embedded
+package computer
 
 import (
 	"bufio"
@@ -16,15 +16,15 @@ import (
 // are then unknown.
 const procDir = "/proc"
 
-// isPortOfOtherUser reports whether another user's program listens on a port of loopback.
-func isPortOfOtherUser(port int) bool {
+// IsPortOfOtherUser reports whether another user's program listens on a port of loopback.
+func IsPortOfOtherUser(port int) bool {
 	uid, found := findPortUser(port)
 	return found && uid != os.Getuid()
 }
 
-// describePortOwner says whose program listens on a port: "ann, who runs skyd (process 12)". The processes that have
-// the sockets of another user are not visible. It is empty if that is unknown.
-func describePortOwner(port int) string {
+// DescribePortOwner says whose program listens on a port of loopback: "ann, who runs skyd (process 12)". The processes
+// that have the sockets of another user are not visible. It is empty if that is unknown.
+func DescribePortOwner(port int) string {
 	uid, found := findPortUser(port)
 	if !found {
 		return ""
