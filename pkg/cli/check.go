@@ -27,8 +27,8 @@ each cloud again, which takes a few seconds per cloud, and picks up new credenti
 
 Before your first cluster on the Docker of this computer, run skyctl check --cloud docker: it names
 all that would go wrong at once, each with its fix: the engine, memory, CPUs, disk, cgroups, kernel,
-networks, firewall, proxy, clock, ports. docs/troubleshooting.md explains each finding. A create refuses a
-computer that has a problem; warnings may do harm, and may not.
+networks, firewall, proxy, clock, ports. docs/troubleshooting.md explains each finding. A create
+refuses a computer that has a problem; warnings may do harm, and may not.
 
 With --cluster it looks at the machines of that cluster instead, as skyctl does before it makes them
 nodes: their system, size, disks, clocks, kernel, firewalls, and whether they reach each other. It
@@ -82,7 +82,7 @@ exits with 1 if a machine has a problem or does not answer; warnings do not coun
 }
 
 // collectCheckReport checks everything, or one cloud and what it needs. Its error is the first problem that stops
-// further checks.
+// further checks. The findings of this computer are there whatever else fails.
 func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) (render.CheckReport, error) {
 	r := render.CheckReport{Cloud: cloud, Parts: []api.CheckFinding{{Name: "skyctl",
 		Version: build.ReadBuild().Version}},
@@ -92,30 +92,36 @@ func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) 
 		return r, err
 	}
 	ops, err := a.connectClient(ctx)
+	var facts computer.Facts
 	if !cfg.IsExternal() {
-		facts := computer.GatherFacts(ctx, computer.Options{Env: a.env.Getenv, StateDir: cfg.Dir,
+		facts = computer.GatherFacts(ctx, computer.Options{Env: a.env.Getenv, StateDir: cfg.Dir,
 			Ports: listPortsOfOthers(cfg)})
 		r.Parts = append(r.Parts, checkSkyd(cfg, facts, err), checkComputer(cfg, facts))
-		if err != nil {
-			r.Parts = append(r.Parts, a.checkEngineAlone(ctx, facts))
-		}
 	}
-	if err != nil {
-		return r, err
+	if err == nil {
+		err = a.checkClouds(ctx, ops, &r, quiet)
 	}
+	if err != nil && !cfg.IsExternal() && (cloud == "" || cloud == "docker") {
+		r.Parts = append(r.Parts, a.checkEngineAlone(ctx, facts)) // no worker has asked the engine
+	}
+	return r, err
+}
+
+// checkClouds checks the servers, and has the worker check the clouds.
+func (a *app) checkClouds(ctx context.Context, ops *client.Client, r *render.CheckReport, quiet bool) error {
 	found, err := checkServers(ctx, ops)
 	r.Parts = append(r.Parts, found...)
 	var none *client.NoWorkerError
 	if err != nil && !errors.As(err, &none) { // a worker that was just started may not poll yet
-		return r, err
+		return err
 	}
-	s := terminal.StartSpinner(a.env.Err, "Checking "+cmp.Or(cloud, "every cloud"), quiet || a.quiet)
-	clouds, err := ops.CheckClouds(ctx, cloud)
+	s := terminal.StartSpinner(a.env.Err, "Checking "+cmp.Or(r.Cloud, "every cloud"), quiet || a.quiet)
+	clouds, err := ops.CheckClouds(ctx, r.Cloud)
 	s.ClearLine()
 	worker := &r.Parts[len(r.Parts)-1]
 	if err != nil {
 		worker.Problem = err.Error()
-		return r, err
+		return err
 	}
 	worker.Problem = ""
 	worker.Version, worker.Where = clouds.Worker.Version, clouds.Worker.Where
@@ -126,12 +132,12 @@ func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) 
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	for _, c := range clouds.Clouds {
-		if cloud == "" || c.Name == cloud { // older workers check them all
+		if r.Cloud == "" || c.Name == r.Cloud { // older workers check them all
 			r.Clouds = append(r.Clouds, c)
 		}
 	}
 	r.OK = !r.HasBrokenRequirement() && r.CountEnabledClouds() > 0
-	return r, nil
+	return nil
 }
 
 // checkSkyd reports on the server on this computer; err is why it could not be started.

@@ -55,13 +55,13 @@ func checkComputer(cfg *config.Config, facts computer.Facts) api.CheckFinding {
 	return f
 }
 
-// checkEngineAlone reports what can be said about Docker where skyd does not run, so that a person can fix everything
-// at once.
+// checkEngineAlone reports what can be said about Docker where no worker answers, so that a person can fix everything at
+// once.
 func (a *app) checkEngineAlone(ctx context.Context, facts computer.Facts) api.CheckFinding {
 	address := cmp.Or(a.env.Getenv("DOCKER_HOST"), computer.UsualEngine)
 	facts.Engine = computer.ProbeEngine(ctx, address, facts)
 	f := api.CheckFinding{Name: "Docker", Where: address, Findings: computer.FindHostProblems(facts),
-		Details: []string{"only checked in part, because skyd does not run"}}
+		Details: []string{"only checked in part: the rest needs skyd"}}
 	f.Problem = computer.FormatProblems(f.Findings)
 	return f
 }

@@ -151,3 +151,38 @@ func TestCheckNamesTheOwnerOfAPortThatASettingNames(t *testing.T) {
 		t.Errorf("with a setting: %+v", f)
 	}
 }
+
+func TestCheckNamesTheComputersFindingsIfSkydCannotStart(t *testing.T) {
+	p := newLocalUser(t)
+	p.skyd = "/bin/false"
+	port, owner := newTakenPort(t)
+	p.env["SKYCTL_DEV_ETCD_PORT"] = port
+	p.env["DOCKER_HOST"] = "unix://" + t.TempDir() + "/docker.sock"
+	got := p.run("check")
+	if got.code != ExitUnreachable {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	for _, says := range []string{"starting skyd dev", port + " (etcd)", owner, "--dev-etcd-port", "DockerEngine",
+		"No cluster can be created"} {
+		if !strings.Contains(strings.Join(strings.Fields(got.out), " "), says) {
+			t.Errorf("the page lacks %q:\n%s", says, got.out)
+		}
+	}
+	if _, found := p.readFindings("computer"); found["Ports"].Severity != api.FindingProblem {
+		t.Errorf("the port: %+v", found)
+	}
+	if _, found := p.readFindings("Docker"); found["DockerEngine"].Fix == "" {
+		t.Errorf("the engine: %+v", found)
+	}
+	if got := p.run("check", "--cloud", "aws"); strings.Contains(got.out, "DockerEngine") {
+		t.Errorf("aws needs no Docker:\n%s", got.out)
+	}
+}
+
+func TestCheckNamesWhatIsWrongWithDockerIfNoWorkerAnswers(t *testing.T) {
+	p := newLocalUser(t) // the stand-in has no worker
+	p.env["DOCKER_HOST"] = "unix://" + t.TempDir() + "/docker.sock"
+	if code, found := p.readFindings("Docker"); code != ExitUnreachable || found["DockerEngine"].Fix == "" {
+		t.Errorf("exit %d, %+v", code, found)
+	}
+}
