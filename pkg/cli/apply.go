@@ -14,7 +14,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
-	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // applyOptions is one run of apply.
@@ -139,11 +138,7 @@ func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client
 			return nil, err
 		}
 	}
-	for _, p := range plans {
-		for _, w := range p.Warnings {
-			fmt.Fprintf(a.env.Err, "Warning: cluster %s: %s\n", p.Name, printable.Line(w.String()))
-		}
-	}
+	a.printPlanWarnings(plans)
 	if err := a.confirmPlans(ctx, plans, flags); err != nil {
 		return nil, err
 	}

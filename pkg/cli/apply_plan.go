@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
@@ -10,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/manifest"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // planDocuments says what an apply of documents does. editOf is the text with which an edit began; empty is an apply.
@@ -47,6 +49,15 @@ func (a *app) requireWorkerForCreates(plans []client.ApplyPlan) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// printPlanWarnings prints on stderr what may do harm to new clusters.
+func (a *app) printPlanWarnings(plans []client.ApplyPlan) {
+	for _, p := range plans {
+		for _, w := range p.Warnings {
+			fmt.Fprintf(a.env.Err, "Warning: cluster %s: %s\n", p.Name, printable.Line(w.String()))
+		}
+	}
 }
 
 // toPlanPage is a plan as it is printed.

@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
@@ -138,6 +139,9 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		return err
 	}
 	if o.dryRun && o.output.isStructured() {
+		for _, w := range c.Spec.FindWarnings() { // no cloud is asked for its own
+			fmt.Fprintln(a.notes(), formatWarning(w))
+		}
 		return writeClusterFiles(a.env.Out, o.output, []api.Cluster{*c}, false)
 	}
 	if !o.dryRun {
@@ -157,7 +161,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		return err
 	}
 	if o.dryRun {
-		return a.runDryRun(ctx, ops, o)
+		return a.runDryRun(ctx, ops, c, o)
 	}
 	created, err := a.startCreate(ctx, ops, c, o)
 	if err != nil {
@@ -237,18 +241,24 @@ func (o *createOptions) checkFlagCombination() error {
 	return nil
 }
 
-func (a *app) runDryRun(ctx context.Context, ops *client.Client, o *createOptions) error {
+func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster, o *createOptions) error {
 	return a.runWithSpinner("Planning cluster", false, func(s *terminal.Spinner) error {
-		placements, err := ops.PlanPlacementsWith(ctx, o.request, a.newWorkerCheck(s, o))
+		plan, err := ops.PlanCluster(ctx, c.Spec, a.newWorkerCheck(s, o))
 		if err == nil {
-			err = o.request.CheckServerPlacements(placements)
+			err = c.Spec.ControlPlaneGroup().CheckServerPlacements(plan.Placements)
 		}
 		if err != nil {
 			return err
 		}
 		s.KeepLine()
-		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, o.request.NumNodes))
+		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(plan.Placements, o.request.NumNodes))
+		for _, w := range plan.Warnings {
+			s.PrintNote(formatWarning(w))
+		}
 		s.PrintNote("RKE2's own pods request " + api.DescribeOverhead(o.request.CNI, o.request.NumNodes-1) + ".")
 		return err
 	})
 }
+
+// formatWarning is a line about what may do harm to a new cluster.
+func formatWarning(w api.Finding) string { return "Warning: " + printable.Line(w.String()) }

@@ -26,7 +26,7 @@ func (a *app) startCreate(ctx context.Context, ops *client.Client, c *api.Cluste
 		var err error
 		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
 			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o),
-			Warn: func(w api.Finding) { s.PrintNote("Warning: " + printable.Line(w.String())) },
+			Warn: func(w api.Finding) { s.PrintNote(formatWarning(w)) },
 		})
 		if running := new(client.ConflictError); o.wait && errors.As(err, &running) && running.IsSameCreate() {
 			return errCreateRuns

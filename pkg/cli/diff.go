@@ -91,8 +91,10 @@ func (a *app) runDiff(ctx context.Context, files *fileFlags, prune *pruneOptions
 	return different || len(pruned) > 0, err
 }
 
+// writePlans writes what an apply would do, with its warnings on stderr.
 func (a *app) writePlans(plans []client.ApplyPlan, prune *pruneOptions, pruned []api.Cluster,
 	output *outputFlags) error {
+	a.printPlanWarnings(plans)
 	page := toPlanPage(plans)
 	if prune.on {
 		list := render.NewPruneList(pruned, a.env.Now())

@@ -69,7 +69,7 @@ func TestFailedPlanHidesTemporalsWording(t *testing.T) {
 	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
 		return operation.PlanResult{}, errors.New("the Docker engine does not answer")
 	}})
-	_, err := newClient(t).PlanPlacements(t.Context(), api.GroupSpec{Region: "broken"})
+	_, err := newClient(t).PlanCluster(t.Context(), api.NewClusterSpec(api.GroupSpec{Region: "broken"}), nil)
 	if err == nil || err.Error() != "the Docker engine does not answer" {
 		t.Errorf("got %v", err)
 	}

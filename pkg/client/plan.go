@@ -15,20 +15,6 @@ import (
 // planTimeout bounds a plan. A plan changes nothing, so running out of time does no harm.
 const planTimeout = 5 * time.Minute
 
-// PlanPlacements returns the placements for all machines of a spec, the best first. If the clouds reject fields of the
-// spec, the error joins *api.FieldErrors. If no cloud has such machines, it is a *NoPlacementError.
-func (c *Client) PlanPlacements(ctx context.Context, spec api.GroupSpec) ([]api.Placement, error) {
-	return c.PlanPlacementsWith(ctx, spec, nil)
-}
-
-// PlanPlacementsWith is PlanPlacements; accept can refuse the worker that made the plan. Its argument is nil if the
-// worker is too old to describe itself.
-func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.GroupSpec,
-	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
-	r, err := c.runPlan(ctx, operation.PlanInput{Spec: spec}, accept)
-	return r.Placements, err
-}
-
 // ClusterPlan is where a new cluster goes.
 type ClusterPlan struct {
 	// Placements are those of the control plane, the best first. PriceTotal is that of the whole cluster.
@@ -40,7 +26,9 @@ type ClusterPlan struct {
 }
 
 // PlanCluster returns the placements for all machines of a new cluster, whose pools can have machine specs of their
-// own. If the clouds reject fields of the spec, the error joins *api.FieldErrors, which have the paths of a file.
+// own. If the clouds reject fields of the spec, the error joins *api.FieldErrors, which have the paths of a file. If no
+// cloud has such machines, it is a *NoPlacementError. accept can refuse the worker that made the plan; nil accepts all.
+// Its argument is nil if the worker is too old to describe itself.
 func (c *Client) PlanCluster(ctx context.Context, spec api.ClusterSpec,
 	accept func(*operation.WorkerInfo) error) (ClusterPlan, error) {
 	request := spec.CreateRequest()
