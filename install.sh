@@ -149,11 +149,23 @@ fetch() {
             # A redirect does not leave https.
             curl -fL "$quiet" --proto-redir "=${from%%:*},https" --connect-timeout 30 -o "$2" "$from/$1"
         else
-            wget -q -T 60 -O "$2" "$from/$1"
+            # wget follows any redirect, and says in which it was.
+            wget -q -S -T 60 -O "$2" "$from/$1" 2>"$tmp/responses" && check_redirects "$1"
         fi
         ;;
     *) cp "$from/$1" "$2" ;;
     esac || fail "cannot get $from/$1. Nothing was changed"
+}
+
+# check_redirects fails if wget has left https for a file. It has printed the headers of each response.
+check_redirects() {
+    case $from in http://*) return 0 ;; esac
+    grep -q 'HTTP/' "$tmp/responses" || fail "this wget does not say where redirects lead: install curl, or download
+the release and use --from DIR. Nothing was changed"
+    left=$(grep -i '^ *location: *[a-z][a-z0-9+.-]*:' "$tmp/responses" | grep -iv '^ *location: *https:') || return 0
+    fail "$from/$1 redirects to an address without https, whose content could be changed on the way:
+$left
+Nothing was changed"
 }
 
 # choose_archive finds the archive of this platform in checksums.txt, and its checksum.

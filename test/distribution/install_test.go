@@ -2,6 +2,7 @@ package distribution_test
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -165,6 +166,55 @@ func TestReleaseIsInstalledFromAnySource(t *testing.T) {
 				t.Errorf("skyd: %v, %v", info, err)
 			}
 		})
+	}
+}
+
+// serveRedirects serves over https, and redirects each request to the same path below another address.
+func serveRedirects(t *testing.T, to string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, to+r.URL.Path, http.StatusFound)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestRedirectsDoNotLeaveHTTPS(t *testing.T) {
+	dir := newRelease(t, "1.2.3", "skyctl.1")
+	secure := httptest.NewTLSServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(secure.Close)
+	authority := filepath.Join(t.TempDir(), "ca.pem") // all servers of httptest have the same certificate
+	write(t, authority, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})),
+		0o600)
+	settings := filepath.Join(t.TempDir(), "wgetrc")
+	write(t, settings, "ca_certificate = "+authority+"\n", 0o600)
+	within, out := serveRedirects(t, secure.URL), serveRedirects(t, serve(t, dir))
+	longWayOut := serveRedirects(t, out.URL)
+	for _, program := range []string{"curl", "wget"} {
+		newUser := func() *person {
+			p := newPerson(t, program)
+			p.env = []string{"CURL_CA_BUNDLE=" + authority, "WGETRC=" + settings}
+			return p
+		}
+		p := newUser()
+		if code, text := p.install("--from", within.URL); code != 0 || p.files() != installedFiles {
+			t.Errorf("%s, to https: exit %d, files %s\n%s", program, code, p.files(), text)
+		}
+		for _, from := range []*httptest.Server{out, longWayOut} {
+			p := newUser()
+			if code, text := p.install("--from", from.URL); code != 1 || !strings.Contains(text, "Nothing was changed") ||
+				p.files() != "" {
+				t.Errorf("%s, to http: exit %d, files %q\n%s", program, code, p.files(), text)
+			}
+		}
+	}
+}
+
+func TestWgetThatDoesNotSayWhereRedirectsLeadIsRefused(t *testing.T) {
+	p := newPerson(t)
+	write(t, filepath.Join(p.path, "wget"), "#!/bin/sh\n", 0o700)
+	if code, out := p.install("--from", "https://127.0.0.1:1"); code != 1 || !strings.Contains(out, "install curl") {
+		t.Errorf("exit %d\n%s", code, out)
 	}
 }
 
