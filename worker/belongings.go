@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -21,7 +20,8 @@ type Belongings struct {
 	Problem string
 }
 
-// FindBelongings lists what an installation has on this computer. keepImages says who else needs the host images.
+// FindBelongings lists what an installation has on this computer. keepImages names another installation of this user,
+// which needs the host images.
 func FindBelongings(ctx context.Context, cfg *config.Config, installation, keepImages string, log *slog.Logger) (
 	Belongings, error) {
 	c, err := newDockerCloud(cfg, log)
@@ -30,7 +30,7 @@ func FindBelongings(ctx context.Context, cfg *config.Config, installation, keepI
 	}
 	defer c.Close()
 	found, err := c.FindBelongings(ctx, installation, keepImages)
-	all, err := describeBelongings(found, err)
+	all, err := describeBelongings(found, keepImages, err)
 	if all.Problem != "" && keepImages == "" && c.FindFiles() != "" {
 		all.Items = append(all.Items, describeFiles(c.FindFiles()))
 	}
@@ -55,7 +55,7 @@ func RemoveBelongings(ctx context.Context, cfg *config.Config, installation, kee
 	}
 	defer c.Close()
 	removed, err := c.RemoveBelongings(ctx, installation, keepImages)
-	all, err := describeBelongings(removed, err)
+	all, err := describeBelongings(removed, keepImages, err)
 	if all.Problem != "" && keepImages == "" && err == nil {
 		err = c.RemoveFiles()
 	}
@@ -69,7 +69,7 @@ func newDockerCloud(cfg *config.Config, log *slog.Logger) (*docker.Cloud, error)
 
 // describeBelongings says what was found. An engine that does not answer, or refuses this user, is a problem and not
 // an error: without Docker there is nothing to find.
-func describeBelongings(b docker.Belongings, err error) (Belongings, error) {
+func describeBelongings(b docker.Belongings, keepImages string, err error) (Belongings, error) {
 	if kind := cloud.KindOf(err); err != nil && (kind == cloud.Unreachable || kind == cloud.Access) {
 		return Belongings{Problem: err.Error()}, nil
 	}
@@ -90,7 +90,11 @@ func describeBelongings(b docker.Belongings, err error) (Belongings, error) {
 		all.Items = append(all.Items, describeFiles(b.Files))
 	}
 	if b.KeptFor != "" {
-		all.Kept = append(all.Kept, fmt.Sprintf("the host image and its files, for %s", b.KeptFor))
+		what := "the host image"
+		if b.KeptFor == keepImages {
+			what += " and its files"
+		}
+		all.Kept = append(all.Kept, what+", for "+b.KeptFor)
 	}
 	return all, nil
 }

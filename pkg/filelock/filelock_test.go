@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -101,4 +102,59 @@ func TestSharedHoldersExcludeOnlyASoleHolder(t *testing.T) {
 		t.Errorf("the wait for a sole holder ended with %v", err)
 	}
 	sole()
+}
+
+func TestOnlyAFreeLockIsRemoved(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	release, err := Acquire(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveFree(name); err != nil {
+		t.Errorf("a held lock: %v", err)
+	}
+	if _, err := os.Stat(name); err != nil {
+		t.Errorf("a held lock is removed: %v", err)
+	}
+	release()
+	if err := RemoveFree(name); err != nil {
+		t.Errorf("a free lock: %v", err)
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a free lock is there: %v", err)
+	}
+}
+
+func TestLockInARemovedFileIsNotTaken(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	release, err := Acquire(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !isAt(f, name) {
+		t.Error("the file is not found at its name")
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if isAt(f, name) {
+		t.Error("a removed file is found at its name")
+	}
+	second, err := Acquire(t.Context(), name) // the name has another file now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second()
+	if isAt(f, name) {
+		t.Error("another file is taken for the removed one")
+	}
+	release()
+	if _, acquired, err := TryAcquire(name); acquired || err != nil {
+		t.Errorf("the new lock: acquired %v, %v", acquired, err)
+	}
 }

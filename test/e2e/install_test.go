@@ -276,7 +276,7 @@ func (p *newcomer) removeEverything() {
 	p.t.Helper()
 	p.i.keepHostImage()
 	out := p.sh("rm -rf kit && skyctl uninstall --yes --keep-logs")
-	p.checkSaid(out, "the host image and its files, for another installation")
+	p.checkSaid(out, "the host image, for another installation")
 	remove := removalCommand.FindStringSubmatch(out)
 	if remove == nil {
 		p.t.Fatalf("it does not say how to remove the programs:\n%s", out)
@@ -284,7 +284,7 @@ func (p *newcomer) removeEverything() {
 	p.sh(remove[1])
 	var left []string
 	err := filepath.WalkDir(p.home, func(name string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() && !strings.HasPrefix(name, p.home+"/.cache/skyctl/images/") {
+		if err == nil && !e.IsDir() {
 			left = append(left, strings.TrimPrefix(name, p.home+"/"))
 		}
 		return err

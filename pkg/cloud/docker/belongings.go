@@ -19,18 +19,23 @@ type Belongings struct {
 	// Hosts are machines: they are listed and never removed here.
 	Hosts             []string
 	Networks, Volumes []string
-	// Images are the host images that skyctl has built, and Files is the directory of their files and locks. Both are
-	// empty while another installation uses them, which KeptFor then names.
-	Images []string
-	Files  string
-	// KeptFor says who uses the images and files.
+	// Images are the host images that skyctl has built. There are none while another installation uses them, which
+	// KeptFor then names.
+	Images  []string
 	KeptFor string
+	// Files is the directory of this user's files of the host image and locks. It is empty if it does not exist, or if
+	// another installation of this user needs it.
+	Files string
 }
 
 // FindBelongings lists what an installation has here. An empty installation has no hosts, networks or volumes.
-// keepImages says who needs the images, if the caller knows it.
+// keepImages names another installation of this user, which needs the images and the files. Installations of other users
+// of the engine need its images too, and have files of their own.
 func (c *Cloud) FindBelongings(ctx context.Context, installation, keepImages string) (Belongings, error) {
 	b := Belongings{KeptFor: keepImages}
+	if keepImages == "" {
+		b.Files = c.image.FilesDir()
+	}
 	if installation != "" {
 		if err := c.findOwned(ctx, installation, &b); err != nil {
 			return b, err
@@ -47,11 +52,8 @@ func (c *Cloud) FindBelongings(ctx context.Context, installation, keepImages str
 		return b, nil
 	}
 	var err error
-	if b.Images, err = c.image.ListBuilt(ctx); err != nil {
-		return b, err
-	}
-	b.Files = c.image.FilesDir()
-	return b, nil
+	b.Images, err = c.image.ListBuilt(ctx)
+	return b, err
 }
 
 // findOwned lists what has the label of an installation.
@@ -115,30 +117,38 @@ func (c *Cloud) RemoveBelongings(ctx context.Context, installation, keepImages s
 		return b, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 			"the installation still has %d machines on the Docker engine, such as %s", len(b.Hosts), b.Hosts[0])}
 	}
+	if err := c.removeFromEngine(ctx, b); err != nil {
+		return b, err
+	}
+	if keepImages != "" {
+		return b, nil
+	}
+	return b, c.image.RemoveFiles() // also the locks of this removal
+}
+
+// removeFromEngine removes the networks, volumes and images among belongings, and what interrupted steps have left.
+func (c *Cloud) removeFromEngine(ctx context.Context, b Belongings) error {
 	release, err := c.network.Lock(ctx)
 	if err != nil {
-		return b, err
+		return err
 	}
 	defer release()
 	c.engine.RemoveFreeScratch(ctx, probeScratch, hostimage.Scratch)
 	c.RemoveLeftIsolated(ctx)
 	for _, name := range b.Networks {
 		if err := c.engine.API.NetworkRemove(ctx, name); err != nil && !errdefs.IsNotFound(err) {
-			return b, c.engine.WrapError("remove network "+name, err)
+			return c.engine.WrapError("remove network "+name, err)
 		}
 	}
 	for _, name := range b.Volumes {
 		if err := c.engine.API.VolumeRemove(ctx, name, false); err != nil && !errdefs.IsNotFound(err) {
-			return b, c.engine.WrapError("remove volume "+name, err)
+			return c.engine.WrapError("remove volume "+name, err)
 		}
 	}
 	if b.KeptFor != "" {
-		return b, nil
+		return nil
 	}
-	if err := c.image.RemoveBuilt(ctx); err != nil {
-		return b, err
-	}
-	return b, c.image.RemoveFiles()
+	return c.image.RemoveBuilt(ctx)
 }
 
 // FindFiles returns the directory of the host image's files; it needs no engine. It is empty if it does not exist.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostimage"
+	"github.com/sky-shift/skyctl/pkg/filelock"
 	"github.com/sky-shift/skyctl/test/dockersim"
 )
 
@@ -84,19 +86,52 @@ func TestImagesThatOthersUseStay(t *testing.T) {
 		b.KeptFor != "your installation in /other" || len(b.Images) > 0 {
 		t.Errorf("needed by the same user: %+v, %v", b, err)
 	}
-	other := dockersim.NewInstallationOn(t, engine, "")
-	other.Dir = mine.Dir
+	if names := listNames(t, mine.Dir); !slices.Contains(names, "network.lock") || len(names) < 4 {
+		t.Errorf("of the files that the same user needs there are %v", names)
+	}
+	other := dockersim.NewInstallationOn(t, engine, "") // another user's: it has files of its own
 	launchAll(t, other, other.NewProcess(engine), 1)
 	b, err := c.RemoveBelongings(t.Context(), mine.ID, "")
-	if err != nil || !strings.Contains(b.KeptFor, "another installation") || len(b.Images) > 0 || len(b.Networks) > 0 {
+	if err != nil || !strings.Contains(b.KeptFor, "another installation") || len(b.Images) > 0 || len(b.Networks) > 0 ||
+		b.Files != mine.Dir {
 		t.Errorf("needed by another installation: %+v, %v", b, err)
 	}
 	if found, err := c.ListMachines(t.Context(), cloud.Owner{Installation: other.ID}); err != nil || len(found) != 1 {
 		t.Errorf("its machines: %v, %v", found, err)
 	}
-	if _, err := os.Stat(foreign); err != nil {
-		t.Error(err)
+	if names := listNames(t, mine.Dir); !slices.Equal(names, []string{"notes.txt"}) || !engine.HasImage(c.ImageName()) {
+		t.Errorf("of my files there are %v; the image is there: %v", names, engine.HasImage(c.ImageName()))
 	}
+}
+
+func TestFilesStayWhileTheImageIsBuilt(t *testing.T) {
+	i, engine := dockersim.NewInstallation(t, "")
+	c := i.NewProcess(engine)
+	i.RequireNoError(c.EnsureImage(t.Context(), func(string) {}))
+	unlock, err := filelock.Acquire(t.Context(), filepath.Join(i.Dir, hostimage.Scratch.Lock))
+	i.RequireNoError(err)
+	before := listNames(t, i.Dir)
+	if err := c.RemoveFiles(); err != nil || !slices.Equal(listNames(t, i.Dir), before) {
+		t.Errorf("during a build: %v, of %v there are %v", err, before, listNames(t, i.Dir))
+	}
+	unlock()
+	if err := c.RemoveFiles(); err != nil || len(listNames(t, i.Dir)) > 0 {
+		t.Errorf("afterwards: %v, there are %v", err, listNames(t, i.Dir))
+	}
+}
+
+// listNames lists a directory, which need not exist.
+func listNames(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // TestTwoInstallationsOnOneEngine checks with a real engine that neither is in the other's way.

@@ -32,7 +32,7 @@ type Belongings struct {
 type BelongingsOptions struct {
 	// Installation is empty if the installation never had an id: it then has no networks.
 	Installation string
-	// KeepImages says who else needs the host images; empty: nobody is known.
+	// KeepImages names another installation of this user, which needs the host images; empty: none is known.
 	KeepImages string
 	Remove     bool
 }

@@ -38,6 +38,20 @@ func (e *Engine) TryLock(name string) (unlock func(), acquired bool) {
 	return unlock, acquired && err == nil
 }
 
+// RemoveFreeLocks removes the files of the locks that nobody holds.
+func (e *Engine) RemoveFreeLocks() error {
+	names, err := filepath.Glob(filepath.Join(e.lockDir, "*.lock"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := filelock.RemoveFree(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *Engine) lockPath(name string) (string, error) {
 	if err := os.MkdirAll(e.lockDir, 0o700); err != nil {
 		return "", fmt.Errorf("create the directory for the host image and for locks: %w", err)

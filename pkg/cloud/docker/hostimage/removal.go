@@ -75,22 +75,26 @@ func (i *Image) FilesDir() string {
 	return i.opts.CacheDir
 }
 
-// fileNames match the files of the directory: images with their checksums, those of a build, and locks.
-var fileNames = []string{"host-*.tar.gz", "host-*.tar.gz.sha256", partialPattern, treePattern, "*.lock"}
+// fileNames match the images with their checksums, and the files of a build.
+var fileNames = []string{"host-*.tar.gz", "host-*.tar.gz.sha256", partialPattern, treePattern}
 
 // RemoveFiles removes the files of host images and the locks, and then the directory and the one above it, if nothing
-// else is in them.
+// else is in them. It leaves locks that somebody holds, and all files while somebody builds the image.
 func (i *Image) RemoveFiles() error {
-	for _, pattern := range fileNames {
-		found, err := filepath.Glob(filepath.Join(i.opts.CacheDir, pattern))
-		if err != nil {
-			return err
-		}
-		for _, name := range found {
-			if err := os.RemoveAll(name); err != nil {
-				return fmt.Errorf("remove the files of the host image: %w", err)
-			}
-		}
+	if i.FilesDir() == "" {
+		return nil
+	}
+	unlock, free := i.engine.TryLock(Scratch.Lock)
+	if !free {
+		return nil
+	}
+	err := i.removeImageFiles()
+	unlock()
+	if err == nil {
+		err = i.engine.RemoveFreeLocks()
+	}
+	if err != nil {
+		return fmt.Errorf("remove the files of the host image: %w", err)
 	}
 	for _, dir := range []string{i.opts.CacheDir, filepath.Dir(i.opts.CacheDir)} {
 		if err := os.Remove(dir); err != nil {
@@ -98,6 +102,21 @@ func (i *Image) RemoveFiles() error {
 				return nil
 			}
 			return fmt.Errorf("remove the directory of the host image: %w", err)
+		}
+	}
+	return nil
+}
+
+func (i *Image) removeImageFiles() error {
+	for _, pattern := range fileNames {
+		found, err := filepath.Glob(filepath.Join(i.opts.CacheDir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
