@@ -82,7 +82,7 @@ func TestImagesArePinnedToTheTestedVersions(t *testing.T) {
 	mod := read(t, root, "go.mod")
 	p := load(t)
 	for _, s := range p.Services {
-		if s.Build == nil && !exact.MatchString(s.Image) {
+		if !exact.MatchString(s.Image) {
 			t.Errorf("%s has the image %s, whose tag is not an exact version", s.Name, s.Image)
 		}
 	}
@@ -105,6 +105,25 @@ func TestImagesArePinnedToTheTestedVersions(t *testing.T) {
 	goVersion := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(mod)[1]
 	if !strings.Contains(dockerfile, "FROM golang:"+goVersion+"-") {
 		t.Errorf("the worker's image isn't built with Go %s, which go.mod requires", goVersion)
+	}
+}
+
+func TestImageOfTheNewestReleaseIsPulled(t *testing.T) {
+	root, err := RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := "0.0.0" // no release: Compose builds an image that it cannot pull
+	released := regexp.MustCompile(`(?m)^## \[(\d\S*)\]`).FindStringSubmatch(read(t, root, "CHANGELOG.md"))
+	if released != nil {
+		version = released[1]
+	}
+	for _, name := range []string{"certificates", "namespace", "worker"} {
+		s := load(t).Services[name]
+		if s.Image != "ghcr.io/sky-shift/skyd:"+version || s.PullPolicy != "" || s.Build == nil {
+			t.Errorf("%s has the image %s (pull policy %q); the newest release in CHANGELOG.md is %s", name, s.Image,
+				s.PullPolicy, version)
+		}
 	}
 }
 
