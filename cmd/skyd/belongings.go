@@ -35,7 +35,8 @@ func newBelongingsCommand(load settingsLoader, stdout io.Writer) *cobra.Command 
 		},
 	}
 	c.Flags().StringVar(&o.Installation, "installation", "", "id of the installation")
-	c.Flags().StringVar(&o.KeepImages, "keep-images", "", "another installation of this user, which needs the host images")
+	c.Flags().StringVar(&o.KeepImages, "keep-images", "", "another installation of this user, which needs the host "+
+		"images")
 	c.Flags().BoolVar(&o.Remove, "remove", false, "remove what is listed, except machines")
 	return c
 }

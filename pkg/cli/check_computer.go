@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// listPortsOfOthers lists the ports that the settings give skyd, without those that this skyd has itself. There are none
-// while it starts or stops, because it does not say yet which ones it has.
+// listPortsOfOthers lists the ports that the settings give skyd, without those that this skyd has itself. There are
+// none while it starts or stops, because it does not say yet which ones it has.
 func listPortsOfOthers(cfg *config.Config) []computer.Port {
 	state, err := daemon.FindRunning(cfg)
 	if err != nil && !errors.Is(err, daemon.ErrNotRunning) {
@@ -55,8 +55,8 @@ func checkComputer(cfg *config.Config, facts computer.Facts) api.CheckFinding {
 	return f
 }
 
-// checkEngineAlone reports what can be said about Docker where no worker answers, so that a person can fix everything at
-// once.
+// checkEngineAlone reports what can be said about Docker where no worker answers, so that a person can fix everything
+// at once.
 func (a *app) checkEngineAlone(ctx context.Context, facts computer.Facts) api.CheckFinding {
 	address := cmp.Or(a.env.Getenv("DOCKER_HOST"), computer.UsualEngine)
 	facts.Engine = computer.ProbeEngine(ctx, address, facts)

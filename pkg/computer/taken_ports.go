@@ -16,8 +16,8 @@ type Port struct {
 	// Chosen: a setting names the port, so that skyd takes no other one. HowToSet names the ways to set it.
 	Chosen   bool
 	HowToSet string
-	// OfSkyPilot: the port is that of the SkyPilot server, which outlives skyd: a program of this user there may be that
-	// server. skyd starts without it.
+	// OfSkyPilot: the port is that of the SkyPilot server, which outlives skyd: a program of this user there may be
+	// that server. skyd starts without it.
 	OfSkyPilot bool
 	// Running: skyd runs now, with another port than this one.
 	Running bool

@@ -202,8 +202,8 @@ func TestRedirectsDoNotLeaveHTTPS(t *testing.T) {
 		}
 		for _, from := range []*httptest.Server{out, longWayOut} {
 			p := newUser()
-			if code, text := p.install("--from", from.URL); code != 1 || !strings.Contains(text, "Nothing was changed") ||
-				p.files() != "" {
+			code, text := p.install("--from", from.URL)
+			if code != 1 || !strings.Contains(text, "Nothing was changed") || p.files() != "" {
 				t.Errorf("%s, to http: exit %d, files %q\n%s", program, code, p.files(), text)
 			}
 		}

@@ -29,8 +29,8 @@ type Belongings struct {
 }
 
 // FindBelongings lists what an installation has here. An empty installation has no hosts, networks or volumes.
-// keepImages names another installation of this user, which needs the images and the files. Installations of other users
-// of the engine need its images too, and have files of their own.
+// keepImages names another installation of this user, which needs the images and the files. Installations of other
+// users of the engine need its images too, and have files of their own.
 func (c *Cloud) FindBelongings(ctx context.Context, installation, keepImages string) (Belongings, error) {
 	b := Belongings{KeptFor: keepImages}
 	if keepImages == "" {
