@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -63,9 +62,4 @@ func FindMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 		current = r.Incarnation
 	}
 	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
-}
-
-// SSHTargetOf returns where to log in to a machine.
-func SSHTargetOf(r *api.Machine) remote.Target {
-	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
 }

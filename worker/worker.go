@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	}
 	defer c.Close()
 	pool := remote.NewPool(idleConnectionTimeout)
-	pool.ReachThrough(connect.NewBastion(cfg, st))
+	pool.SetRoutes(connect.NewSSHRoutes(cfg, st))
 	defer pool.Close()
 	defer keepTunnels(ctx, cfg, st, pool, log)()
 	acts, err := newActivities(cfg, st, pool, log)

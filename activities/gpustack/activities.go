@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/pkg/gpu/stack"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -69,7 +70,7 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 			m := &withGPUs[i]
 			waitCtx, cancel := activities.WithDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
-			h, err := a.Pool.AwaitHost(waitCtx, activities.SSHTargetOf(m), key, func(string) {})
+			h, err := a.Pool.AwaitHost(waitCtx, sshtarget.Of(c, m), key, func(string) {})
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -118,7 +119,7 @@ func (w *Watch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Re
 	marks, failures := make([]*home.Mark, len(machines)), make([]error, len(machines))
 	var group sync.WaitGroup
 	for i := range machines {
-		group.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, &machines[i], key, ours) })
+		group.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, c, &machines[i], key, ours) })
 	}
 	group.Wait()
 	if !slices.Contains(failures, nil) {
@@ -133,11 +134,11 @@ func (w *Watch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Re
 	return most, nil
 }
 
-func (w *Watch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark,
-	error) {
+func (w *Watch) exchangeMachineMark(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte,
+	ours *home.Mark) (*home.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	h, err := w.Pool.GetHost(ctx, activities.SSHTargetOf(m), key)
+	h, err := w.Pool.GetHost(ctx, sshtarget.Of(c, m), key)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -174,6 +175,11 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
 		Placement: record.Placement, Role: record.Role, Spec: spec, Labels: c.Metadata.Labels,
 		AuthorizedKey: public, HostKey: host,
+		FindRoute: func(launched cloud.Machine) cloud.Route {
+			t := sshtarget.Of(c, record)
+			t.Address, t.Port = launched.Address, launched.SSHPort
+			return a.Pool.FindRoute(t)
+		},
 	}, nil
 }
 

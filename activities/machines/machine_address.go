@@ -9,6 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -52,7 +53,7 @@ func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef)
 	if hasSameAddresses(record, up) {
 		return nil
 	}
-	if err := a.verifyHostKey(ctx, m, record, up); err != nil {
+	if err := a.verifyHostKey(ctx, c, record, up); err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
 	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
@@ -72,17 +73,17 @@ func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
 }
 
 // verifyHostKey checks that a machine shows its pinned host key at the address that the cloud lists.
-func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine,
+func (a *Activities) verifyHostKey(ctx context.Context, c *api.Cluster, record *api.Machine,
 	up cloud.Machine) error {
 	if record.HostKey == "" {
 		return &cloud.Error{Kind: cloud.Conflict,
 			Message: fmt.Sprintf("its host key was never pinned, so it can't be verified at %s", up.Address)}
 	}
-	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
+	key, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
 	if err != nil {
 		return err
 	}
-	target := activities.SSHTargetOf(record)
+	target := sshtarget.Of(c, record)
 	target.Address, target.Port = up.Address, up.SSHPort
 	waitCtx, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
 	defer cancel()

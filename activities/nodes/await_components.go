@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -33,7 +33,7 @@ func (a *Activities) checkComponents(ctx context.Context, step *machineStep, pro
 	if err != nil {
 		return nil //nolint:nilerr // the wait goes on
 	}
-	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(step.record), key)
+	h, err := a.Pool.GetHost(ctx, sshtarget.Of(step.cluster, step.record), key)
 	if err != nil {
 		return nil //nolint:nilerr // the wait goes on
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -83,7 +84,7 @@ func (a *Activities) findMachineProblems(ctx context.Context, c *api.Cluster, m,
 	if err != nil {
 		return nil, err
 	}
-	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(m), key)
+	h, err := a.Pool.GetHost(ctx, sshtarget.Of(c, m), key)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -17,7 +18,7 @@ func (a *Activities) Diagnose(ctx context.Context, m activities.MachineRef) (lin
 }
 
 func (a *Activities) readLogs(ctx context.Context, m activities.MachineRef) ([]string, error) {
-	_, record, err := activities.ReadMachine(ctx, a.Store, m)
+	c, record, err := activities.ReadMachine(ctx, a.Store, m)
 	if err != nil || record.Address == "" || record.State == api.MachineGone {
 		return nil, err
 	}
@@ -25,7 +26,7 @@ func (a *Activities) readLogs(ctx context.Context, m activities.MachineRef) ([]s
 	if err != nil {
 		return nil, err
 	}
-	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(record), key)
+	h, err := a.Pool.GetHost(ctx, sshtarget.Of(c, record), key)
 	if err != nil {
 		return nil, err
 	}

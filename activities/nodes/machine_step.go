@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -88,7 +89,7 @@ func (a *Activities) connectToMachine(ctx context.Context, step *machineStep) (*
 	}
 	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.AwaitHost(waitCtx, activities.SSHTargetOf(step.record), key, step.report)
+	h, err := a.Pool.AwaitHost(waitCtx, sshtarget.Of(step.cluster, step.record), key, step.report)
 	if err != nil || step.record.HostKey != "" {
 		return h, err
 	}

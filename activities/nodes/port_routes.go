@@ -6,11 +6,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 	"github.com/sky-shift/skyctl/pkg/rke2config"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -118,7 +118,7 @@ func (a *Activities) probeRoute(ctx context.Context, step *machineStep, r portRo
 		return "", false, err
 	}
 	var from, to *remote.Host
-	if from, err = a.Pool.GetHost(ctx, activities.SSHTargetOf(r.from), key); err != nil {
+	if from, err = a.Pool.GetHost(ctx, sshtarget.Of(step.cluster, r.from), key); err != nil {
 		return "", false, err
 	}
 	probe := func() (preflight.PortContact, error) {
@@ -129,7 +129,7 @@ func (a *Activities) probeRoute(ctx context.Context, step *machineStep, r portRo
 			return contact, false, err
 		}
 	}
-	if to, err = a.Pool.GetHost(ctx, activities.SSHTargetOf(r.to), key); err != nil {
+	if to, err = a.Pool.GetHost(ctx, sshtarget.Of(step.cluster, r.to), key); err != nil {
 		return contact, false, err
 	}
 	if listens, err = preflight.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {

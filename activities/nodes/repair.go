@@ -17,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/kubeconfig"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -66,7 +67,7 @@ func (a *Activities) stopAgent(ctx context.Context, step *machineStep) error {
 	}
 	timeoutCtx, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
 	defer cancel()
-	h, err := a.Pool.GetHost(timeoutCtx, activities.SSHTargetOf(step.record), key)
+	h, err := a.Pool.GetHost(timeoutCtx, sshtarget.Of(step.cluster, step.record), key)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -152,7 +153,7 @@ func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m 
 	login := func() error {
 		loginCtx, cancel := context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
-		_, err := a.Pool.GetHost(loginCtx, activities.SSHTargetOf(m), key)
+		_, err := a.Pool.GetHost(loginCtx, sshtarget.Of(c, m), key)
 		return err
 	}
 	err := login()

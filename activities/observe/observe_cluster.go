@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -198,7 +199,7 @@ func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, observatio
 		if slices.ContainsFunc(observation.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
 			within = unitTimeout
 		}
-		u, err := a.readUnit(ctx, c.Ref(), m, within)
+		u, err := a.readUnit(ctx, c, m, within)
 		switch {
 		case isWorkerError(err):
 			return plan.RKE2Unit{}, err
@@ -214,12 +215,12 @@ func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, observatio
 	return plan.RKE2Unit{Error: "the machine has no record in etcd"}, nil
 }
 
-func (a *Activities) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState,
-	error) {
+func (a *Activities) readUnit(ctx context.Context, c *api.Cluster, m *api.Machine, within time.Duration) (
+	rke2.UnitState, error) {
 	if m.Address == "" {
 		return rke2.UnitState{}, errors.New("it has no address yet")
 	}
-	key, err := a.Store.ReadSecret(ctx, ref, store.SecretSSHKey)
+	key, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
 	if err != nil {
 		return rke2.UnitState{}, err
 	}
@@ -227,7 +228,7 @@ func (a *Activities) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, 
 	defer cancel()
 	connect, connected := context.WithTimeout(ctx, within)
 	defer connected()
-	h, err := a.Pool.GetHost(connect, activities.SSHTargetOf(m), key)
+	h, err := a.Pool.GetHost(connect, sshtarget.Of(c, m), key)
 	if err != nil {
 		return rke2.UnitState{}, err
 	}

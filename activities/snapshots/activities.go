@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/keyedlock"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -107,7 +108,7 @@ func (a *Activities) connectToHead(ctx context.Context, c *api.Cluster) (server,
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(head), key)
+	h, err := a.Pool.GetHost(ctx, sshtarget.Of(c, head), key)
 	return server{c, head, h}, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -87,7 +88,7 @@ func (k *keeper) create(policy api.SnapshotPolicy) {
 		return nil
 	})
 	k.Check(err)
-	host, err := k.acts.Pool.AwaitHost(ctx, activities.SSHTargetOf(&m), key, nil)
+	host, err := k.acts.Pool.AwaitHost(ctx, sshtarget.Of(c, &m), key, nil)
 	k.Check(err)
 	dir := k.T.TempDir()
 	k.Check(simcloud.WriteRelease(dir))

@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -35,9 +36,7 @@ func (g *Gateway) Connect(ctx context.Context, t Target) (*remote.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := t.Machine
-	return g.Pool.GetHost(ctx, remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser,
-		HostKey: m.HostKey}, key)
+	return g.Pool.GetHost(ctx, sshtarget.Of(t.Cluster, &t.Machine), key)
 }
 
 // ReasonAccessed is the reason of the events that say who used a machine.

@@ -19,8 +19,10 @@ type ClusterSpec struct {
 	// the port as requested, and APITunnel otherwise.
 	APIAccess string `json:"api_access,omitempty"`
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
-	Ports     []string `json:"ports,omitempty"`
-	Provision bool     `json:"provision"`
+	Ports []string `json:"ports,omitempty"`
+	// SSH says how skyd and skyctl reach the machines.
+	SSH       SSHAccess `json:"ssh,omitzero"`
+	Provision bool      `json:"provision"`
 	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. A create fills it, RKE2 and GPU from its
 	// settings. If they are empty, as in clusters of older versions, the worker's settings apply.
 	KubernetesVersion string       `json:"kubernetes_version,omitempty"`

@@ -14,7 +14,8 @@ func NewClusterSpec(request GroupSpec) ClusterSpec {
 	return ClusterSpec{
 		Manager: request.Manager, Cloud: request.Cloud, Region: request.Region,
 		GPUStack: request.GPUStack, GPUTaint: request.GPUTaint,
-		APICIDR: request.APICIDR, APIAccess: request.APIAccess, Ports: request.Ports, Provision: request.Provision,
+		APICIDR: request.APICIDR, APIAccess: request.APIAccess, Ports: request.Ports, SSH: request.SSH,
+		Provision:         request.Provision,
 		KubernetesVersion: request.KubernetesVersion, RKE2: RKE2Settings{RKE2Release: request.RKE2}, GPU: request.GPU,
 		Network: Network{MaxNodes: request.MaxNodes, CNI: request.CNI}, Ingress: request.Ingress,
 		EnableServiceLB: request.EnableServiceLB,
@@ -34,7 +35,7 @@ func (s GroupSpec) MachineSpec() MachineSpec {
 func (s ClusterSpec) newGroup(m MachineSpec, count int) GroupSpec {
 	return GroupSpec{
 		Manager: s.Manager, Cloud: s.Cloud, Region: s.Region, GPUStack: s.GPUStack, GPUTaint: s.GPUTaint,
-		APICIDR: s.APICIDR, APIAccess: s.APIAccess, Ports: s.Ports, Provision: s.Provision,
+		APICIDR: s.APICIDR, APIAccess: s.APIAccess, Ports: s.Ports, SSH: s.SSH, Provision: s.Provision,
 		KubernetesVersion: s.KubernetesVersion, RKE2: s.RKE2.RKE2Release, GPU: s.GPU,
 		Zone: m.Zone, CPUs: m.CPUs, Memory: m.Memory, DiskSize: m.DiskSize, Accelerators: m.Accelerators,
 		UseSpot: m.UseSpot, MaxHourlyCost: m.MaxHourlyCost, ImageID: m.ImageID, SSHUser: m.SSHUser,

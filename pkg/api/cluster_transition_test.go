@@ -39,6 +39,10 @@ func TestEveryFieldChangesAsItDeclares(t *testing.T) {
 			if strings.HasPrefix(f.Name, "snapshot_s3_") { // they go together
 				g.Snapshots.S3URL, g.Snapshots.S3Secret = "s3://other", "other"
 			}
+			if strings.HasPrefix(f.Name, "ssh_proxy_jump") { // so do these
+				g.SSH = api.SSHAccess{ProxyJump: "other@192.0.2.1:22", ProxyJumpHostKey: otherHostKey,
+					ProxyJumpSecret: "other"}
+			}
 			if f.Set(&g, f.Example) != nil || f.Name == "num_nodes" || f.IsOfMachines() != (group != "") {
 				continue
 			}

@@ -38,7 +38,7 @@ func (s *ClusterSpec) SetDefaults() {
 		normal.GPUStack = s.GPUStack // chosen for the accelerators of a pool
 	}
 	s.Manager, s.Cloud, s.Region, s.GPUStack = normal.Manager, normal.Cloud, normal.Region, normal.GPUStack
-	s.APICIDR, s.APIAccess, s.Ports = normal.APICIDR, normal.APIAccess, normal.Ports
+	s.APICIDR, s.APIAccess, s.Ports, s.SSH = normal.APICIDR, normal.APIAccess, normal.Ports, normal.SSH
 	s.KubernetesVersion, s.RKE2.RKE2Release, s.GPU = normal.KubernetesVersion, normal.RKE2, normal.GPU
 	s.Network.CNI, s.Ingress = normal.CNI, normal.Ingress
 	s.Snapshots, s.OnServerLoss, s.MaxSnapshotAge = normal.Snapshots, normal.OnServerLoss, normal.MaxSnapshotAge

@@ -147,6 +147,7 @@ func machineFileFields(group string, change func(Field) ChangeRule) []FileField 
 // objectHelp says what the objects are that group fields of the spec.
 var objectHelp = map[string]string{
 	"spec.network":   "network of the cluster",
+	"spec.ssh":       "how skyd and skyctl reach the machines over SSH",
 	"spec.snapshots": "snapshots of etcd: when they are taken, and where they are kept",
 	"spec.rke2":      "source of the release of RKE2, and what RKE2 needs to reach others",
 	"spec.gpu":       "releases of the software for accelerators",
@@ -180,6 +181,9 @@ func (f Field) filePath() string {
 	}
 	if name, is := strings.CutPrefix(f.Name, "snapshot_"); is {
 		return "spec.snapshots." + name
+	}
+	if name, is := strings.CutPrefix(f.Name, "ssh_"); is {
+		return "spec.ssh." + name
 	}
 	return "spec." + f.Name
 }

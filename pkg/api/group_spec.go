@@ -44,6 +44,8 @@ type GroupSpec struct {
 	// from it.
 	MaxNodes  int  `json:"max_nodes,omitempty"`
 	Provision bool `json:"provision"`
+	// SSH is that of ClusterSpec.
+	SSH SSHAccess `json:"ssh,omitzero"`
 	// CNI, Ingress and EnableServiceLB are those of Network and ClusterSpec.
 	CNI             string `json:"cni,omitempty"`
 	Ingress         string `json:"ingress,omitempty"`

@@ -42,8 +42,9 @@ func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 
 // SpecLevel is the highest level of a field in Fields. A field that an older worker would ignore gets a new level, so
 // that a create that uses the field is refused by an older worker. Level 2 added kubernetes_version, rke2 and gpu,
-// level 3 ssh_user, level 4 max_nodes, level 6 those of snapshots, level 7 cni, ingress and enable_servicelb.
-const SpecLevel = 7
+// level 3 ssh_user, level 4 max_nodes, level 6 those of snapshots, level 7 cni, ingress and enable_servicelb,
+// level 8 those of ssh.
+const SpecLevel = 8
 
 // RequiredLevel is the lowest level of a worker that knows every field that the spec sets.
 func (s GroupSpec) RequiredLevel() int {
@@ -59,8 +60,9 @@ func (s GroupSpec) RequiredLevel() int {
 // ObjectLevel is the level of a worker that knows the stored form of clusters. Those below 4 do not know pools; 4 does
 // not replace the machines of a pool whose machine spec has changed, and creates clusters of alike machines only,
 // and would lose rke2.registries and rke2.env; 5 takes no snapshots, and would provision a cluster that is restored; 6
-// would lose rke2.config, rke2.images and the CA of a registry.
-const ObjectLevel = 7
+// would lose rke2.config, rke2.images and the CA of a registry; 7 would lose the bastion of a cluster, and reach its
+// machines another way.
+const ObjectLevel = 8
 
 // WorkerLevel is the level of this version's workers.
 const WorkerLevel = max(SpecLevel, ObjectLevel)

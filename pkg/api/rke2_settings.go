@@ -88,6 +88,10 @@ func (s ClusterSpec) SecretReferences() []SecretReference {
 		all = append(all, SecretReference{Field: "snapshot_s3_secret", Secret: p.S3Secret,
 			KeySets: [][]string{{SecretKeyAccessKey, SecretKeySecretKey}}})
 	}
+	if name := s.SSH.ProxyJumpSecret; name != "" {
+		all = append(all, SecretReference{Field: "ssh_proxy_jump_secret", Secret: name,
+			KeySets: [][]string{{SecretKeySSHPrivateKey}}})
+	}
 	return all
 }
 

@@ -11,14 +11,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
+// otherHostKey is a valid host key that no example has.
+const otherHostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAhIiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4/"
+
 // jsonNames are the JSON names of the fields of a struct, with those of the structs in it.
 func jsonNames(of reflect.Type, prefix string) []string {
 	var names []string
 	for i := range of.NumField() {
 		f := of.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "snapshots" { // its flags have no dots
-			names = append(names, jsonNames(f.Type, "snapshot_")...)
+		if flags := map[string]string{"snapshots": "snapshot_", "ssh": "ssh_"}[name]; flags != "" { // without dots
+			names = append(names, jsonNames(f.Type, flags)...)
 			continue
 		}
 		if f.Type.Kind() == reflect.Struct {
@@ -74,6 +77,9 @@ func specFor(name string) api.GroupSpec {
 	}
 	if strings.HasPrefix(name, "snapshot_s3_") { // they go together
 		s.Snapshots.S3URL, s.Snapshots.S3Secret = "s3://other", "other"
+	}
+	if strings.HasPrefix(name, "ssh_proxy_jump") { // so do these
+		s.SSH = api.SSHAccess{ProxyJump: "other@192.0.2.1:22", ProxyJumpHostKey: otherHostKey, ProxyJumpSecret: "other"}
 	}
 	return s
 }
@@ -166,7 +172,9 @@ func fullSpec() api.GroupSpec {
 		Accelerators: "A100:8", GPUStack: "operator", GPUTaint: true, UseSpot: true, MaxHourlyCost: 1.5,
 		ImageID: "ami-1", SSHUser: "admin", APICIDR: "203.0.113.0/24", APIAccess: "public",
 		Ports: []string{"80", "30000-30100"},
-		CNI:   "cilium", Ingress: "traefik", EnableServiceLB: new(true),
+		SSH: api.SSHAccess{ProxyJump: "jump@bastion.example.com:22", ProxyJumpHostKey: otherHostKey,
+			ProxyJumpSecret: "bastion"},
+		CNI: "cilium", Ingress: "traefik", EnableServiceLB: new(true),
 		NumNodes: 3, MaxNodes: 1000, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
 		Snapshots: api.SnapshotPolicy{Every: "1h", Keep: 96, KeepFor: "720h", VerifyEvery: "24h",
 			S3URL: "s3://backups/prod", S3Endpoint: "https://minio.example.com", S3Region: "eu-central-1",
@@ -186,6 +194,8 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 		`"max_hourly_cost":1.5,"image_id":"ami-1","ssh_user":"admin",` +
 		`"api_cidr":"203.0.113.0/24","api_access":"public",` +
 		`"ports":["80","30000-30100"],"num_nodes":3,"max_nodes":1000,"provision":true,` +
+		`"ssh":{"proxy_jump":"jump@bastion.example.com:22","proxy_jump_host_key":"` + otherHostKey + `",` +
+		`"proxy_jump_secret":"bastion"},` +
 		`"cni":"cilium","ingress":"traefik","enable_servicelb":true,` +
 		`"snapshots":{"every":"1h","keep":96,"keep_for":"720h","verify_every":"24h","s3_url":"s3://backups/prod",` +
 		`"s3_endpoint":"https://minio.example.com","s3_region":"eu-central-1","s3_secret":"backup-login"},` +

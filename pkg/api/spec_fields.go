@@ -11,8 +11,8 @@ import (
 )
 
 // Fields declares every field of a GroupSpec, in the order in which errors name them and describe shows them.
-var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), componentFields(), snapshotFields(),
-	releaseFields())
+var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), sshFields(), componentFields(),
+	snapshotFields(), releaseFields())
 
 // Clouds are the clouds that skyd knows: docker, and those of SkyPilot. Whether one is enabled is for skyd to say.
 var Clouds = []string{
@@ -50,8 +50,7 @@ func placementFields() []Field {
 			Invalid: "A b",
 			Values:  Clouds,
 			Help: "docker (this computer) or a cloud that SkyPilot knows; skyctl check lists them (default: the " +
-				"cheapest " +
-				"cloud that is enabled)",
+				"cheapest cloud that is enabled)",
 			Want: "the name of a cloud, such as docker or aws",
 		}, func(s *GroupSpec) *string { return &s.Cloud }, normalizeCloud),
 		newTextField(Field{

@@ -2,7 +2,7 @@ package api
 
 // specRules are the conditions on a spec that concern several fields. Each returns nil, or the field to change.
 var specRules = []func(GroupSpec) *FieldError{checkTunnelCIDR, checkNumNodes, checkGPUStack, checkGPUTaint,
-	checkSnapshotStorage, checkIngressOfRelease}
+	checkSnapshotStorage, checkIngressOfRelease, checkProxyJump}
 
 func checkTunnelCIDR(s GroupSpec) *FieldError {
 	if access, _ := normalizeAPIAccess(s.APIAccess); access != APITunnel || s.APICIDR == "" {

@@ -11,6 +11,7 @@ import (
 const (
 	checkPlainRegistry = "PlainRegistry"
 	checkSELinux       = "SELinux"
+	checkBastion       = "Bastion"
 )
 
 // FindWarnings returns what a valid spec has that may do harm.
@@ -28,6 +29,12 @@ func (s ClusterSpec) FindWarnings() []Finding {
 			Message: "rke2.config[selinux] is true, which has no effect: skyctl does not install the policy of " +
 				"rke2-selinux, and refuses machines that enforce SELinux",
 			Fix: "leave the key out"})
+	}
+	if s.SSH.HasBastion() && s.APIAccess != APITunnel {
+		found = append(found, Finding{Check: checkBastion, Severity: FindingWarning,
+			Message: "machines are reached through the bastion " + s.SSH.ProxyJump +
+				", but skyd and kubectl reach the Kubernetes API directly",
+			Fix: "if they cannot, set api_access to tunnel: the API is then reached over SSH"})
 	}
 	return found
 }

@@ -7,6 +7,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
+func TestBastionWithoutATunnelIsWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		jump, access string
+		warned       bool
+	}{{"j@b:22", "", true}, {"j@b:22", api.APITunnel, false}, {api.ProxyJumpNone, "", false}, {"", "", false}} {
+		spec := api.ClusterSpec{APIAccess: c.access, SSH: api.SSHAccess{ProxyJump: c.jump}}
+		found := spec.FindWarnings()
+		if len(found) > 0 != c.warned || c.warned && !strings.Contains(found[0].String(), "the bastion j@b:22, but") {
+			t.Errorf("%+v: got %v", c, found)
+		}
+	}
+}
+
 func TestHarmfulSettingsAreWarnedOf(t *testing.T) {
 	plain := api.Registry{Host: "docker.io", Mirrors: []string{"https://a.io", "http://m.io:5000"}}
 	for _, tt := range []struct {

@@ -172,6 +172,8 @@ func (a *app) requireWorkerWithPools() error {
 // nameUnknownObjects says what a worker of a level below api.ObjectLevel does not know.
 func nameUnknownObjects(level int) string {
 	switch {
+	case level >= 7:
+		return "clusters with a bastion of their own"
 	case level >= 6:
 		return "the settings of RKE2, of its network plugin and of its ingress controller"
 	case level >= 5:

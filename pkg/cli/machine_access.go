@@ -29,7 +29,7 @@ func (a *app) withGateway(ctx context.Context, doing string, use func(*access.Ga
 	defer func() { _ = s.Close() }() // its writes have ended
 	pool := remote.NewPool(0)
 	defer pool.Close()
-	pool.ReachThrough(connect.NewBastion(a.cfg, s))
+	pool.SetRoutes(connect.NewSSHRoutes(a.cfg, s))
 	return use(&access.Gateway{Store: s, Pool: pool})
 }
 

@@ -76,7 +76,7 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	}
 	pool := remote.NewPool(time.Minute)
 	defer pool.Close()
-	pool.ReachThrough(connect.NewBastion(a.cfg, s))
+	pool.SetRoutes(connect.NewSSHRoutes(a.cfg, s))
 	return a.holdTunnel(ctx, ops, s, pool, c, port)
 }
 

@@ -121,7 +121,7 @@ func TestWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
 	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;",
 		3: "clusters with pools;", 4: "changes of machines and nodes by files;", 5: "snapshots, and clusters",
-		6: "the settings of RKE2,", api.ObjectLevel: ""} {
+		6: "the settings of RKE2,", 7: "a bastion of their own", api.ObjectLevel: ""} {
 		a := &app{worker: &knownWorker{where: "the running server", level: level}}
 		err := a.requireCapableServer(&createOptions{request: request, asked: asked})
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {

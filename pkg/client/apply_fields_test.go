@@ -52,6 +52,11 @@ func newTree(name, path string, value any) map[string]any {
 	if strings.HasPrefix(path, "spec.snapshots.s3_") { // they go together
 		at["s3_url"], at["s3_secret"] = "s3://backups/prod", "backup-login"
 	}
+	if strings.HasPrefix(path, "spec.ssh.") { // so do these
+		for _, part := range []string{"proxy_jump", "proxy_jump_host_key", "proxy_jump_secret"} {
+			at[part] = findFileField("spec.ssh." + part).Example
+		}
+	}
 	return tree
 }
 
@@ -99,6 +104,10 @@ func TestEveryFieldChangesThroughAFileAsItDeclares(t *testing.T) {
 	c := newClient(t)
 	if _, err := c.WriteSecret(t.Context(), "backup-login", map[string][]byte{api.SecretKeyAccessKey: []byte("a"),
 		api.SecretKeySecretKey: []byte("b")}, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.WriteSecret(t.Context(), "bastion", map[string][]byte{api.SecretKeySSHPrivateKey: []byte("a")},
+		false); err != nil {
 		t.Fatal(err)
 	}
 	base := parseTree(t, newTree("fields", "", nil))

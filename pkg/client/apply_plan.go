@@ -169,6 +169,9 @@ func (c *Client) planChange(ctx context.Context, p *ApplyPlan, before *api.Clust
 	if len(p.Differences) > 0 {
 		p.Kind = ApplyChange
 	}
+	if refused == nil {
+		refused = c.checkNewSecretReferences(ctx, before.Spec, after.Spec)
+	}
 	if refused != nil {
 		return p.Document.LocateErrors(refused)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -74,7 +75,18 @@ func (c *Client) DeleteSecret(ctx context.Context, name string, force bool) erro
 // CheckSecretReferences checks that the secrets and keys exist that a spec refers to. Its errors are *api.FieldErrors,
 // joined.
 func (c *Client) CheckSecretReferences(ctx context.Context, spec api.ClusterSpec) error {
-	references := spec.SecretReferences()
+	return c.checkReferences(ctx, spec.SecretReferences())
+}
+
+// checkNewSecretReferences does the same for what a changed spec refers to and the one before did not.
+func (c *Client) checkNewSecretReferences(ctx context.Context, before, after api.ClusterSpec) error {
+	known := before.SecretReferences()
+	return c.checkReferences(ctx, slices.DeleteFunc(after.SecretReferences(), func(r api.SecretReference) bool {
+		return slices.ContainsFunc(known, func(k api.SecretReference) bool { return reflect.DeepEqual(k, r) })
+	}))
+}
+
+func (c *Client) checkReferences(ctx context.Context, references []api.SecretReference) error {
 	if len(references) == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package cloud
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -98,7 +99,13 @@ type LaunchRequest struct {
 	// Wanted returns an error if the machine is no longer to be launched. It may be nil. A failed launch is repeated
 	// only after it was called.
 	Wanted func(context.Context) error `json:"-"`
+	// FindRoute returns what connects to the SSH port of the machine through a bastion, or nil if it is reached
+	// directly. It may be nil: then every machine is. The connections ignore deadlines.
+	FindRoute func(Machine) Route `json:"-"`
 }
+
+// Route connects to a machine.
+type Route func(context.Context) (net.Conn, error)
 
 // Machine is a machine as its cloud shows it.
 type Machine struct {

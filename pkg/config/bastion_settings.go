@@ -6,39 +6,16 @@ import (
 	"net/netip"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // SSH configures how machines are reached.
 type SSH struct {
-	// ProxyJump is a bastion through which machines are reached; the zero value is none.
-	ProxyJump         JumpHost
+	// ProxyJump is the bastion through which machines are reached whose cluster says nothing; the zero value is none.
+	ProxyJump         api.JumpHost
 	ProxyJumpHostKey  string // its host key, in authorized_keys form
-	ProxyJumpSecret   string // the named secret whose key JumpSecretKey is the private key for it
+	ProxyJumpSecret   string // the named secret whose key api.SecretKeySSHPrivateKey is the private key for it
 	ProxyJumpNetworks []netip.Prefix
-}
-
-// JumpSecretKey is the key of a private SSH key in a secret, as in Kubernetes' secrets of type ssh-auth.
-const JumpSecretKey = "ssh-privatekey"
-
-// JumpHost is USER@HOST:PORT.
-type JumpHost struct {
-	User, Host string
-	Port       int
-}
-
-// String is the form that the setting has.
-func (j JumpHost) String() string {
-	if j.Host == "" {
-		return ""
-	}
-	host := j.Host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return fmt.Sprintf("%s@%s:%d", j.User, host, j.Port)
 }
 
 func sshSettings() []setting {
@@ -59,29 +36,17 @@ func sshSettings() []setting {
 	}
 }
 
-var errJumpHost = errors.New("USER@HOST or USER@HOST:PORT, one bastion, such as jump@bastion.example.com:22")
-
-func parseJumpHost(v string) (JumpHost, error) {
-	user, address, ok := strings.Cut(v, "@")
-	if !ok || user == "" || strings.ContainsAny(v, ", \t/") || strings.HasPrefix(user, "-") {
-		return JumpHost{}, errJumpHost
+func parseJumpHost(v string) (api.JumpHost, error) {
+	j, ok := api.ParseJumpHost(v)
+	if !ok {
+		return j, errors.New(api.WantJumpHost)
 	}
-	if strings.HasPrefix(address, "[") && strings.HasSuffix(address, "]") || !strings.Contains(address, ":") {
-		address += ":22"
-	}
-	host, port, err := splitHostPort(address)
-	if err != nil || host == "" || strings.HasPrefix(host, "-") {
-		return JumpHost{}, errJumpHost
-	}
-	return JumpHost{User: user, Host: host, Port: port}, nil
+	return j, nil
 }
 
 func checkHostKey(v string) error {
-	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(v)); err != nil || len(rest) > 0 {
-		return errors.New("the bastion's public host key, such as \"ssh-ed25519 AAAA…\": one line of " +
-			"/etc/ssh/ssh_host_ed25519_key.pub there")
-	}
-	return nil
+	_, err := api.ParseHostKey(v)
+	return err
 }
 
 func checkSecretName(v string) error {

@@ -77,6 +77,10 @@ func newRandomCluster(r *rand.Rand) *api.Cluster {
 	if flip() {
 		spec.EnableServiceLB = new(true)
 	}
+	if spec.SSH.ProxyJump = pick("", "none", "jump@192.0.2.1:22"); spec.SSH.HasBastion() {
+		f, _ := api.FindField("ssh_proxy_jump_host_key")
+		spec.SSH.ProxyJumpHostKey, spec.SSH.ProxyJumpSecret = f.Example, "bastion"
+	}
 	for _, port := range []string{"80", "443", "30000-30100"} {
 		if flip() {
 			spec.Ports = append(spec.Ports, port)

@@ -13,6 +13,22 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
+// bastionAt is an SSH server as a bastion, whose private key is in a secret.
+func bastionAt(s *sshserver.Server, secret string) remote.Bastion {
+	return remote.Bastion{User: s.Target.User, Address: s.Target.Address, Port: s.Target.Port,
+		HostKey: s.Target.HostKey, Secret: secret}
+}
+
+// keysOf reads private keys by the names of their secrets.
+func keysOf(keys map[string][]byte) func(context.Context, string) ([]byte, error) {
+	return func(_ context.Context, secret string) ([]byte, error) {
+		if key, ok := keys[secret]; ok {
+			return key, nil
+		}
+		return nil, errors.New("no such secret")
+	}
+}
+
 // newBastionPool returns a pool that reaches machines in 192.0.2.0/24 through an SSH server, which passes connections
 // on to the machine.
 func newBastionPool(t *testing.T) (p *remote.Pool, bastion, machine *sshserver.Server, target remote.Target) {
@@ -21,10 +37,9 @@ func newBastionPool(t *testing.T) (p *remote.Pool, bastion, machine *sshserver.S
 	bastion.Forward = fmt.Sprintf("127.0.0.1:%d", machine.Target.Port)
 	p = remote.NewPool(0)
 	t.Cleanup(p.Close)
-	at := bastion.Target
-	at.Name = "jump@bastion"
-	p.ReachThrough(&remote.Bastion{Target: at, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
-		ReadKey: func(context.Context) ([]byte, error) { return bastion.Key, nil }})
+	p.SetRoutes(remote.Routes{Usual: bastionAt(bastion, "key"),
+		Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, ReadKey: keysOf(map[string][]byte{
+			"key": bastion.Key})})
 	target = machine.Target
 	target.Address = "192.0.2.7" // nobody answers there
 	return p, bastion, machine, target
@@ -71,26 +86,93 @@ func TestErrorsOfTheBastionAreNotThoseOfTheMachine(t *testing.T) {
 	}
 	bastion.RefuseForwards.Store(true)
 	if _, err := p.GetHost(t.Context(), target, machine.Key); !remote.IsLost(err) || remote.IsFinal(err) ||
-		!strings.Contains(err.Error(), "through the bastion jump@bastion") ||
+		!strings.Contains(err.Error(), "through the bastion root@127.0.0.1:") ||
 		!strings.Contains(err.Error(), "AllowTcpForwarding") {
 		t.Errorf("a bastion that forwards nothing: %v", err)
 	}
 	other, _, _ := remote.NewKeyPair()
-	for what, b := range map[string]*remote.Bastion{
-		"rejects the SSH key": {Target: bastion.Target,
-			ReadKey: func(context.Context) ([]byte, error) { return other, nil }},
-		"another host key": {Target: remote.Target{Name: "b", Address: bastion.Target.Address,
-			Port: bastion.Target.Port, User: "root", HostKey: machine.Target.HostKey},
-			ReadKey: func(context.Context) ([]byte, error) { return bastion.Key, nil }},
-		"no such secret": {Target: bastion.Target,
-			ReadKey: func(context.Context) ([]byte, error) { return nil, errors.New("no such secret") }},
+	changed := func(change func(*remote.Bastion)) remote.Bastion {
+		b := bastionAt(bastion, "key")
+		change(&b)
+		return b
+	}
+	for what, b := range map[string]remote.Bastion{
+		"rejects the SSH key": changed(func(b *remote.Bastion) { b.Secret = "other" }),
+		"another host key":    changed(func(b *remote.Bastion) { b.HostKey = machine.Target.HostKey }),
+		"no such secret":      changed(func(b *remote.Bastion) { b.Secret = "none" }),
+		"host key":            changed(func(b *remote.Bastion) { b.HostKey = "" }),
 	} {
-		q := remote.NewPool(0)
-		q.ReachThrough(b)
-		_, err := q.GetHost(t.Context(), target, machine.Key)
-		q.Close()
-		if !remote.IsLost(err) || remote.IsFinal(err) || !strings.Contains(err.Error(), what) {
-			t.Errorf("%s: %v", what, err)
+		for _, isUsual := range []bool{true, false} {
+			q, at := remote.NewPool(0), target
+			routes := remote.Routes{ReadKey: keysOf(map[string][]byte{"key": bastion.Key, "other": other})}
+			if routes.Usual = b; !isUsual {
+				routes.Usual, at.Bastion = bastionAt(machine, "key"), b
+			}
+			q.SetRoutes(routes)
+			_, err := q.GetHost(t.Context(), at, machine.Key)
+			q.Close()
+			if !remote.IsLost(err) || remote.IsFinal(err) || !strings.Contains(err.Error(), what) {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
+	}
+}
+
+func TestMachineIsReachedThroughTheBastionOfItsOwn(t *testing.T) {
+	p, usual, machine, target := newBastionPool(t)
+	own := sshserver.Start(t)
+	own.Forward = usual.Forward
+	p.SetRoutes(remote.Routes{Usual: bastionAt(usual, "usual"),
+		ReadKey: keysOf(map[string][]byte{"usual": usual.Key, "own": own.Key})})
+	get := func(usualLogins, ownLogins int64) {
+		t.Helper()
+		if _, err := p.GetHost(t.Context(), target, machine.Key); err != nil {
+			t.Error(err)
+		}
+		if u, o := usual.Logins.Load(), own.Logins.Load(); u != usualLogins || o != ownLogins {
+			t.Errorf("%d logins to the usual bastion, and %d to its own", u, o)
+		}
+	}
+	get(1, 0)
+	before := machine.Logins.Load()
+	target.Bastion = bastionAt(own, "own") // a change counts for the next use
+	get(1, 1)
+	get(1, 1)
+	if n := machine.Logins.Load() - before; n != 1 {
+		t.Errorf("%d logins to the machine", n)
+	}
+	if target.Direct = true; p.FindRoute(target) != nil {
+		t.Error("it is to be reached directly")
+	}
+	target.Direct = false
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		if target.Address = loopback; p.FindRoute(target) != nil {
+			t.Errorf("%s is to be reached directly", loopback)
+		}
+	}
+}
+
+func TestTwoKeysForOneBastionDoNotDisturbEachOther(t *testing.T) {
+	p, bastion, machine, first := newBastionPool(t)
+	second := first
+	second.Name, second.Address = "sky-test-1", "192.0.2.8"
+	key, public, err := remote.NewKeyPair()
+	if err == nil {
+		err = bastion.AdmitKey(public)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetRoutes(remote.Routes{ReadKey: keysOf(map[string][]byte{"first": bastion.Key, "second": key})})
+	first.Bastion, second.Bastion = bastionAt(bastion, "first"), bastionAt(bastion, "second")
+	for range 3 {
+		for _, target := range []remote.Target{first, second} {
+			if _, err := p.GetHost(t.Context(), target, machine.Key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := bastion.Logins.Load(); n != 2 {
+		t.Errorf("%d logins to the bastion, want one for each key", n)
 	}
 }

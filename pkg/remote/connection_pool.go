@@ -3,20 +3,18 @@ package remote
 import (
 	"context"
 	"crypto/sha256"
-	"net"
 	"sync"
 	"time"
 )
 
 // Pool keeps one connection per machine, shared by all callers, and replaces a broken one.
 type Pool struct {
-	idle  time.Duration
-	mu    sync.Mutex
-	slots map[endpoint]*poolSlot
-	stop  chan struct{}
-	once  sync.Once
-	// bastion is what machines are reached through; nil is nothing.
-	bastion *Bastion
+	idle   time.Duration
+	mu     sync.Mutex
+	slots  map[endpoint]*poolSlot
+	stop   chan struct{}
+	once   sync.Once
+	routes Routes
 }
 
 // endpoint is the address of a machine. A replacement has the name of the lost machine at another address, and does not
@@ -24,6 +22,8 @@ type Pool struct {
 type endpoint struct {
 	name, address string
 	port          int
+	// bastion is set for a connection to a bastion: two clusters can use the same one with different keys.
+	bastion Bastion
 }
 
 // poolSlot holds the connection to an endpoint. turn is held while the connection is checked or opened, and guards the
@@ -68,7 +68,7 @@ func (p *Pool) GetHost(ctx context.Context, t Target, privatePEM []byte) (*Host,
 
 func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialFunc) (*Host, error) {
 	p.mu.Lock()
-	at := endpoint{t.Name, t.Address, t.Port}
+	at := endpoint{t.Name, t.Address, t.Port, t.bastion}
 	s := p.slots[at]
 	if s == nil {
 		s = &poolSlot{turn: make(chan struct{}, 1)}
@@ -93,11 +93,7 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 	if err != nil {
 		return nil, err
 	}
-	if p.bastion.servesMachine(t) {
-		d.connect = func(ctx context.Context) (net.Conn, error) {
-			return p.dialThroughBastion(ctx, t.Name, d.address)
-		}
-	}
+	d.connect = p.FindRoute(t)
 	h, err := dial(ctx, d)
 	if err != nil {
 		return nil, err

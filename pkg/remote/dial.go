@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -136,11 +135,7 @@ func newDialer(t Target, privatePEM []byte) (*dialer, error) {
 			return nil, fmt.Errorf("machine %s: parsing the pinned host key: %w", t.Name, err)
 		}
 	}
-	port := t.Port
-	if port == 0 {
-		port = defaultPort
-	}
-	d.address = net.JoinHostPort(t.Address, strconv.Itoa(port))
+	d.address = t.hostPort()
 	return d, nil
 }
 
@@ -181,8 +176,6 @@ func (d *dialer) openConnection(ctx context.Context, timeout time.Duration) (net
 	if d.connect == nil {
 		return (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", d.address)
 	}
-	ctx, cancel := context.WithTimeout(ctx, bastionTimeout)
-	defer cancel()
 	return d.connect(ctx)
 }
 

@@ -1,7 +1,6 @@
 package remote_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -106,9 +105,11 @@ func TestMachineOfOpenSSHIsReachedThroughABastionOfOpenSSH(t *testing.T) {
 	} {
 		bastion := startOpenSSH(t, "bastion "+what, c.settings)
 		p := remote.NewPool(0)
-		p.ReachThrough(&remote.Bastion{Target: bastion.target,
-			ReadKey: func(context.Context) ([]byte, error) { return bastion.key, nil }})
+		at := bastion.target
+		p.SetRoutes(remote.Routes{ReadKey: keysOf(map[string][]byte{"key": bastion.key})})
 		target := machine.target
+		target.Bastion = remote.Bastion{User: at.User, Address: at.Address, Port: at.Port, HostKey: at.HostKey,
+			Secret: "key"}
 		target.Address = "localhost" // the bastion resolves the name
 		_, err := p.GetHost(t.Context(), target, machine.key)
 		p.Close()

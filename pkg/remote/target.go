@@ -6,6 +6,12 @@
 // complete or not at all.
 package remote
 
+import (
+	"cmp"
+	"net"
+	"strconv"
+)
+
 // Target is a machine to log in to.
 type Target struct {
 	// Name is the name of the machine in errors.
@@ -17,4 +23,14 @@ type Target struct {
 	User string
 	// HostKey is the pinned host key in authorized_keys form; "" pins the key of the first contact (see Host.HostKey).
 	HostKey string
+	// Direct has the machine reached without a bastion, and Bastion through this one. Otherwise the pool's Routes say
+	// it.
+	Direct  bool
+	Bastion Bastion
+	// bastion is set if the target is a bastion.
+	bastion Bastion
+}
+
+func (t Target) hostPort() string {
+	return net.JoinHostPort(t.Address, strconv.Itoa(cmp.Or(t.Port, defaultPort)))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -65,8 +66,7 @@ func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target
 			return none, nil, fmt.Errorf("its head %s cannot be reached: it is %s", m.Name, m.State)
 		}
 		key, err := s.ReadSecret(ctx, ref, store.SecretSSHKey)
-		return remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey},
-			key, err
+		return sshtarget.Of(c, &m), key, err
 	}
 	return none, nil, errors.New("it has no head")
 }

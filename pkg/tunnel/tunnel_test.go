@@ -334,6 +334,36 @@ func TestNoTunnelWithoutAReachableHead(t *testing.T) {
 	}
 }
 
+func TestTunnelGoesThroughTheBastionOfTheCluster(t *testing.T) {
+	s, head, bastion := newStore(t), sshserver.Start(t), sshserver.Start(t)
+	head.Forward, bastion.Forward = hello(t, "prod"), fmt.Sprintf("127.0.0.1:%d", head.Target.Port)
+	c := cluster(t, s, "prod", head)
+	if _, err := s.UpdateMachine(t.Context(), c.Ref(), 0, "aaaaa", func(m *api.Machine) error {
+		m.Address, m.SSHPort = "192.0.2.7", 22
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		c.Spec.SSH = api.SSHAccess{ProxyJump: fmt.Sprintf("root@127.0.0.1:%d", bastion.Target.Port),
+			ProxyJumpHostKey: bastion.Target.HostKey, ProxyJumpSecret: "bastion"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	pool := remote.NewPool(0)
+	defer pool.Close()
+	pool.SetRoutes(remote.Routes{ReadKey: func(context.Context, string) ([]byte, error) { return bastion.Key, nil }})
+	conn, err := tunnel.DialAPI(t.Context(), s, pool, c.Ref())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if bastion.Logins.Load() != 1 || head.Logins.Load() != 1 {
+		t.Errorf("%d logins to the bastion, %d to the head", bastion.Logins.Load(), head.Logins.Load())
+	}
+}
+
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -59,10 +59,12 @@ var mayImport = map[string]string{
 	"pkg/kubeconfig":      "pkg/atomicfile pkg/filelock pkg/personalfile pkg/regularfile pkg/yamltext",
 	"pkg/rke2": "pkg/api pkg/regularfile pkg/release pkg/remote pkg/redact pkg/rke2/componentlog " +
 		"pkg/rke2config",
-	"pkg/rke2/preflight":     "pkg/api pkg/await pkg/remote pkg/rke2",
-	"pkg/poweroff":           "pkg/cloud pkg/remote",
-	"pkg/tunnel":             "pkg/api pkg/remote pkg/store",
-	"pkg/access":             "pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/store",
+	"pkg/rke2/preflight": "pkg/api pkg/await pkg/remote pkg/rke2",
+	"pkg/poweroff":       "pkg/cloud pkg/remote",
+	"pkg/sshtarget":      "pkg/api pkg/remote",
+	"pkg/tunnel":         "pkg/api pkg/remote pkg/sshtarget pkg/store",
+	"pkg/access": "pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/sshtarget " +
+		"pkg/store",
 	"pkg/access/debugbundle": "pkg/access pkg/api pkg/redact",
 	"pkg/vault":              "pkg/atomicfile pkg/await pkg/diskspace pkg/filelock pkg/redact pkg/regularfile",
 	"pkg/gpu":                "pkg/redact pkg/remote",
@@ -98,21 +100,22 @@ var mayImport = map[string]string{
 	// clouds they use only the kinds of errors.
 	"activities": "pkg/api pkg/cloud pkg/diskspace pkg/kube pkg/redact pkg/remote pkg/store pkg/tunnel " +
 		"pkg/vault",
-	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/store",
-	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store " +
-		"pkg/version",
+	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/sshtarget pkg/store",
+	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/sshtarget " +
+		"pkg/store pkg/version",
 	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile " +
 		"pkg/kubeconfig pkg/operation " +
 		"pkg/etcdsnapshot pkg/poweroff " +
-		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/rke2config pkg/store pkg/tunnel",
-	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/store",
+		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/rke2config pkg/sshtarget pkg/store pkg/tunnel",
+	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/sshtarget " +
+		"pkg/store",
 	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu/chart pkg/gpu/stack pkg/kube " +
-		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",
+		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/sshtarget pkg/store",
 	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/kubeconfig pkg/operation " +
 		"pkg/redact " +
 		"pkg/remote pkg/rke2 pkg/store",
 	"activities/snapshots": "activities activities/homewatch pkg/api pkg/cloud pkg/diskspace pkg/etcdsnapshot " +
-		"pkg/keyedlock pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store pkg/vault",
+		"pkg/keyedlock pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/sshtarget pkg/store pkg/vault",
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
 		"activities/nodes activities/observe activities/record activities/snapshots",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
@@ -121,8 +124,8 @@ var mayImport = map[string]string{
 		"activities/machines activities/nodes activities/observe activities/record activities/snapshots",
 
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.
-	"pkg/client/connect": "pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote pkg/store " +
-		"pkg/store/secretbox",
+	"pkg/client/connect": "pkg/api pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote " +
+		"pkg/sshtarget pkg/store pkg/store/secretbox",
 	"pkg/client/start": "pkg/operation",
 	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
 		"pkg/plan pkg/store",

@@ -335,7 +335,11 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 			c.log.Warn("could not open the cluster's ports", "machine", req.Name, "error", err)
 		}
 	}
-	login, err := firstlogin.New(m, found.Credentials, c.opts.powerOffDelay(req))
+	var route cloud.Route
+	if req.FindRoute != nil {
+		route = req.FindRoute(m)
+	}
+	login, err := firstlogin.New(m, found.Credentials, route, c.opts.powerOffDelay(req))
 	if err != nil {
 		return none, err
 	}

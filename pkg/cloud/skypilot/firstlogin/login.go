@@ -48,31 +48,37 @@ type Login struct {
 	address       string
 	user          string
 	signer        ssh.Signer
+	connect       cloud.Route
 	powerOffDelay time.Duration
 }
 
-// New returns the login to a machine with the credentials that SkyPilot has for it. The machine powers itself off after
-// a delay, if no timer does so already; 0 is never.
-func New(m cloud.Machine, has *client.Credentials, powerOffDelay time.Duration) (Login, error) {
+// New returns the login to a machine with the credentials that SkyPilot has for it. It goes through the route, or is
+// direct if that is nil. The machine powers itself off after a delay, if no timer does so already; 0 is never.
+func New(m cloud.Machine, has *client.Credentials, route cloud.Route, powerOffDelay time.Duration) (Login, error) {
 	if has == nil || has.Key == "" {
 		return Login{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
 			"machine %s: the SkyPilot API server does not return the key to log in to it: its user must not be a "+
 				"viewer",
 			m.Name)}
 	}
-	if has.ProxyCommand != "" && has.ProxyCommand != "None" {
+	if route == nil && has.ProxyCommand != "" && has.ProxyCommand != "None" {
 		return Login{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not support: "+
-				"unset "+
-				"it", m.Name)}
+			"machine %s: SkyPilot reaches it through a proxy (its setting ssh_proxy_command), and skyctl would not: "+
+				"name the bastion with --ssh_proxy_jump or the setting ssh.proxyJump too", m.Name)}
 	}
 	signer, err := ssh.ParsePrivateKey([]byte(has.Key))
 	if err != nil {
 		return Login{}, &cloud.Error{Kind: cloud.Access,
 			Message: fmt.Sprintf("machine %s: SkyPilot's key for it is invalid", m.Name)}
 	}
-	return Login{machine: m.Name, address: net.JoinHostPort(m.Address, strconv.Itoa(m.SSHPort)), user: m.SSHUser,
-		signer: signer, powerOffDelay: powerOffDelay}, nil
+	address := net.JoinHostPort(m.Address, strconv.Itoa(m.SSHPort))
+	if route == nil {
+		route = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
+		}
+	}
+	return Login{machine: m.Name, address: address, user: m.SSHUser, signer: signer, connect: route,
+		powerOffDelay: powerOffDelay}, nil
 }
 
 // AuthorizeKey waits until the machine answers and lets the cluster's own key log in. It returns the machine's host key
@@ -97,19 +103,15 @@ func (l Login) AuthorizeKey(ctx context.Context, authorizedKey string, progress 
 }
 
 func (l Login) tryAuthorizeKey(ctx context.Context, authorizedKey string) (string, error) {
-	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(connecting, "tcp", l.address)
+	conn, err := l.connect(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout+commandTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // it may ignore deadlines
 	defer stop()
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout + commandTimeout)); err != nil {
-		return "", err
-	}
 	var hostKey string
 	c, channels, requests, err := ssh.NewClientConn(conn, l.address, &ssh.ClientConfig{
 		User: l.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(l.signer)}, Timeout: handshakeTimeout,
