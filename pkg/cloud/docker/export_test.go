@@ -17,3 +17,8 @@ func (c *Cloud) CreateContainer(ctx context.Context, req cloud.LaunchRequest) (s
 
 // NetworkName lets a test inspect the network without the cloud.
 func (c *Cloud) NetworkName(owner cloud.Owner) string { return c.network.Name(owner) }
+
+// EnsureNetwork makes sure that the network of an owner's installation exists.
+func (c *Cloud) EnsureNetwork(ctx context.Context, owner cloud.Owner) error {
+	return c.network.EnsureSingle(ctx, owner)
+}

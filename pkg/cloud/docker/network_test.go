@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +14,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
+	"github.com/sky-shift/skyctl/test/needs"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 func TestForeignNetworkNameIsRejectedBeforeALaunch(t *testing.T) {
@@ -84,5 +88,45 @@ func TestUnreachableEngineIsReportedInOneSentence(t *testing.T) {
 		if !errors.As(err, &typed) || typed.Kind != cloud.Unreachable || err.Error() != want {
 			t.Errorf("%s: got  %v\nwant %s", what, err, want)
 		}
+	}
+}
+
+// narrowInstallation names the installation whose network the test makes in the child process, where the way out is
+// narrow.
+const narrowInstallation = "TEST_NARROW_INSTALLATION"
+
+// withNarrowWayOut runs a program in a network of its own, whose default route takes packets of 1400 bytes. The socket
+// of the engine is reached from there too.
+const withNarrowWayOut = `
+mount -t sysfs sysfs /sys
+ip link add out mtu 1400 type veth peer name beyond
+ip address add 192.0.2.2/24 dev out
+ip link set beyond up
+ip link set out up
+ip route add default via 192.0.2.1
+exec "$@"`
+
+func TestPacketsOfHostsFitANarrowWayOut(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	if id := os.Getenv(narrowInstallation); id != "" {
+		if err := s.EnsureNetwork(s.ctx, cloud.Owner{Installation: id}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	needs.Root(t)
+	r, err := process.Run(s.ctx, process.Options{Argv: []string{"unshare", "--net", "--mount", "sh", "-ec",
+		withNarrowWayOut, "sh", os.Args[0], "-test.run=^" + t.Name() + "$"},
+		Env: append(os.Environ(), narrowInstallation+"="+s.owner.Installation)})
+	if err != nil || r.Code != 0 {
+		t.Fatalf("in a narrow network: exit %d, %v\n%s%s", r.Code, err, r.Stdout, r.Stderr)
+	}
+	made, err := s.engine.NetworkInspect(s.ctx, s.NetworkName(s.owner), network.InspectOptions{})
+	if err != nil || hostnet.ReadMTU(made) != 1400 {
+		t.Errorf("the network has packets of %d bytes, %v", hostnet.ReadMTU(made), err)
+	}
+	m := s.launch(s.request(0)) // into this network
+	if got := s.run(m, "cat /sys/class/net/eth0/mtu"); got != "1400" {
+		t.Errorf("packets of the host have %s bytes", got)
 	}
 }
