@@ -24,6 +24,8 @@ type app struct {
 	args    []string
 	command *cobra.Command
 
+	// helpWidth is the width of help in cells; 0 is that of the terminal.
+	helpWidth int
 	// helpErr says why --help shows nothing.
 	helpErr error
 

@@ -78,6 +78,8 @@ terminal. After an interruption, run the same apply again.`,
 	o.dryRun.bindFlags(cmd)
 	o.prune.bindFlags(cmd)
 	o.prune.bindCountFlag(cmd)
+	sectionFiles.add(cmd, "filename", "recursive")
+	sectionPrune.add(cmd, "prune", "selector", "prune-count")
 	return cmd
 }
 

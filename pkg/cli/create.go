@@ -107,6 +107,7 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 		"cluster as a file with -o yaml or json")
 	o.output = addOutputFlags(cmd)
 	registerSpecCompletions(cmd)
+	addFieldSections(cmd)
 	for _, name := range []string{"labels", "timeout"} {
 		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}

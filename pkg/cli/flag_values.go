@@ -79,14 +79,14 @@ type dryRunValue bool
 
 // bindDryRun adds --dry-run.
 func bindDryRun(flags *pflag.FlagSet, on *bool, help string) {
-	flags.Var((*dryRunValue)(on), "dry-run", help)
+	flags.Var((*dryRunValue)(on), "dry-run", help+"; MODE is client, server (the same) or none")
 	flags.Lookup("dry-run").NoOptDefVal = "client"
 }
 
 func (d *dryRunValue) String() string {
 	return map[bool]string{true: "client", false: "none"}[bool(*d)]
 }
-func (d *dryRunValue) Type() string { return "none|client|server" }
+func (d *dryRunValue) Type() string { return "MODE" }
 
 func (d *dryRunValue) Set(v string) error {
 	switch v {

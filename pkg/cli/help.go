@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ ignores an unknown variable $SKYCTL_... and prints a note.
 rke2.config, rke2.registries, rke2.env and rke2.images in the file have the form of a cluster's file
 (skyctl explain cluster.spec.rke2). A create adds their entries to the cluster's own.
 
-` + strings.Join(render.AlignColumns(rows), "\n")
+  ` + strings.Join(render.AlignColumns(rows), "\n  ")
 }
 
 const exitCodesHelp = `Every command exits with one of these codes:
@@ -58,33 +57,14 @@ const exitCodesHelp = `Every command exits with one of these codes:
 
 skyctl ssh with a command, and skyctl exec on one machine, exit with the code of that command.`
 
-// usageTemplate is cobra's, with the flags of every command on a page of their own, and WIDTH for the width of lines.
-const usageTemplate = `Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} [command]{{else}}{{.UseLine}}{{end}}{{if gt (len .Aliases) 0}}
-
-Aliases:
-  {{.NameAndAliases}}{{end}}{{if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
-
-Commands:{{range .Commands}}{{if (or .IsAvailableCommand (eq .Name "help"))}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalNonPersistentFlags.FlagUsagesWrapped WIDTH | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
-
-More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  {{.Root.Name}} help {{rpad .Name 11}} {{.Short}}{{end}}{{end}}{{end}}
-
-skyctl help options lists the flags of every command.
-`
-
 // Help is as wide as the terminal within these bounds; elsewhere it has helpWidth.
-const minHelpWidth, helpWidth, maxHelpWidth = 60, 100, 120
+const minHelpWidth, helpWidth, maxHelpWidth = 60, 80, 120
 
 // chooseHelpWidth returns the width of help.
 func (a *app) chooseHelpWidth() int {
+	if a.helpWidth != 0 {
+		return a.helpWidth
+	}
 	width, known := terminal.ReadWidth(a.env.Out)
 	if !known {
 		return helpWidth
@@ -94,7 +74,10 @@ func (a *app) chooseHelpWidth() int {
 
 // fitHelp makes the help of all commands fit a width.
 func fitHelp(root *cobra.Command, width int) {
-	root.SetUsageTemplate(strings.ReplaceAll(usageTemplate, "WIDTH", strconv.Itoa(width)))
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := io.WriteString(cmd.OutOrStderr(), renderUsage(cmd, width))
+		return err
+	})
 	show := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		out := cmd.OutOrStdout()
@@ -104,6 +87,62 @@ func fitHelp(root *cobra.Command, width int) {
 		cmd.SetOut(out)
 		io.WriteString(out, render.FitHelp(page.String(), width))
 	})
+}
+
+// renderUsage returns what stands below the description in the help of a command: how it is called, examples, its
+// subcommands and its flags.
+func renderUsage(cmd *cobra.Command, width int) string {
+	line := cmd.UseLine()
+	if cmd.HasAvailableSubCommands() {
+		line = cmd.CommandPath() + " [command]"
+	}
+	parts := []string{"Usage:\n  " + line}
+	if len(cmd.Aliases) > 0 {
+		parts = append(parts, "Aliases:\n  "+cmd.NameAndAliases())
+	}
+	if cmd.HasExample() {
+		parts = append(parts, "Examples:\n"+cmd.Example)
+	}
+	parts = append(parts, listSubcommands(cmd)...)
+	if flags := cmd.LocalNonPersistentFlags(); flags.HasAvailableFlags() {
+		for _, s := range splitIntoSections(flags) {
+			parts = append(parts, s.title+":\n"+strings.TrimRight(s.flags.FlagUsagesWrapped(width), "\n"))
+		}
+	}
+	if cmd.HasHelpSubCommands() {
+		isTopic := (*cobra.Command).IsAdditionalHelpTopicCommand
+		parts = append(parts, listCommands("More help", "skyctl help ", cmd, isTopic))
+	}
+	return strings.Join(append(parts, "skyctl help options lists the flags of every command."), "\n\n") + "\n"
+}
+
+// listSubcommands returns the lists of the subcommands of a command, each with its heading.
+func listSubcommands(cmd *cobra.Command) []string {
+	if !cmd.HasAvailableSubCommands() {
+		return nil
+	}
+	isListed := func(c *cobra.Command) bool { return c.IsAvailableCommand() || c.Name() == "help" }
+	if len(cmd.Groups()) == 0 {
+		return []string{listCommands("Commands", "", cmd, isListed)}
+	}
+	var lists []string
+	for _, g := range cmd.Groups() {
+		lists = append(lists, listCommands(g.Title, "", cmd, func(c *cobra.Command) bool {
+			return isListed(c) && c.GroupID == g.ID
+		}))
+	}
+	return lists
+}
+
+// listCommands returns a list of the subcommands that are wanted, with its heading.
+func listCommands(title, before string, cmd *cobra.Command, isWanted func(*cobra.Command) bool) string {
+	lines := title + ":"
+	for _, c := range cmd.Commands() {
+		if isWanted(c) {
+			lines += fmt.Sprintf("\n  %s%-*s %s", before, c.NamePadding(), c.Name(), c.Short)
+		}
+	}
+	return lines
 }
 
 // showHelp shows the help of a command, and refuses unknown commands.
@@ -121,7 +160,5 @@ func showHelp(root *cobra.Command, words []string) error {
 
 // newHelpTopic returns a page of help that is not a command.
 func newHelpTopic(name, short, long string) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Long: long}
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), cmd.Long) })
-	return cmd
+	return &cobra.Command{Use: name, Short: short, Long: long}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/printer"
@@ -147,33 +147,107 @@ func TestEveryOutputFlagAcceptsEveryFormat(t *testing.T) {
 	}
 }
 
-func TestHelpMatchesItsGoldenFile(t *testing.T) {
-	for _, args := range []string{
-		"", "create", "create cluster", "create pool", "scale", "scale cluster", "replace", "replace machine",
-		"delete pool", "delete machine", "label", "label cluster", "diff", "apply", "edit", "edit cluster", "get pools",
-		"get machines", "get snapshots", "create snapshot", "describe snapshot", "verify", "verify snapshot",
-		"delete snapshot", "restore", "restore cluster", "stop", "stop cluster", "start", "start cluster",
-		"get", "get clusters", "get kubeconfig",
-		"describe", "describe cluster", "explain", "schema",
-		"delete", "delete cluster", "check",
-		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
-		"resume reconcile", "tunnel",
-		"server", "server start", "server stop", "server status", "server restart", "server logs", "server install",
-		"server upgrade", "server uninstall", "server adopt", "server backup", "server restore",
-		"config", "config view", "config get", "config set", "config unset", "config get-contexts",
-		"config current-context", "config use-context", "config set-context", "config rename-context",
-		"config delete-context", "plugin", "plugin list", "uninstall",
-		"version", "exit-codes", "options", "output",
-		"settings",
-	} {
-		var out bytes.Buffer
-		env := Environment{Out: &out, Err: &out, Getenv: func(string) string {
-			return ""
-		}, Now: func() time.Time { return fixture.Noon }}
-		if code := Run(context.Background(), env, append([]string{"help"}, strings.Fields(args)...)); code != 0 {
-			t.Errorf("help %s: exit %d", args, code)
+// listHelpPages returns the words behind skyctl help of every page. The pages of the shells below completion are left
+// out: they are cobra's.
+func listHelpPages() []string {
+	pages := []string{""}
+	var list func(*cobra.Command)
+	list = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			if c.Hidden || cmd.Name() == "completion" {
+				continue
+			}
+			pages = append(pages, strings.TrimPrefix(c.CommandPath(), "skyctl "))
+			list(c)
 		}
-		golden.Compare(t, filepath.Join("help", strings.ReplaceAll("skyctl "+args, " ", "-")+".txt"), out.String())
+	}
+	list((&app{}).newRootCommand())
+	return pages
+}
+
+// renderHelpPage returns a page as it is on a terminal of that width.
+func renderHelpPage(t *testing.T, page string, width int) string {
+	t.Helper()
+	var out bytes.Buffer
+	a := &app{env: Environment{Out: &out, Err: &out, Getenv: func(string) string { return "" },
+		Now: func() time.Time { return fixture.Noon }}, helpWidth: width}
+	root := a.newRootCommand()
+	if code := a.runLine(t.Context(), root, append([]string{"help"}, strings.Fields(page)...)); code != 0 {
+		t.Errorf("help %s: exit %d: %s", page, code, out.String())
+	}
+	return out.String()
+}
+
+func TestHelpMatchesItsGoldenFile(t *testing.T) {
+	want := map[string]bool{}
+	check := func(dir, page string, width int) {
+		name := filepath.Join(dir, strings.ReplaceAll("skyctl "+page, " ", "-")+".txt")
+		want[filepath.Join("testdata", name)] = true
+		golden.Compare(t, name, renderHelpPage(t, page, width))
+	}
+	for _, page := range listHelpPages() {
+		check("help", page, helpWidth)
+	}
+	for _, page := range []string{"", "create cluster", "apply", "exit-codes", "settings"} {
+		check("help-narrow", page, minHelpWidth)
+	}
+	for _, pattern := range []string{"help/*", "help-narrow/*"} {
+		files, err := filepath.Glob("testdata/" + pattern)
+		for _, file := range files {
+			if !want[file] {
+				t.Errorf("%s is the help of no command", file)
+			}
+		}
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: %d files, %v", pattern, len(files), err)
+		}
+	}
+}
+
+func TestHelpFitsTheWidth(t *testing.T) {
+	for _, width := range []int{minHelpWidth, helpWidth, maxHelpWidth} {
+		for _, page := range listHelpPages() {
+			for line := range strings.Lines(renderHelpPage(t, page, width)) {
+				line = strings.TrimRight(line, "\n")
+				words := slices.DeleteFunc(render.SplitCommand(strings.TrimSuffix(line, ` \`)), func(w string) bool {
+					return strings.HasPrefix(w, "-") // a flag keeps its value
+				})
+				if render.CellWidth(line) > width && len(words) > 1 {
+					t.Errorf("help %s at %d: %d wide: %s", page, width, render.CellWidth(line), line)
+				}
+				if strings.HasSuffix(line, " ") {
+					t.Errorf("help %s at %d: blanks at the end: %q", page, width, line)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryCommandAndFlagHasASection(t *testing.T) {
+	root := (&app{}).newRootCommand()
+	for _, c := range root.Commands() {
+		if (c.IsAvailableCommand() || c.Name() == "help") && !root.ContainsGroup(c.GroupID) {
+			t.Errorf("%s is in no section", c.Name())
+		}
+	}
+	sectioned := 0
+	for _, page := range listHelpPages() {
+		cmd, _, _ := root.Find(strings.Fields(page))
+		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			for _, s := range f.Annotations[sectionAnnotation] {
+				if sectioned++; !slices.Contains(flagSections, flagSection(s)) {
+					t.Errorf("%s --%s: the section %q is not listed", page, f.Name, s)
+				}
+			}
+			_, isField := api.FindField(f.Name)
+			if len(f.Annotations[sectionAnnotation]) == 0 && (isField || api.IsPoolField(f.Name)) &&
+				(page == "create cluster" || page == "create pool") {
+				t.Errorf("%s --%s is in no section", page, f.Name)
+			}
+		})
+	}
+	if sectioned < 50 {
+		t.Errorf("only %d flags have a section", sectioned)
 	}
 }
 

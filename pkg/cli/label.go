@@ -33,7 +33,7 @@ type labelOptions struct {
 func (a *app) newLabelClusterCommand() *cobra.Command {
 	o := &labelOptions{app: a}
 	cmd := &cobra.Command{
-		Use:     "cluster NAME... | -l SELECTOR | --all  KEY=VALUE... KEY-...",
+		Use:     "cluster (NAME... | -l SELECTOR | --all) KEY=VALUE... KEY-...",
 		Aliases: listAliases("cluster"),
 		Short:   "Set and remove labels of clusters",
 		Long: `Sets labels of clusters (KEY=VALUE) and removes them (KEY-), several at once. A key that has another

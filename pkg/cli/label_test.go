@@ -38,7 +38,7 @@ func TestLabelRefusesBadInputAndWritesNothing(t *testing.T) {
 		says string
 	}{
 		{"vision-a team=web", `labels "team=web": the label has the value "vision"; use --overwrite`},
-		{"vision-a", "missing the labels: skyctl label cluster NAME..."},
+		{"vision-a", "missing the labels: skyctl label cluster (NAME..."},
 		{"team=x", "missing the name of a cluster"},
 		{"vision-a team=x web-a", `labels "web-a": KEY=VALUE`},
 		{"vision-a te/a/m=x", "a key of at most 63"},

@@ -137,7 +137,7 @@ jsonpath-file=FILE, go-template-file=FILE and custom-columns-file=FILE read a fi
 --template TEMPLATE alone is -o go-template=TEMPLATE.
 -o json shows the names of the fields. A list has its objects in .items; custom-columns and name see
 each object. With -o json each error is printed as JSON too, on one line of standard error:
-{"error":{"reason":...,"message":...,"field":...,"value":...,"want":...,"next":...,"exitCode":...}}
+{"error": {"reason": …, "message": …, "field": …, "value": …, "want": …, "next": …, "exitCode": …}}
 
 On a terminal a table fits its width: the widest cells are shortened and end in "…", and columns on
 the right are left out if the terminal is too narrow. In a pipe or a file everything is printed.

@@ -56,6 +56,7 @@ node registers. The command returns once the change is recorded.`,
 	bindPoolFlags(cmd)
 	o.bindFlags(cmd, "the machines of the pool are Ready")
 	o.dryRun.bindFlags(cmd)
+	addFieldSections(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := o.newRequest(cmd, args[0], a)
 		if err != nil {
