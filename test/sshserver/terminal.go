@@ -95,9 +95,9 @@ func (s *Server) runInTerminal(command string, t *terminal, channel ssh.Channel)
 	if command != "" {
 		argv = s.buildArgv(command)
 	}
-	// As sshd does: tests may run where these signals are ignored, as behind nohup or in a shell's background, and a
-	// shell passes on what it was started with.
-	argv = append([]string{"env", "--default-signal=INT,QUIT"}, argv...)
+	// As sshd does: tests may run where signals are ignored, as behind nohup or in a shell's background, and a shell
+	// passes on what it was started with.
+	argv = append([]string{"env", "--default-signal"}, argv...)
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // the hang-up of the terminal ends it
 	cmd.Env = append(append(os.Environ(), "TERM="+t.kind), s.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.far, t.far, t.far
