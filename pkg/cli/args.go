@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +37,7 @@ func requireOneArgFor(cmd *cobra.Command, args []string, what string) error {
 	return usageErrorf("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
 }
 
-// requireClusterName is requireOneArg and checks the name.
+// requireFileName accepts the name of a file.
 func requireFileName(cmd *cobra.Command, args []string) error {
 	if err := requireOneArgFor(cmd, args, "a file name"); err != nil {
 		return err
@@ -46,6 +48,7 @@ func requireFileName(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// requireClusterName is requireOneArg and checks the name.
 func requireClusterName(cmd *cobra.Command, args []string) error {
 	if err := requireOneArg(cmd, args); err != nil {
 		return err
@@ -89,11 +92,19 @@ func allowClusterName(cmd *cobra.Command, args []string) error {
 }
 
 // allowClusterNames accepts the names of clusters, or no argument.
-func allowClusterNames(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
+func allowClusterNames(_ *cobra.Command, args []string) error { return validateClusterNames(args) }
+
+// validateClusterNames refuses invalid names, and those that are given twice.
+func validateClusterNames(names []string) error {
+	var errs []error
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			errs = append(errs, usageErrorf("cluster %s is named twice", name))
+			continue
+		}
+		errs = append(errs, api.ValidateStoredName(name))
 	}
-	return requireClusterNamesOr("")(cmd, args)
+	return errors.Join(errs...)
 }
 
 func firstOrEmpty(args []string) string {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ type deleteOptions struct {
 func (a *app) newDeleteClusterCommand() *cobra.Command {
 	d := &deleteOptions{app: a}
 	cmd := &cobra.Command{
-		Use:     "cluster NAME... | -l SELECTOR",
+		Use:     "cluster NAME... | -l SELECTOR | --all",
 		Aliases: listAliases("cluster"),
 		Short:   "Delete clusters and terminate their machines",
 		Long: `Terminates the machines of a cluster, checks that its cloud no longer lists them, then removes the
@@ -51,9 +50,10 @@ cluster's record and local files. It first cancels a create that is still runnin
 Scheduled snapshots of the cluster are deleted with it. Those that a person asked for, and those that
 skyctl took before a stop or a restore, stay until skyctl delete snapshot deletes them.
 
-You can name several clusters, or select them by their labels with -l. The command lists them and
-asks once; if one of them does not exist, it deletes none. A selector that matches no cluster is no
-error.
+You can name several clusters, or select them by their labels with -l, or all with --all. The command
+lists them with their machines and prices, and asks once; if one that you name does not exist, it
+deletes none. One that cannot be deleted does not stop the others. It is no error if -l or --all
+selects no cluster.
 
 The command prints what the cluster has cost so far and, with --wait, the final cost.
 
@@ -65,12 +65,13 @@ the machines appear in skyctl get orphans.`,
   skyctl delete cluster dev --yes --wait
   skyctl delete clusters test-1 test-2
   skyctl delete clusters -l team=vision
+  skyctl delete clusters --all
   skyctl delete cluster lost --purge`,
-		Args:              requireClusterNamesOr("selector"),
 		ValidArgsFunction: a.completeMoreClusterNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
-	d.selector = addSelectorFlag(cmd, "clusters")
+	d.selector = addSelectionFlags(cmd, "clusters")
+	cmd.Args = d.selector.requireNames
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&d.wait, "wait", false,
 		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
@@ -80,11 +81,11 @@ the machines appear in skyctl get orphans.`,
 }
 
 func (d *deleteOptions) run(ctx context.Context, names []string) error {
-	if err := d.checkFlags(names); err != nil {
+	if err := d.timeout.refuseWithoutWait(d.wait); err != nil {
 		return err
 	}
 	unconfirmed := d.checkConfirmed(names)
-	if unconfirmed != nil && (d.selector.isSet() || !d.hasServer()) { // no server is started only to say this
+	if unconfirmed != nil && !d.hasServer() { // no server is started only to say this
 		return unconfirmed
 	}
 	names, err := d.resolveNames(ctx, d.selector, names)
@@ -99,9 +100,16 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	targets, err := d.findTargets(ctx, s, names)
-	if err = cmp.Or(err, unconfirmed); err != nil {
-		return err
+	targets, unreadable := d.findTargets(ctx, s, names)
+	if unreadable != nil && (!d.selector.isSet() || len(targets) == 0) {
+		return unreadable
+	}
+	if unconfirmed != nil {
+		return errors.Join(unreadable, unconfirmed)
+	}
+	if unreadable != nil { // it does not stop the others
+		d.printError(unreadable)
+		unreadable = &reportedError{unreadable}
 	}
 	if d.purge {
 		for _, t := range targets {
@@ -113,30 +121,31 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 			return err
 		}
 	}
-	byName := map[string]deleteTarget{}
-	for _, t := range targets {
-		byName[t.cluster.Metadata.Name] = t
-	}
+	return errors.Join(unreadable, d.deleteTargets(ctx, ops, s, targets))
+}
+
+// deleteTargets deletes the clusters, also after one that fails, and then waits for those that are being deleted.
+func (d *deleteOptions) deleteTargets(ctx context.Context, ops *client.Client, s *store.Store,
+	targets []deleteTarget) error {
 	if len(targets) == 1 {
 		return d.deleteCluster(ctx, ops, s, targets[0], d.wait)
 	}
-	err = d.runForEach(ctx, names, func(ctx context.Context, name string) error {
-		return d.deleteCluster(ctx, ops, s, byName[name], false)
-	})
-	if err != nil || !d.wait {
-		return err
+	byName, names := map[string]deleteTarget{}, []string{}
+	for _, t := range targets {
+		byName[t.cluster.Metadata.Name] = t
+		names = append(names, t.cluster.Metadata.Name)
 	}
-	return d.runForEach(ctx, names, func(ctx context.Context, name string) error {
-		return d.awaitDeletion(ctx, ops, byName[name].cluster, true)
-	})
+	return d.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return byName[name].cluster, d.deleteCluster(ctx, ops, s, byName[name], false)
+	}, d.awaitIfWanted(ops))
 }
 
-// checkFlags refuses what cannot work before a server is asked.
-func (d *deleteOptions) checkFlags(names []string) error {
-	if err := d.selector.refuseWithNames(names); err != nil {
-		return err
+// awaitIfWanted returns what waits for a cluster that is being deleted; nil without --wait.
+func (d *deleteOptions) awaitIfWanted(ops *client.Client) func(context.Context, *api.Cluster) error {
+	if !d.wait {
+		return nil
 	}
-	return d.timeout.refuseWithoutWait(d.wait)
+	return func(ctx context.Context, c *api.Cluster) error { return d.awaitDeletion(ctx, ops, c, true) }
 }
 
 // checkConfirmed returns an error if the deletion was not confirmed, and cannot be.
@@ -146,7 +155,7 @@ func (d *deleteOptions) checkConfirmed(names []string) error {
 	}
 	what := "cluster " + strings.Join(names, ", ")
 	if d.selector.isSet() {
-		what = "the clusters that match " + d.selector.text
+		what = d.selector.describe()
 	}
 	return usageErrorf("deleting %s needs confirmation, and there is no terminal: use --yes", what)
 }
@@ -160,7 +169,7 @@ type deleteTarget struct {
 	snapshots render.SnapshotCount
 }
 
-// findTargets reads the clusters. If one is missing or cannot be deleted, none is.
+// findTargets reads the clusters. Its error names those that are missing or cannot be deleted.
 func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names []string) ([]deleteTarget, error) {
 	var targets []deleteTarget
 	var errs []error
@@ -170,12 +179,12 @@ func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names [
 		if err == nil && damage != nil {
 			err = d.explainDamage(c, damage)
 		}
-		errs = append(errs, err)
-		target := deleteTarget{cluster: c, damage: damage}
-		if c != nil {
-			target.snapshots = render.CountSnapshots(snapshots, c.Metadata.UID)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		targets = append(targets, target)
+		targets = append(targets, deleteTarget{cluster: c, damage: damage,
+			snapshots: render.CountSnapshots(snapshots, c.Metadata.UID)})
 	}
 	return targets, errors.Join(errs...)
 }
@@ -319,11 +328,6 @@ func (d *deleteOptions) confirmDeletion(ctx context.Context, targets []deleteTar
 }
 
 func (d *deleteOptions) describeTarget(t deleteTarget) string {
-	c, costs := t.cluster, ""
-	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
-		costs = ", " + sum + " so far"
-	}
-	phase := cmp.Or(c.Status.Phase, render.PhaseDamaged)
-	return fmt.Sprintf("%s (%s, %s%s%s)", c.Metadata.Name, phase,
-		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs, t.snapshots.Describe())
+	return fmt.Sprintf("%s (%s%s)", t.cluster.Metadata.Name, render.SummarizeCluster(t.cluster, d.env.Now()),
+		t.snapshots.Describe())
 }

@@ -24,8 +24,8 @@ func (a *app) newLabelCommand() *cobra.Command {
 type labelOptions struct {
 	*app
 	changeFlags
-	selector               *selectorValue
-	all, overwrite, dryRun bool
+	selector          *selectorValue
+	overwrite, dryRun bool
 	// labels is what is set and removed.
 	labels api.LabelChange
 }
@@ -52,8 +52,7 @@ The command returns once the change is recorded; --wait waits until the nodes ha
   skyctl label clusters --all cost-center=42 --dry-run`,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	o.selector = addSelectorFlag(cmd, "clusters")
-	cmd.Flags().BoolVar(&o.all, "all", false, "all clusters")
+	o.selector = addSelectionFlags(cmd, "clusters")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "change labels that have another value")
 	bindDryRun(cmd.Flags(), &o.dryRun, "only show what would change")
 	o.bindFlags(cmd, "the nodes have the labels")
@@ -73,26 +72,17 @@ func (o *labelOptions) readArgs(cmd *cobra.Command, args []string) (names []stri
 		return nil, usageErrorf("missing the labels: %s %s", cmd.Parent().CommandPath(), cmd.Use)
 	}
 	names = args[:first]
-	switch {
-	case o.all && (len(names) > 0 || o.selector.isSet()):
-		return nil, usageErrorf("use names, -l or --all, not two of them")
-	case o.dryRun && (o.wait || o.timeout.value > 0):
+	if o.dryRun && (o.wait || o.timeout.value > 0) {
 		return nil, usageErrorf("--wait and --timeout cannot be used with --dry-run")
 	}
 	if err := errors.Join(o.timeout.refuseWithoutWait(o.wait), o.selector.refuseWithNames(names)); err != nil {
 		return nil, err
 	}
 	o.labels, err = api.ParseLabelChange(args[first:])
-	if !o.all {
-		err = errors.Join(err, requireClusterNamesOr("selector")(cmd, names))
-	}
-	return names, err
+	return names, errors.Join(err, o.selector.requireNames(cmd, names))
 }
 
 func (o *labelOptions) run(ctx context.Context, names []string) error {
-	if o.all {
-		o.selector.selectAll()
-	}
 	names, err := o.resolveNames(ctx, o.selector, names)
 	if err != nil || len(names) == 0 {
 		return err
@@ -106,19 +96,16 @@ func (o *labelOptions) run(ctx context.Context, names []string) error {
 			return err
 		}
 	}
-	requests, changed := map[string]changeRequest{}, map[string]*api.Cluster{}
-	err = o.runForEach(ctx, names, func(ctx context.Context, name string) (err error) {
-		requests[name] = o.newRequest(name)
-		changed[name], err = o.recordChange(ctx, ops, requests[name])
-		return err
-	})
-	o.noteKeysWithoutNodes()
-	if err != nil || !o.wait {
-		return err
+	defer o.noteKeysWithoutNodes()
+	var await func(context.Context, *api.Cluster) error
+	if o.wait {
+		await = func(ctx context.Context, c *api.Cluster) error {
+			return o.awaitChange(ctx, ops, o.newRequest(c.Metadata.Name), c)
+		}
 	}
-	return o.runForEach(ctx, names, func(ctx context.Context, name string) error {
-		return o.awaitChange(ctx, ops, requests[name], changed[name])
-	})
+	return o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return o.recordChange(ctx, ops, o.newRequest(name))
+	}, await)
 }
 
 // checkAll tries the change on every cluster before one is written. A dry run prints what would change.

@@ -35,11 +35,12 @@ type pauseTexts struct {
 var pauseWords = pauseTexts{
 	short: "Stop repairs of a cluster, or of all",
 	long: `Stops repairs of a cluster until you run skyctl resume reconcile. Sweeps still check it, so skyctl
-get clusters shows drift. With -l it does so for each cluster that matches. Without a name
-and -l it pauses the scheduled sweeps: no cluster is checked and no orphan is terminated until you
-resume them. A repair that is running finishes first, but starts
-no further action. Creates and deletes are not affected.`,
-	example:  "  skyctl pause reconcile dev\n  skyctl pause reconcile -l team=vision\n  skyctl pause reconcile",
+get clusters shows drift. With -l it does so for each cluster that matches, with --all for each that
+exists now. Without any of them it pauses the scheduled sweeps: no cluster is checked and no orphan is
+terminated until you resume them. A repair that is running finishes first, but starts no further
+action. Creates and deletes are not affected.`,
+	example: "  skyctl pause reconcile dev\n  skyctl pause reconcile -l team=vision\n" +
+		"  skyctl pause reconcile --all\n  skyctl pause reconcile",
 	do:       (*client.Client).PauseReconcile,
 	one:      "Repairs of cluster %[1]s are paused. To resume them: skyctl resume reconcile %[1]s\n",
 	oneAgain: "Repairs of cluster %[1]s were already paused. To resume them: skyctl resume reconcile %[1]s\n",
@@ -50,10 +51,12 @@ no further action. Creates and deletes are not affected.`,
 
 var resumeWords = pauseTexts{
 	short: "Resume repairs of a cluster, or of all",
-	long: `Resumes repairs of a cluster after skyctl pause reconcile, or with -l of each that matches. Without a
-name and -l it resumes the scheduled sweeps; clusters that you paused by name stay paused.`,
-	example: "  skyctl resume reconcile dev\n  skyctl resume reconcile -l team=vision\n  skyctl resume reconcile",
-	do:      (*client.Client).ResumeReconcile,
+	long: `Resumes repairs of a cluster after skyctl pause reconcile, or with -l of each that matches, with --all
+of each that exists. Without any of them it resumes the scheduled sweeps; clusters that you paused one
+by one stay paused.`,
+	example: "  skyctl resume reconcile dev\n  skyctl resume reconcile -l team=vision\n" +
+		"  skyctl resume reconcile --all\n  skyctl resume reconcile",
+	do: (*client.Client).ResumeReconcile,
 	one: "Repairs of cluster %[1]s are resumed. The next sweep checks it. To check it now: skyctl reconcile " +
 		"%[1]s\n",
 	oneAgain: "Repairs of cluster %[1]s were not paused.\n",
@@ -64,10 +67,10 @@ name and -l it resumes the scheduled sweeps; clusters that you paused by name st
 
 func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "reconcile [CLUSTER]", Short: w.short, Long: w.long, Example: w.example,
+		Use: "reconcile [CLUSTER | -l SELECTOR | --all]", Short: w.short, Long: w.long, Example: w.example,
 		Args: allowClusterName, ValidArgsFunction: a.completeClusterNames,
 	}
-	selector := addSelectorFlag(cmd, "clusters")
+	selector := addSelectionFlags(cmd, "clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
 			return err

@@ -139,13 +139,7 @@ func (a *app) carryOutPrune(ctx context.Context, ops *client.Client, pruned []ap
 		names = append(names, pruned[i].Metadata.Name)
 		byName[pruned[i].Metadata.Name] = &pruned[i]
 	}
-	err := a.runForEach(ctx, names, func(ctx context.Context, name string) error {
-		return d.startDeletion(ctx, ops, byName[name])
-	})
-	if err != nil || !f.wait {
-		return err
-	}
-	return a.runForEach(ctx, names, func(ctx context.Context, name string) error {
-		return d.awaitDeletion(ctx, ops, byName[name], true)
-	})
+	return a.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return byName[name], d.startDeletion(ctx, ops, byName[name])
+	}, d.awaitIfWanted(ops))
 }

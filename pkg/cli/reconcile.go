@@ -19,19 +19,20 @@ import (
 func (a *app) newReconcileCommand() *cobra.Command {
 	r := &reconcileOptions{app: a}
 	cmd := &cobra.Command{
-		Use:   "reconcile [CLUSTER]",
+		Use:   "reconcile [CLUSTER | -l SELECTOR | --all]",
 		Short: "Check clusters now, and repair drift",
 		Long: `Checks all clusters now, or the one you name, without waiting for the next scheduled sweep: the
 machines on the cloud, the nodes, their versions and the credentials. It prints the drift that it
 finds and the planned repairs, which run in the background.
 
 If you name a cluster, repairs start at once and ignore earlier attempts and back-off. A cluster
-that a repair left in ERROR is repaired again. -l does so for each cluster that matches, one after
-the other. With --wait the command returns once the cluster is in sync. It exits with 1 if the repair
-fails or if skyctl cannot repair the drift.`,
+that a repair left in ERROR is repaired again. -l does so for each cluster that matches, and --all for
+each that exists, one after the other and also after one that fails. With --wait the command returns
+once the cluster is in sync. It exits with 1 if the repair fails or if skyctl cannot repair the drift.`,
 		Example: `  skyctl reconcile
   skyctl reconcile dev --wait
   skyctl reconcile -l team=vision
+  skyctl reconcile --all --wait
   skyctl reconcile dev -o json`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
@@ -40,7 +41,7 @@ fails or if skyctl cannot repair the drift.`,
 	cmd.Flags().BoolVar(&r.wait, "wait", false,
 		"show the repairs until the cluster is in sync; Ctrl-C does not stop them")
 	r.timeout.bindFlag(cmd)
-	selector := addSelectorFlag(cmd, "clusters")
+	selector := addSelectionFlags(cmd, "clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
 			return err
@@ -63,7 +64,7 @@ type reconcileOptions struct {
 
 func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 	if r.wait && cluster == "" {
-		return usageErrorf("--wait needs the name of a cluster")
+		return usageErrorf("--wait needs the name of a cluster, -l or --all")
 	}
 	if err := r.timeout.refuseWithoutWait(r.wait); err != nil {
 		return err

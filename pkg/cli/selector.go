@@ -21,6 +21,8 @@ const wantSelector = "a label selector, such as team=vision, 'env in (dev,test)'
 type selectorValue struct {
 	text     string
 	selector labels.Selector
+	// all is the flag --all, of the commands that have it.
+	all bool
 }
 
 // addSelectorFlag adds -l; what says what is done with the clusters that match.
@@ -28,6 +30,13 @@ func addSelectorFlag(cmd *cobra.Command, what string) *selectorValue {
 	v := &selectorValue{}
 	cmd.Flags().VarP(v, "selector", "l", what+" whose labels match, such as team=vision,env!=prod")
 	panicOnError(cmd.RegisterFlagCompletionFunc("selector", cobra.NoFileCompletions))
+	return v
+}
+
+// addSelectionFlags adds -l and --all, which stand for the names of clusters.
+func addSelectionFlags(cmd *cobra.Command, what string) *selectorValue {
+	v := addSelectorFlag(cmd, what)
+	cmd.Flags().BoolVar(&v.all, "all", false, "all "+what)
 	return v
 }
 
@@ -47,13 +56,18 @@ func (v *selectorValue) Set(text string) error {
 	return nil
 }
 
-// selectAll selects all clusters.
-func (v *selectorValue) selectAll() { v.text, v.selector = "", labels.Everything() }
+// isSet reports whether -l or --all was given.
+func (v *selectorValue) isSet() bool { return v.selector != nil || v.all }
 
-// isSet reports whether the flag was given.
-func (v *selectorValue) isSet() bool { return v.selector != nil }
+// describe says which clusters are selected.
+func (v *selectorValue) describe() string {
+	if v.all {
+		return "all clusters"
+	}
+	return "the clusters that match " + v.text
+}
 
-// matchesCluster reports whether a cluster is selected. Without the flag every cluster is.
+// matchesCluster reports whether a cluster is selected. Without -l every cluster is.
 func (v *selectorValue) matchesCluster(c *api.Cluster) bool {
 	return v.selector == nil || v.selector.Matches(labels.Set(c.Metadata.Labels))
 }
@@ -63,22 +77,36 @@ func (v *selectorValue) keepMatching(clusters []api.Cluster) []api.Cluster {
 	return slices.DeleteFunc(clusters, func(c api.Cluster) bool { return !v.matchesCluster(&c) })
 }
 
-// refuseWithNames refuses names beside a selector.
+// refuseWithNames refuses names beside -l or --all, and both flags.
 func (v *selectorValue) refuseWithNames(names []string) error {
-	if v.isSet() && len(names) > 0 {
+	switch {
+	case v.all && (len(names) > 0 || v.selector != nil):
+		return usageErrorf("use names, -l or --all, not two of them")
+	case v.isSet() && len(names) > 0:
 		return usageErrorf("use names or -l, not both (%s, -l %s)", strings.Join(names, " "), v.text)
 	}
 	return nil
 }
 
+// requireNames accepts the names of clusters, or a flag that stands for them.
+func (v *selectorValue) requireNames(cmd *cobra.Command, names []string) error {
+	switch err := v.refuseWithNames(names); {
+	case err != nil:
+		return err
+	case !v.isSet() && len(names) == 0:
+		return usageErrorf("missing the name of a cluster: %s NAME..., -l SELECTOR or --all", cmd.CommandPath())
+	}
+	return validateClusterNames(names)
+}
+
 // findNames returns the names of the selected clusters, in order. Its error names the clusters that cannot be read, of
-// which it is unknown whether they match.
+// which it is unknown whether they match -l; --all selects them too.
 func (v *selectorValue) findNames(ctx context.Context, s *store.Store) ([]string, error) {
 	clusters, err := s.ListClusterSummaries(ctx)
-	if err != nil {
+	names := store.CorruptClusterNames(err)
+	if err != nil && (!v.all || len(names) == 0) {
 		return nil, err
 	}
-	var names []string
 	for _, c := range v.keepMatching(clusters) {
 		names = append(names, c.Metadata.Name)
 	}
@@ -86,8 +114,8 @@ func (v *selectorValue) findNames(ctx context.Context, s *store.Store) ([]string
 	return names, nil
 }
 
-// resolveNames returns the given names, or those of the clusters that match the selector. If none does, it says so and
-// returns none.
+// resolveNames returns the given names, or those of the selected clusters. If there is none, it says so and returns
+// none.
 func (a *app) resolveNames(ctx context.Context, v *selectorValue, names []string) ([]string, error) {
 	if !v.isSet() {
 		return names, nil
@@ -135,45 +163,46 @@ func (a *app) runForEach(ctx context.Context, names []string,
 	return errors.Join(errs...)
 }
 
+// runThenAwait begins something with each cluster, also after one where that fails, and then waits for those that it
+// has begun with. A nil await waits for none.
+func (a *app) runThenAwait(ctx context.Context, names []string,
+	begin func(ctx context.Context, name string) (*api.Cluster, error),
+	await func(ctx context.Context, begun *api.Cluster) error) error {
+	begun := map[string]*api.Cluster{}
+	err := a.runForEach(ctx, names, func(ctx context.Context, name string) error {
+		c, err := begin(ctx, name)
+		if err == nil {
+			begun[name] = c
+		}
+		return err
+	})
+	if await == nil || exitCode(err) == ExitInterrupted {
+		return err
+	}
+	started := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return begun[name] == nil })
+	return errors.Join(err, a.runForEach(ctx, started, func(ctx context.Context, name string) error {
+		return await(ctx, begun[name])
+	}))
+}
+
 // printNothingMatches says that a selector matches no cluster. That is no error, as in kubectl.
 func (a *app) printNothingMatches(v *selectorValue) {
 	switch {
 	case a.hasStructuredOutput():
-	case v.text == "":
+	case v.all:
 		fmt.Fprintln(a.notes(), "There are no clusters.")
 	default:
 		fmt.Fprintf(a.notes(), "No cluster matches %s.\n", v.text)
 	}
 }
 
-// requireClusterNamesOr accepts the names of clusters; none are needed if the flag instead is given.
-func requireClusterNamesOr(instead string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 && !cmd.Flags().Changed(instead) {
-			return usageErrorf("missing the name of a cluster: %s NAME... or -l SELECTOR", cmd.CommandPath())
+// requireExisting refuses the names of several clusters if one of them does not exist.
+func requireExisting(ctx context.Context, s *store.Store, names []string) error {
+	var errs []error
+	for _, name := range names {
+		if _, err := s.ReadCluster(ctx, name); hasType[*store.NotFoundError](err) {
+			errs = append(errs, err)
 		}
-		var errs []error
-		for i, name := range args {
-			if slices.Contains(args[:i], name) {
-				errs = append(errs, usageErrorf("cluster %s is named twice", name))
-				continue
-			}
-			errs = append(errs, api.ValidateStoredName(name))
-		}
-		return errors.Join(errs...)
 	}
-}
-
-// addAllFlag adds --all, which stands for the names of all clusters.
-func addAllFlag(cmd *cobra.Command) *bool { return cmd.Flags().Bool("all", false, "all clusters") }
-
-// requireClusterNamesSelectorOrAll accepts the names of clusters, or one of the flags that stand for them.
-func requireClusterNamesSelectorOrAll(cmd *cobra.Command, names []string, selector *selectorValue, all bool) error {
-	switch {
-	case all && (len(names) > 0 || selector.isSet()):
-		return usageErrorf("use names, -l or --all, not two of them")
-	case all:
-		return nil
-	}
-	return errors.Join(selector.refuseWithNames(names), requireClusterNamesOr("selector")(cmd, names))
+	return errors.Join(errs...)
 }

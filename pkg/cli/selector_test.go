@@ -158,6 +158,16 @@ func TestPauseResumeAndReconcileSelectedClusters(t *testing.T) {
 		!strings.Contains(got.err, "Checking cluster vision-b\n") || strings.Contains(got.err, "web-a") {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
+	p.run("pause", "reconcile", "--all").checkOutput(t, 0, "Repairs of cluster vision-a are paused.", "")
+	if readCluster(t, "web-a").Status.PausedAt.IsZero() {
+		t.Error("--all left a cluster out")
+	}
+	p.run("resume", "reconcile", "--all").checkOutput(t, 0, "Repairs of cluster web-a are resumed.", "")
+	got = p.run("reconcile", "--all", "--wait")
+	if got.code != 0 || !strings.Contains(got.err, "Checking cluster vision-b\n") ||
+		!strings.Contains(got.err, "Checking cluster web-a\n") {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
 	for _, verb := range []string{"pause", "resume"} {
 		p.run(verb, "reconcile", "-l", "team=none").check(t, 0, "", "No cluster matches team=none.\n")
 	}

@@ -123,17 +123,26 @@ func (a *app) completeSnapshots(cmd *cobra.Command, isOffered func(api.Snapshot)
 	})
 }
 
-// completeClustersIn offers the names of clusters in some phases.
+// completeClustersIn offers the names of clusters in some phases, for one argument.
 func (a *app) completeClustersIn(phases ...api.Phase) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	complete := a.completeMoreClustersIn(phases...)
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return complete(cmd, args, typed)
+	}
+}
+
+// completeMoreClustersIn is completeClustersIn for commands that take several: it leaves out those in args.
+func (a *app) completeMoreClustersIn(phases ...api.Phase) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 			clusters, _ := s.ListClusterSummaries(ctx) // unreadable clusters are not offered
 			for i := range clusters {
-				if phase := clusters[i].Status.Phase; slices.Contains(phases, phase) {
-					names = append(names, clusters[i].Metadata.Name+"\t"+string(phase))
+				name, phase := clusters[i].Metadata.Name, clusters[i].Status.Phase
+				if slices.Contains(phases, phase) && !slices.Contains(args, name) {
+					names = append(names, name+"\t"+string(phase))
 				}
 			}
 			return names

@@ -10,12 +10,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 func (a *app) newStopCommand() *cobra.Command {
-	cmd := newCommandGroup("stop", "Stop a cluster: end its machines, and keep its state",
-		"Stops a cluster: see skyctl stop cluster --help. To stop skyd, the server on this computer,\n"+
+	cmd := newCommandGroup("stop", "Stop clusters: end their machines, and keep their state",
+		"Stops clusters: see skyctl stop cluster --help. To stop skyd, the server on this computer,\n"+
 			"use skyctl server stop.",
 		"  skyctl stop cluster dev", a.newStopClusterCommand())
 	cmd.Args = refuseOtherSubject("to stop skyd: skyctl server stop")
@@ -23,8 +24,8 @@ func (a *app) newStopCommand() *cobra.Command {
 }
 
 func (a *app) newStartCommand() *cobra.Command {
-	cmd := newCommandGroup("start", "Start a cluster that was stopped",
-		"Starts a cluster that was stopped: see skyctl start cluster --help. To start skyd, the server on this "+
+	cmd := newCommandGroup("start", "Start clusters that were stopped",
+		"Starts clusters that were stopped: see skyctl start cluster --help. To start skyd, the server on this "+
 			"computer,\n"+
 			"use skyctl server start.",
 		"  skyctl start cluster dev", a.newStartClusterCommand())
@@ -37,26 +38,34 @@ type stopOptions struct {
 	*app
 	yes, wait bool
 	timeout   waitTimeoutValue
+	selector  *selectorValue
 }
 
 func (a *app) newStopClusterCommand() *cobra.Command {
 	o := &stopOptions{app: a}
 	cmd := &cobra.Command{
-		Use:     "cluster NAME",
+		Use:     "cluster NAME... | -l SELECTOR | --all",
 		Aliases: listAliases("cluster"),
-		Short:   "End the machines of a cluster, and keep its state in a snapshot",
+		Short:   "End the machines of clusters, and keep their state in snapshots",
 		Long: `Takes a snapshot of a cluster, keeps it off the machines, checks it there, and only then ends all
 machines. STATUS is then STOPPED: nothing is billed but the storage of the snapshot, and sweeps leave
 the cluster alone. skyctl start cluster brings it back.
 
 Data in volumes on the disks of the machines is lost, and so are pods that no controller starts
-again. The command lists them before it asks. If the snapshot cannot be taken or kept, nothing is ended.`,
+again. The command lists them before it asks. If the snapshot cannot be taken or kept, nothing is ended.
+
+You can name several clusters, or select them with -l or --all. The command asks once for all of
+them; if one that you name does not exist, it stops none. One that cannot be stopped, such as a
+cluster that is being created, does not stop the others.`,
 		Example: `  skyctl stop cluster dev
-  skyctl stop cluster dev --yes --wait`,
-		Args:              requireClusterName,
-		ValidArgsFunction: a.completeClustersIn(api.PhaseReady, api.PhaseError),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
+  skyctl stop cluster dev --yes --wait
+  skyctl stop clusters -l team=vision
+  skyctl stop clusters --all`,
+		ValidArgsFunction: a.completeMoreClustersIn(api.PhaseReady, api.PhaseError),
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
+	o.selector = addSelectionFlags(cmd, "clusters")
+	cmd.Args = o.selector.requireNames
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&o.wait, "wait", false,
 		"show the progress until all machines are ended; Ctrl-C stops only the "+
@@ -65,16 +74,37 @@ again. The command lists them before it asks. If the snapshot cannot be taken or
 	return cmd
 }
 
-func (o *stopOptions) run(ctx context.Context, name string) error {
+func (o *stopOptions) run(ctx context.Context, names []string) error {
 	if err := o.timeout.refuseWithoutWait(o.wait); err != nil {
+		return err
+	}
+	names, err := o.resolveNames(ctx, o.selector, names)
+	if err != nil || len(names) == 0 {
 		return err
 	}
 	ops, err := o.connectClient(ctx)
 	if err != nil {
 		return err
 	}
+	if len(names) > 1 {
+		if err := o.confirmSeveral(ctx, ops, names); err != nil {
+			return err
+		}
+		o.yes = true
+	}
+	var await func(context.Context, *api.Cluster) error
+	if o.wait {
+		await = func(ctx context.Context, c *api.Cluster) error { return o.awaitStopped(ctx, ops, c) }
+	}
+	return o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return o.stopCluster(ctx, ops, name)
+	}, await)
+}
+
+// stopCluster requests the stop of a cluster, and asks before.
+func (o *stopOptions) stopCluster(ctx context.Context, ops *client.Client, name string) (*api.Cluster, error) {
 	var asked client.OperationRequest
-	err = o.runWithSpinner("Stopping cluster "+name, false, func(s *terminal.Spinner) error {
+	err := o.runWithSpinner("Stopping cluster "+name, false, func(s *terminal.Spinner) error {
 		seen, isNew, err := o.checkRequest(ctx, ops, name)
 		if err != nil {
 			return err
@@ -102,10 +132,7 @@ func (o *stopOptions) run(ctx context.Context, name string) error {
 		_, err = fmt.Fprintf(o.env.Out, text, name)
 		return err
 	})
-	if err != nil || !o.wait {
-		return err
-	}
-	return o.awaitStopped(ctx, ops, asked.Cluster)
+	return asked.Cluster, err
 }
 
 // checkRequest reads the cluster, and refuses a stop that its phase does not allow. isNew: it is not stopped, nor being
@@ -132,18 +159,64 @@ func (o *stopOptions) confirm(ctx context.Context, ops *client.Client, s *termin
 	if o.yes {
 		return nil
 	}
-	name := c.Metadata.Name
-	question := fmt.Sprintf("Stop cluster %s (%s, %s)?", name, c.Status.Phase,
+	question := fmt.Sprintf("Stop cluster %s (%s, %s)?", c.Metadata.Name, c.Status.Phase,
 		render.FormatCount(len(render.ExistingMachines(c)), "machine"))
-	if !terminal.IsTerminal(o.env.In) {
-		return usageErrorf("there is no terminal to answer the question %q, so use --yes; nothing was changed",
-			question)
+	if err := o.requireTerminal(question); err != nil {
+		return err
 	}
 	lost, err := ops.ListLocalData(ctx, c.Ref())
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	s.KeepLine()
+	o.printLostData(lost, err)
+	return o.requireConfirmation(ctx, question, "changed")
+}
+
+// confirmSeveral lists the clusters that are not stopped yet with what each loses, and asks once. If one of the
+// clusters does not exist, none is stopped. One that cannot be stopped is left to stopCluster, which says why.
+func (o *stopOptions) confirmSeveral(ctx context.Context, ops *client.Client, names []string) error {
+	s, err := ops.ConnectStore(ctx)
+	if err == nil {
+		err = requireExisting(ctx, s, names)
+	}
+	if err != nil || o.yes {
+		return err
+	}
+	var running []*api.Cluster
+	for _, name := range names {
+		if c, isNew, err := o.checkRequest(ctx, ops, name); err == nil && isNew {
+			running = append(running, c)
+		}
+	}
+	if len(running) == 0 {
+		return nil
+	}
+	question := fmt.Sprintf("Stop these %s?", render.FormatCount(len(running), "cluster"))
+	if err := o.requireTerminal(question); err != nil {
+		return err
+	}
+	for _, c := range running {
+		lost, err := ops.ListLocalData(ctx, c.Ref())
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		fmt.Fprintf(o.env.Err, "%s (%s)\n", c.Metadata.Name, render.SummarizeCluster(c, o.env.Now()))
+		o.printLostData(lost, err)
+	}
+	return o.requireConfirmation(ctx, question, "changed")
+}
+
+// requireTerminal refuses a question that nobody can answer.
+func (o *stopOptions) requireTerminal(question string) error {
+	if terminal.IsTerminal(o.env.In) {
+		return nil
+	}
+	return usageErrorf("there is no terminal to answer the question %q, so use --yes; nothing was changed", question)
+}
+
+// printLostData lists what is only on the disks of machines, or says why it cannot be listed.
+func (o *stopOptions) printLostData(lost operation.LocalDataResult, err error) {
 	switch {
 	case err != nil:
 		fmt.Fprintf(o.env.Err, "  Data on the disks of its machines is lost. What there is cannot be listed: %s\n",
@@ -156,7 +229,6 @@ func (o *stopOptions) confirm(ctx context.Context, ops *client.Client, s *termin
 			fmt.Fprintln(o.env.Err, "    "+l)
 		}
 	}
-	return o.requireConfirmation(ctx, question, "changed")
 }
 
 // awaitStopped shows the progress until the machines of a cluster are ended.

@@ -111,17 +111,14 @@ func (a *app) newWaitClusterCommand() *cobra.Command {
 		ValidArgsFunction: a.completeMoreClusterNames,
 	}
 	o.bindFlags(cmd)
-	selector := addSelectorFlag(cmd, "clusters")
-	all := addAllFlag(cmd)
-	cmd.Args = func(cmd *cobra.Command, names []string) error {
-		return requireClusterNamesSelectorOrAll(cmd, names, selector, *all)
-	}
+	selector := addSelectionFlags(cmd, "clusters")
+	cmd.Args = selector.requireNames
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		if err := o.begin(); err != nil {
 			return err
 		}
-		if selector.isSet() || *all {
-			return o.waitForSelected(cmd.Context(), selector, *all)
+		if selector.isSet() {
+			return o.waitForSelected(cmd.Context(), selector)
 		}
 		return a.runForEach(cmd.Context(), names, o.waitForCluster)
 	}
@@ -129,10 +126,7 @@ func (a *app) newWaitClusterCommand() *cobra.Command {
 }
 
 // waitForSelected waits for all clusters that match now. That none does is met for a delete only.
-func (o *waitOptions) waitForSelected(ctx context.Context, selector *selectorValue, all bool) error {
-	if all {
-		selector.selectAll()
-	}
+func (o *waitOptions) waitForSelected(ctx context.Context, selector *selectorValue) error {
 	names, err := o.resolveNames(ctx, selector, nil)
 	if err == nil && len(names) == 0 && !o.goal.isDelete {
 		return &reportedError{&codedError{errors.New("there is no such cluster"), ExitNotFound}}

@@ -1,7 +1,9 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -17,6 +19,18 @@ func FormatTotalCost(c *api.Cluster, now time.Time) string {
 		return ""
 	}
 	return formatCostAtPlacement(c, &api.Placement{}, now)
+}
+
+// SummarizeCluster says in which phase a cluster is, how many machines it has, their price and what they have cost.
+func SummarizeCluster(c *api.Cluster, now time.Time) string {
+	parts := []string{string(cmp.Or(c.Status.Phase, PhaseDamaged)), FormatCount(len(ExistingMachines(c)), "machine")}
+	if price := c.Status.CostPerHour(); price > 0 {
+		parts = append(parts, FormatDollars(price, &api.Placement{})+"/h")
+	}
+	if sum := FormatTotalCost(c, now); sum != "" {
+		parts = append(parts, sum+" so far")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // formatCostAtPlacement is the cost of a cluster so far. A ~ marks an estimate: the cloud did not report launch and end
