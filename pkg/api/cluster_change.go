@@ -42,13 +42,20 @@ func (c *Cluster) RefuseSpecChange() string {
 	case c.Status.Phase == PhaseError && c.Status.Restore != nil:
 		return "its restore failed. To go on with it: skyctl restore cluster " + name + " --snapshot " +
 			c.Status.Restore.Snapshot
-	case c.Status.Phase == PhaseError && !c.Status.CanBeRepaired():
+	case c.hasFailedCreate() && c.Metadata.CreatedByApply:
+		return "its create failed. Apply the file as it was, or delete the cluster: skyctl delete cluster " + name
+	case c.hasFailedCreate():
 		return "its create failed. Run the same create again, or delete it: skyctl delete cluster " + name
 	case c.Status.Phase == PhaseError && c.Status.Failure != nil && c.Status.Failure.Reason == string(DriftHeadLost):
 		return "its head is lost, so it cannot change. To restore it: skyctl restore cluster " + name +
 			" --snapshot NAME; to delete it: skyctl delete cluster " + name
 	}
 	return ""
+}
+
+// hasFailedCreate reports whether a create failed so that only the same create goes on with the cluster.
+func (c *Cluster) hasFailedCreate() bool {
+	return c.Status.Phase == PhaseError && c.Status.Restore == nil && !c.Status.CanBeRepaired()
 }
 
 // CreatePool adds a pool. Its errors are *FieldErrors, joined.

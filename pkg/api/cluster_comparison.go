@@ -28,6 +28,13 @@ func CompareClusters(before, after *Cluster) []FieldDifference {
 	c.compareText("metadata.name", before.Metadata.Name, after.Metadata.Name, changeOf("metadata.name"))
 	c.compareMaps("metadata.labels", before.Metadata.Labels, after.Metadata.Labels, changeOf("metadata.labels"))
 	c.compareSpecs(before.Spec, after.Spec)
+	if before.hasFailedCreate() {
+		for i := range c.found {
+			if c.found[i].Change.Way == ChangeNever {
+				c.found[i].Change = changesInFailedCreate(before.Metadata.Name)
+			}
+		}
+	}
 	return c.found
 }
 

@@ -31,6 +31,12 @@ func neverChanges(why, instead string) ChangeRule {
 
 func changesFreely(what string) ChangeRule { return ChangeRule{Way: ChangeFreely, Why: what} }
 
+// changesInFailedCreate is the rule of a field that never changes, for a cluster whose create failed.
+func changesInFailedCreate(cluster string) ChangeRule {
+	return neverChanges("a create that failed goes on as it began",
+		"nothing runs on the cluster, so delete it (skyctl delete cluster "+cluster+") and create it again")
+}
+
 // The rules that several fields share.
 var (
 	changesPlace    = neverChanges("the network of the cluster and its server are there", anotherCluster)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // newFile writes a file of a cluster with a pool of so many replicas, and returns its path.
@@ -129,6 +131,31 @@ func TestRefusedChangesAreShownByDiff(t *testing.T) {
 	if now := readCluster(t, "rigid"); now.Metadata.Revision != before.Metadata.Revision {
 		t.Errorf("something was written: %+v", now)
 	}
+}
+
+func TestApplyToAFailedCreateSaysWhatToDo(t *testing.T) {
+	world.StartWorker(t)
+	world.SetBehavior("fallen", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in operation.ProvisionInput) error {
+		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "launch", Reason: "Timeout", Message: "no machine"})
+	}})
+	p := newExternalUser(t)
+	p.run("apply", "-f", newFile(t, "fallen", 1), "--wait").checkOutput(t, ExitFailed, "cluster/fallen created", "")
+	page := p.run("describe", "cluster", "fallen").out
+	_, next, _ := strings.Cut(page, "\nNext:\n")
+	if want := "  skyctl apply -f FILE    # the file that the cluster was made from\n" +
+		"  skyctl delete cluster fallen\n"; next != want {
+		t.Errorf("next: %q, want %q", next, want)
+	}
+	moved := newFile(t, "fallen", 1, "  region: elsewhere")
+	got := p.run("apply", "-f", moved)
+	got.checkOutput(t, ExitUsage, "", "nothing runs on the cluster, so delete it (skyctl delete cluster fallen) and "+
+		"create it again")
+	if strings.Contains(got.err, "move the workload") {
+		t.Errorf("there is no workload: %s", got.err)
+	}
+	p.run("diff", "-f", moved).checkOutput(t, ExitUsage, "skyctl delete cluster fallen", "")
+	p.run("apply", "-f", newFile(t, "fallen", 2)).checkOutput(t, ExitConflict, "", "Apply the file as it was")
 }
 
 func TestBadFilesAreRefusedAllAtOnce(t *testing.T) {

@@ -222,7 +222,7 @@ func (d ClusterPage) nextCommands() []string {
 		if restore := d.restoreCommand(); restore != "" {
 			return []string{restore, "skyctl delete cluster " + name}
 		}
-		return []string{CreateCommandLine(c), "skyctl delete cluster " + name}
+		return append(resumeCommands(c), "skyctl delete cluster "+name)
 	case api.PhaseInit, api.PhaseProvisioning:
 		return []string{"skyctl get cluster " + name + " -w"}
 	case api.PhaseDeleting:
@@ -233,6 +233,20 @@ func (d ClusterPage) nextCommands() []string {
 		return []string{"restore etcd from a backup, or:", "skyctl delete cluster " + name}
 	}
 	return nil
+}
+
+// resumeCommands go on with a create that failed: the file again, if the cluster was made from one, else the flags. A
+// file changes nothing where a repair goes on.
+func resumeCommands(c *api.Cluster) []string {
+	switch {
+	case !c.Metadata.CreatedByApply:
+		return []string{CreateCommandLine(c)}
+	case c.Status.WasReady():
+		return nil
+	case c.Status.CanBeRepaired():
+		return []string{"skyctl reconcile " + c.Metadata.Name + " --wait"}
+	}
+	return []string{"skyctl apply -f FILE    # the file that the cluster was made from"}
 }
 
 // restoreCommand goes on with a restore that failed, or restores a cluster from its newest usable snapshot. It is empty
