@@ -12,12 +12,15 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -339,6 +342,78 @@ func TestWatchPrintsChangesUntilCtrlC(t *testing.T) {
 	}
 }
 
+// storeCreateTimes records how many seconds creates of three machines on Docker took, for this test only.
+func storeCreateTimes(t *testing.T, seconds ...int) {
+	t.Helper()
+	forget := func() {
+		key := strings.TrimRight(world.Config.Etcd.Prefix, "/") + "/cloud-create-times/"
+		if _, err := plainEtcd(t).Delete(context.Background(), key, clientv3.WithPrefix()); err != nil {
+			t.Error(err)
+		}
+	}
+	forget()
+	t.Cleanup(forget)
+	for _, took := range seconds {
+		if err := world.Store.RecordCreateTime(t.Context(), "docker",
+			api.CreateTime{Machines: 3, Seconds: took}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWatchSaysHowFarACreateIs(t *testing.T) {
+	world.StartWorker(t)
+	storeCreateTimes(t, 3000)
+	launched, release := make(chan struct{}), make(chan struct{})
+	world.SetBehavior("halfway", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in operation.ProvisionInput) error {
+		err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineReserved, "launch")
+		<-launched
+		err = errors.Join(err, w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"))
+		<-release
+		return errors.Join(err, w.SucceedCreate(ctx, in.Cluster))
+	}})
+	p := newExternalUser(t)
+	p.run(createArgs("halfway")...)
+	eventually.Holds(t, "PROVISIONING", func() bool {
+		return readCluster(t, "halfway").Status.Phase == api.PhaseProvisioning
+	})
+	ctx, interrupt := context.WithCancel(t.Context())
+	one, all, term := new(syncBuffer), new(syncBuffer), pseudoterminal.Open(t, 140, 24)
+	onTerminal := p.onTerminal(term)
+	done := make(chan int)
+	for _, watch := range []struct {
+		env  Environment
+		args []string
+	}{{p.environment(nil, one, one), []string{"get", "cluster", "halfway", "-w"}},
+		{p.environment(nil, all, all), []string{"get", "clusters", "-w"}},
+		{onTerminal, []string{"get", "clusters", "-w"}}} {
+		go func() { done <- Run(ctx, watch.env, watch.args) }()
+	}
+	row := regexp.MustCompile(`(?m)^halfway .* PROVISIONING {3,}\d+s\n`)
+	eventually.Holds(t, "the first row", func() bool {
+		return row.MatchString(one.String()) && row.MatchString(all.String()) &&
+			strings.Contains(term.Text(), " (0%, about ")
+	})
+	close(launched)
+	next := regexp.MustCompile(`(?m)^halfway .* PROVISIONING \(40%, about (49|50)m[^)]* left\) `)
+	eventually.Holds(t, "the row of machines that are up", func() bool {
+		return next.MatchString(one.String()) && next.MatchString(all.String()) &&
+			strings.Contains(term.Text(), " (40%, about ")
+	})
+	close(release)
+	eventually.Holds(t, "READY", func() bool {
+		return strings.Contains(one.String(), " READY ") && strings.Contains(all.String(), " READY ")
+	})
+	interrupt()
+	for range 3 {
+		<-done
+	}
+	if strings.Contains(all.String(), "READY (") {
+		t.Errorf("a READY cluster has notes of a create:\n%s", all.String())
+	}
+}
+
 func TestPurgeListsMachinesThatMayStillCostMoney(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
@@ -409,12 +484,7 @@ func TestTheSameCreateWithWaitShowsTheProgressOfTheFirst(t *testing.T) {
 	}})
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
-	for _, took := range []int{40, 50, 300} {
-		if err := world.Store.RecordCreateTime(t.Context(), "docker",
-			api.CreateTime{Machines: 3, Seconds: took}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	storeCreateTimes(t, 40, 50, 300)
 	p.run(createArgs("attached")...).checkOutput(t, 0, "Created cluster attached.\n", "Accepted; cluster attached is "+
 		"not READY yet: that takes about 50s, from 3 earlier creates on this cloud.\nTo watch it: skyctl get cluster "+
 		"attached -w\n")

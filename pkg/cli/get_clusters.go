@@ -41,6 +41,9 @@ if the last sweep found drift, which skyctl describe cluster shows. It adds (unk
 sweep could not determine the state of the cluster, and (paused) if repairs are paused. A cluster
 that is STOPPED has no machines and costs nothing; skyctl start cluster brings it back.
 
+With -w, rows of a cluster that is being created say how far that is, and how long it still takes if
+clusters were created on its cloud before.
+
 -o yaml prints whole clusters. --export prints what skyctl apply needs only: no status, and no field
 that has its default. Several clusters become several documents.`,
 		Example: `  skyctl get clusters
@@ -139,7 +142,7 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 	switch {
 	case len(g.names) > 0:
 		return readNamedClusters(ctx, s, g.names)
-	case g.output.form() == render.AsTable && g.output.sortBy == "": // it needs no machines
+	case g.output.form() == render.AsTable && g.output.sortBy == "" && !g.watch: // it needs no machines
 		clusters, err := s.ListClusterSummaries(ctx)
 		return g.selector.keepMatching(addDamagedClusters(ctx, s, clusters, err)), err
 	default:
@@ -199,7 +202,12 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 	}
 	shown := map[string]string{}
 	wide := g.output.isWide()
-	t := render.NewWatchTable(clusters, wide, g.env.Now())
+	notes := g.newCreateNotes(ctx, ops)
+	first := notes
+	if !terminal.IsTerminal(g.env.Out) { // programs know this table
+		first = nil
+	}
+	t := render.NewWatchTable(clusters, wide, g.env.Now(), first)
 	if !g.output.isStructured() {
 		if err := g.output.writeTable(g.env.Out, t); err != nil {
 			return err
@@ -218,7 +226,10 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 		if e.Type == store.ClusterDeleted {
 			c.Status.Phase = render.PhaseDeleted
 		}
-		if err := g.printIfChanged(t, shown, c, wide); err != nil {
+		if _, creating := render.CreatePercent(c); creating && only == "" { // this watch sends no machines
+			c.Status.Machines, _ = s.ListMachines(ctx, c.Metadata.UID)
+		}
+		if err := g.printIfChanged(t, shown, c, wide, notes); err != nil {
 			return err
 		}
 		if e.Type == store.ClusterDeleted || !isSelected {
@@ -241,7 +252,8 @@ func endWatch(ctx context.Context) error {
 }
 
 // printIfChanged prints a cluster if its row has changed since it was last printed.
-func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool) error {
+func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool,
+	notes func(*api.Cluster) []string) error {
 	if g.output.isStructured() {
 		shown[c.Metadata.Name] = ""
 		return g.output.writeItem(g.env.Out, c)
@@ -251,5 +263,19 @@ func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]st
 		return nil
 	}
 	shown[c.Metadata.Name] = sign
-	return terminal.WriteNextRow(g.env.Out, t, render.ClusterRow(c, wide, g.env.Now()))
+	return terminal.WriteNextRow(g.env.Out, t, render.ClusterRow(c, wide, g.env.Now(), notes(c)...))
+}
+
+// newCreateNotes returns what says how far the create of a cluster is. It asks once for each create how long it takes,
+// as soon as its cloud is known.
+func (g *getClustersOptions) newCreateNotes(ctx context.Context, ops *client.Client) func(*api.Cluster) []string {
+	known := map[string]api.CreateEstimate{}
+	return func(c *api.Cluster) []string {
+		e, asked := known[c.Metadata.UID]
+		if _, creating := render.CreatePercent(c); creating && !asked && c.CloudName() != "" {
+			e, _ = ops.EstimateCreate(ctx, c) // without it there is only no time
+			known[c.Metadata.UID] = e
+		}
+		return render.CreateNotes(c, e, g.env.Now())
+	}
 }

@@ -13,19 +13,27 @@ const statusHeading = "STATUS"
 
 // NewClusterTable lists clusters. wide has one line for each, and adds columns that are needed less often.
 func NewClusterTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
+	return newClusterTable(clusters, wide, now, nil)
+}
+
+func newClusterTable(clusters []api.Cluster, wide bool, now time.Time, notes func(*api.Cluster) []string) *Table {
+	if notes == nil {
+		notes = func(*api.Cluster) []string { return nil }
+	}
 	t := &Table{head: []string{"NAME", "MANAGER", "LABELS", "RESOURCES", statusHeading, "AGE"}}
 	if wide {
 		t.head = append(t.head, "CLOUD", "REGION", "NODES", "VERSION", "PRICE/H", "COST", "ENDPOINT")
 	}
 	for i := range clusters {
-		t.addRow(ClusterRow(&clusters[i], wide, now)...)
+		t.addRow(ClusterRow(&clusters[i], wide, now, notes(&clusters[i])...)...)
 	}
 	return t
 }
 
-// NewWatchTable is NewClusterTable for a watch: its columns fit usual values, so rows that follow stay aligned.
-func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
-	t := NewClusterTable(clusters, wide, now)
+// NewWatchTable is NewClusterTable for a watch: its columns fit usual values, so rows that follow stay aligned. notes
+// returns what a row adds to the status of its cluster; nil adds nothing.
+func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time, notes func(*api.Cluster) []string) *Table {
+	t := newClusterTable(clusters, wide, now, notes)
 	labels, resources := "team: search", "memory: 1152.25 GB/1536.0 GB"
 	if wide {
 		labels = "app: ranking, " + labels
@@ -42,11 +50,11 @@ func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 	return t
 }
 
-// ClusterRow is the row of a cluster in NewClusterTable.
-func ClusterRow(c *api.Cluster, wide bool, now time.Time) []Cell {
+// ClusterRow is the row of a cluster in NewClusterTable, with notes added to its status.
+func ClusterRow(c *api.Cluster, wide bool, now time.Time, notes ...string) []Cell {
 	row := []Cell{
 		textCell(c.Metadata.Name), textCell(c.Spec.Manager), labelLines(c.Metadata.Labels),
-		resourceLines(c.Status.Resources, seedUnit), textCell(formatStatus(c)),
+		resourceLines(c.Status.Resources, seedUnit), textCell(formatStatus(c, notes...)),
 		textCell(formatAgeSince(now, c.Metadata.CreatedAt)),
 	}
 	if !wide {
@@ -77,12 +85,14 @@ func clusterVersion(c *api.Cluster) string {
 	return c.Status.Versions.Kubernetes
 }
 
-// RowSignature is a row without the values that change with time only.
+// RowSignature is a row without the values that change with time only. Of a create that runs, it changes with every
+// tenth of the way.
 func RowSignature(c *api.Cluster, wide bool) string {
 	still := *c
 	still.Status.Machines = nil
 	row := ClusterRow(&still, wide, c.Metadata.CreatedAt)
-	return fmt.Sprint(row, nodeCountIfWide(wide, c))
+	percent, _ := CreatePercent(c)
+	return fmt.Sprint(row, nodeCountIfWide(wide, c), percent/10)
 }
 
 func nodeCountIfWide(wide bool, c *api.Cluster) string {

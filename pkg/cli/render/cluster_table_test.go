@@ -18,7 +18,7 @@ func TestWatchKeepsItsColumnWidths(t *testing.T) {
 	for _, wide := range []bool{false, true} {
 		c := fixture.NewFreshCluster()
 		c.Status.Phase = api.PhaseInit
-		w := NewWatchTable([]api.Cluster{*c}, wide, fixture.Noon)
+		w := NewWatchTable([]api.Cluster{*c}, wide, fixture.Noon, nil)
 		text := w.String()
 		for _, p := range []api.Phase{api.PhaseProvisioning, api.PhaseReady, api.PhaseDeleting, "DELETED"} {
 			c.Status.Phase = p
@@ -46,7 +46,7 @@ func TestWatchKeepsItsColumnWidths(t *testing.T) {
 func TestWatchKeepsAWidenedColumn(t *testing.T) {
 	short, long := fixture.NewFreshCluster(), fixture.NewFreshCluster()
 	long.Metadata.Name = strings.Repeat("n", api.MaxNameLength)
-	w := NewWatchTable([]api.Cluster{*short}, false, fixture.Noon)
+	w := NewWatchTable([]api.Cluster{*short}, false, fixture.Noon, nil)
 	_ = w.String()
 	a, b := w.RenderNextRow(ClusterRow(long, false, fixture.Noon)...), w.RenderNextRow(ClusterRow(short, false,
 		fixture.Noon)...)

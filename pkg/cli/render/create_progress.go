@@ -49,6 +49,20 @@ func FormatTimeLeft(e api.CreateEstimate, took time.Duration) string {
 	return fmt.Sprintf("about %s left, from %s", FormatDuration(e.Takes-took), FormatCount(e.From, "earlier create"))
 }
 
+// CreateNotes say in a row how far a create that runs is, and how long it still takes if that is known. There are none
+// for a cluster that is not being created.
+func CreateNotes(c *api.Cluster, e api.CreateEstimate, now time.Time) []string {
+	percent, creating := CreatePercent(c)
+	if !creating {
+		return nil
+	}
+	notes := []string{fmt.Sprintf("%d%%", percent)}
+	if left := e.Takes - now.Sub(c.Status.FindCreateStart()); e.From > 0 && left > 0 {
+		notes = append(notes, "about "+FormatDuration(left)+" left")
+	}
+	return notes
+}
+
 // AwaitedAddOnsLine says which add-ons a create waits for, or which of them a READY cluster lacks; empty if none.
 func AwaitedAddOnsLine(c *api.Cluster) string {
 	if c == nil {

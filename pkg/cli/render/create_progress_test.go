@@ -47,6 +47,47 @@ func TestTimeLeftSaysFromWhatItIsKnown(t *testing.T) {
 	}
 }
 
+func TestNotesOfACreateAreForARunningOneOnly(t *testing.T) {
+	c, e := fixture.NewFreshCluster(), api.CreateEstimate{Takes: 10 * time.Minute, From: 2}
+	c.Status.Machines = nil
+	c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit, At: fixture.TimeAgo(4 * time.Minute)}}
+	for _, tt := range []struct {
+		phase    api.Phase
+		estimate api.CreateEstimate
+		want     []string
+	}{
+		{api.PhaseProvisioning, e, []string{"0%", "about 6m left"}},
+		{api.PhaseProvisioning, api.CreateEstimate{}, []string{"0%"}},
+		{api.PhaseProvisioning, api.CreateEstimate{Takes: time.Minute, From: 2}, []string{"0%"}},
+		{api.PhaseReady, e, nil},
+	} {
+		c.Status.Phase = tt.phase
+		if got := CreateNotes(c, tt.estimate, fixture.Noon); !slices.Equal(got, tt.want) {
+			t.Errorf("%s, %v: %q, want %q", tt.phase, tt.estimate, got, tt.want)
+		}
+	}
+}
+
+func TestRowOfACreateChangesWithEachTenthOfTheWay(t *testing.T) {
+	c := fixture.NewFreshCluster()
+	c.Status.Phase = api.PhaseProvisioning
+	signature := func(launching int) string {
+		c.Status.Machines = nil
+		for i := range c.Spec.MachineCount() {
+			state := api.MachineReserved
+			if i < launching {
+				state = api.MachineLaunching
+			}
+			c.Status.Machines = append(c.Status.Machines, fixture.NewMachine("dev", i, state, "", time.Second))
+		}
+		return RowSignature(c, false)
+	}
+	all := c.Spec.MachineCount()
+	if signature(0) != signature(all-1) || signature(all-1) == signature(all) {
+		t.Errorf("%q, %q, %q", signature(0), signature(all-1), signature(all))
+	}
+}
+
 func TestCreateSaysWhichAddOnsItWaitsFor(t *testing.T) {
 	c := fixture.NewFreshCluster()
 	c.Status.Phase = api.PhaseProvisioning

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -39,9 +40,9 @@ func paintStatus(status, shown string) string {
 	return style + word + styleNormal + notes
 }
 
-// formatStatus returns the text of a status: the phase, with notes in parentheses.
-func formatStatus(c *api.Cluster) string {
-	var notes []string
+// formatStatus returns the text of a status: the phase, with notes in parentheses, of which some are given.
+func formatStatus(c *api.Cluster, notes ...string) string {
+	notes = slices.Clone(notes)
 	switch st, doing := c.Status, currentWork(c); {
 	case doing != "":
 		notes = append(notes, doing)
@@ -54,7 +55,7 @@ func formatStatus(c *api.Cluster) string {
 	if !c.Status.PausedAt.IsZero() {
 		notes = append(notes, "paused")
 	}
-	if notes == nil {
+	if len(notes) == 0 {
 		return string(c.Status.Phase)
 	}
 	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(notes, ", "))

@@ -70,7 +70,7 @@ func TestWideTableHasOneLineForEachCluster(t *testing.T) {
 func TestWatchFitsTheTerminal(t *testing.T) {
 	c := fixture.NewFreshCluster()
 	for _, width := range []int{80, 140} {
-		w := NewWatchTable([]api.Cluster{*c}, false, fixture.Noon)
+		w := NewWatchTable([]api.Cluster{*c}, false, fixture.Noon, nil)
 		w.FitWidth(width)
 		text := w.String()
 		for _, next := range append(newMixedClusters(), *c) {
