@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"regexp"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/sshtarget"
@@ -62,7 +62,7 @@ func describePerson() string {
 }
 
 // programName matches words that are certainly the name of a program, and no secret.
-var programName = regexp.MustCompile(`^[A-Za-z0-9._+/-]{1,64}$`)
+var programName = lazyregexp.New(`^[A-Za-z0-9._+/-]{1,64}$`)
 
 // DescribeCommand names the program that a command starts. Arguments can be secret, and so can assignments before the
 // program.

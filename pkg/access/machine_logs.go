@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
@@ -47,7 +47,7 @@ var logFiles = map[string]string{
 }
 
 // unitName matches names of systemd units (systemd.unit(5)).
-var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,254}$`)
+var unitName = lazyregexp.New(`^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,254}$`)
 
 // Check returns why a query is invalid; field is the part that is.
 func (q LogQuery) Check() (field, want string) {
@@ -113,8 +113,8 @@ type timeFilter struct {
 }
 
 var (
-	klogTime = regexp.MustCompile(`^[IWEF](\d{4} \d\d:\d\d:\d\d)`)
-	isoTime  = regexp.MustCompile(`^(?:time=")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)`)
+	klogTime = lazyregexp.New(`^[IWEF](\d{4} \d\d:\d\d:\d\d)`)
+	isoTime  = lazyregexp.New(`^(?:time=")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)`)
 )
 
 // passesLine reports whether a line is wanted. The first line sets the times.

@@ -2,8 +2,9 @@ package api
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // MaxAccelerators is the highest number of accelerators per machine.
@@ -19,7 +20,7 @@ func (a Accelerators) String() string { return fmt.Sprintf("%s:%d", a.Name, a.Co
 
 const wantAccelerators = "accelerators per machine as NAME or NAME:COUNT, such as A100:8"
 
-var acceleratorName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
+var acceleratorName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
 
 // ParseAccelerators parses --accelerators: A100 (one of them), A100:8, or {A100: 8}. It does not check that a cloud
 // offers them. Its error is a *FieldError.
@@ -52,7 +53,7 @@ func ParseAccelerators(s string) (Accelerators, error) {
 }
 
 // nvidiaModel matches the names of NVIDIA's accelerators in SkyPilot's catalogs, in any case.
-var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
+var nvidiaModel = lazyregexp.New(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
 
 // canonicalAcceleratorName spells the name of one of NVIDIA's accelerators as SkyPilot's catalogs do
 // (https://docs.skypilot.co/en/latest/compute/gpus.html). SkyPilot ignores case, but people and node labels see the

@@ -2,16 +2,17 @@ package api
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // The declarations of Fields and PoolFields are worded for flags. This file words them for files.
 
 var (
-	flagName     = regexp.MustCompile(`--([a-z][a-z_]*)`)
-	helpDefault  = regexp.MustCompile(` \(default:? (.*)\)$`)
-	repeatedFlag = regexp.MustCompile(`; can be repeated$`)
+	flagName     = lazyregexp.New(`--([a-z][a-z_]*)`)
+	helpDefault  = lazyregexp.New(` \(default:? (.*)\)$`)
+	repeatedFlag = lazyregexp.New(`; can be repeated$`)
 )
 
 // WordForFile rewords a text about flags for a file, where fields have no dashes.

@@ -2,9 +2,9 @@ package api
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/release"
 )
 
@@ -19,9 +19,9 @@ const (
 
 var (
 	// An image's name can start with a registry and a port; its tag can have capitals.
-	testImagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?` +
+	testImagePattern = lazyregexp.New(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?` +
 		`(@sha256:[0-9a-f]{64})?$`)
-	mirrorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?$`)
+	mirrorPattern = lazyregexp.New(`^[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?$`)
 )
 
 // IsChartRepo reports whether v is the address of a chart repository. It rejects one with credentials, because every

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/release"
 )
 
@@ -115,7 +115,7 @@ func IsKubernetesVersion(v string) bool {
 // WantSHA256 describes what IsSHA256 accepts.
 const WantSHA256 = "64 hexadecimal digits, as sha256sum prints them"
 
-var sha256Digits = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+var sha256Digits = lazyregexp.New(`^[0-9a-fA-F]{64}$`)
 
 // IsSHA256 reports whether v is a SHA-256 in hexadecimal.
 func IsSHA256(v string) bool { return sha256Digits.MatchString(v) }

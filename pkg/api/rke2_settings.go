@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // RKE2Settings are where a cluster's RKE2 comes from, and what its machines give it. GroupSpec has only the first part:
@@ -195,17 +196,17 @@ const (
 )
 
 var (
-	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
-	secretKey    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-	registryPort = regexp.MustCompile(`:([1-9][0-9]{0,4})$`)
+	envName      = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	secretKey    = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+	registryPort = lazyregexp.New(`:([1-9][0-9]{0,4})$`)
 	// credentialsInURL matches a name with a password in a URL, or in a proxy without a scheme.
-	credentialsInURL = regexp.MustCompile(`(^|[/,;=\s])([^/\s:@]*:[^/\s@]+)@`)
+	credentialsInURL = lazyregexp.New(`(^|[/,;=\s])([^/\s:@]*:[^/\s@]+)@`)
 	// secretEnvName matches variables whose values are secret by the conventions of clouds and tools.
-	secretEnvName = regexp.MustCompile(`(?i)(^|_)(token|secret|password|passwd|passphrase|api_?key|access_?key|` +
+	secretEnvName = lazyregexp.New(`(?i)(^|_)(token|secret|password|passwd|passphrase|api_?key|access_?key|` +
 		`secret_?key|private_?key|secret_access_key|credentials?)$`)
 	// ownedEnvName matches variables that skyctl or systemd sets for RKE2. RKE2 reads its configuration from RKE2_ and
 	// K3S_ variables too, and config.yaml is skyctl's.
-	ownedEnvName = regexp.MustCompile(`(?i)^(RKE2_|K3S_|LD_|SYSTEMD_|(PATH|HOME|KUBECONFIG|NODE_NAME|NOTIFY_SOCKET|` +
+	ownedEnvName = lazyregexp.New(`(?i)^(RKE2_|K3S_|LD_|SYSTEMD_|(PATH|HOME|KUBECONFIG|NODE_NAME|NOTIFY_SOCKET|` +
 		`INVOCATION_ID|JOURNAL_STREAM)$)`)
 )
 

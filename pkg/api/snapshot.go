@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // Snapshot is what is known of a snapshot of a cluster's etcd. The snapshot itself is on the machine that took it, or
@@ -168,7 +169,7 @@ var snapshotPrefixes = map[SnapshotReason]string{
 const WantSnapshotName = "at most 63 lower-case letters, digits and '-', such as before-migration; auto-, stop- and " +
 	"before-restore- begin the names that skyctl gives"
 
-var snapshotName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var snapshotName = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // ValidateSnapshotName checks the name that a person gives to a new snapshot. Its error is a *FieldError.
 func ValidateSnapshotName(name string) error {

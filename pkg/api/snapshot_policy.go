@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // SnapshotPolicy says which snapshots of a cluster's etcd are taken and kept. Empty fields have their defaults.
@@ -237,7 +238,7 @@ func (p SnapshotPolicy) describe() string {
 	return text
 }
 
-var s3URL = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$`)
+var s3URL = lazyregexp.New(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$`)
 
 func isS3URL(v string) bool { return s3URL.MatchString(v) && !strings.Contains(v, "..") }
 

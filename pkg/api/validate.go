@@ -3,11 +3,12 @@ package api
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 const (
@@ -39,9 +40,9 @@ func MaxMachineIndex(cluster string) int {
 const dnsLabelLength = 63
 
 var (
-	cloudName  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
-	userName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
-	regionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	cloudName  = lazyregexp.New(`^[a-z][a-z0-9-]{0,30}$`)
+	userName   = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,31}$`)
+	regionName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 
 // Validate checks everything that can be checked without a cloud. Its error is nil, or *FieldErrors, joined;

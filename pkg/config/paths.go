@@ -4,9 +4,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
-	"regexp"
 
 	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // EnvDir is the environment variable that sets the state directory.
@@ -101,7 +102,7 @@ func (c *Config) KubeconfigPath(name string) string {
 	return filepath.Join(c.ClusterDir(name), "kubeconfig")
 }
 
-var pathElementPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var pathElementPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // safePathElement makes any name safe as a path element: ClusterDir("..") must not leave the directory.
 func safePathElement(name string) string {

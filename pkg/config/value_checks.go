@@ -6,20 +6,20 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 var (
-	namePattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
-	prefixPattern = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
-	imagePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
+	namePattern   = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+	prefixPattern = lazyregexp.New(`^(/[A-Za-z0-9_.-]+)+$`)
+	imagePattern  = lazyregexp.New(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
 )
 
-func checkPattern(pattern *regexp.Regexp, v, expected string) error {
+func checkPattern(pattern *lazyregexp.Regexp, v, expected string) error {
 	if !pattern.MatchString(v) {
 		return errors.New(expected)
 	}

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/spelling"
 )
 
@@ -86,7 +86,7 @@ func (c Contexts) newUnknownError(what, name, remedy string) error {
 		strings.Join(c.Names(), ", "), remedy)
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var namePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // CheckName rejects what cannot be the name of a context that a person sets, renames or deletes.
 func CheckName(name string) error {
@@ -159,7 +159,7 @@ func decodeDocument(text []byte) (*yaml.Node, error) {
 	return nil, lineErrorf(&second, "a line --- begins a second document: remove the line")
 }
 
-var syntaxErrorPattern = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+var syntaxErrorPattern = lazyregexp.New(`^yaml: (?:line (\d+): )?(.*)`)
 
 func newSyntaxError(err error) error {
 	found := syntaxErrorPattern.FindStringSubmatch(err.Error())

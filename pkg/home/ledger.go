@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
@@ -19,7 +19,7 @@ import (
 type Ledger struct{ Dir string }
 
 // installationIDPattern makes an id safe as a path element in the ledger.
-var installationIDPattern = regexp.MustCompile(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
+var installationIDPattern = lazyregexp.New(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
 
 func (l Ledger) homeFile(installation string) (string, error) {
 	if !installationIDPattern.MatchString(installation) {

@@ -2,12 +2,12 @@ package manifest
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // PlaceError is what is wrong at one place of a file.
@@ -91,8 +91,8 @@ func newPlaceErrors(all []*PlaceError) error {
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)(password|passwd|token|secret|credential|private_?key)`)
-	userInURL  = regexp.MustCompile(`//\S*@`) // a password may have a slash
+	secretName = lazyregexp.New(`(?i)(password|passwd|token|secret|credential|private_?key)`)
+	userInURL  = lazyregexp.New(`//\S*@`) // a password may have a slash
 )
 
 // longestPath is how many characters of a path an error shows.

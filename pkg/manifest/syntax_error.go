@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
-var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+var yamlError = lazyregexp.New(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
 // mostSearched bounds the search for the line of a syntax error, which can read the file once for each line: lines
 // times bytes. It takes about a second.

@@ -2,17 +2,18 @@ package redact
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 var (
 	// secretNamePattern matches variables and settings whose values are secret by the conventions of clouds and tools.
-	secretNamePattern = regexp.MustCompile(`(?i)(?:^|[_-])(?:token|secret|password|passwd|passphrase|api_?key|` +
+	secretNamePattern = lazyregexp.New(`(?i)(?:^|[_-])(?:token|secret|password|passwd|passphrase|api_?key|` +
 		`access_?key|secret_?key|private_?key|secret_access_key|credentials?|connection_?string)$`)
 	// settingLinePattern matches a line of a credentials file in INI or JSON.
-	settingLinePattern = regexp.MustCompile(`(?m)^\s*"?([\w-]+)"?\s*[=:]\s*"?((?:[^"\s\\]|\\.| )+?)"?,?\s*$`)
-	proxyNamePattern   = regexp.MustCompile(`(?i)_proxy$`)
+	settingLinePattern = lazyregexp.New(`(?m)^\s*"?([\w-]+)"?\s*[=:]\s*"?((?:[^"\s\\]|\\.| )+?)"?,?\s*$`)
+	proxyNamePattern   = lazyregexp.New(`(?i)_proxy$`)
 )
 
 // LearnEnvironment learns the secrets in an environment of NAME=VALUE: values with the name of a secret, such as a
@@ -26,7 +27,7 @@ func LearnEnvironment(environ []string) {
 
 // LearnSettings learns the secrets in a credentials file, as the clouds' tools write them.
 func LearnSettings(text []byte) {
-	for _, m := range settingLinePattern.FindAllSubmatch(text, -1) {
+	for _, m := range settingLinePattern.Compiled().FindAllSubmatch(text, -1) {
 		learnSetting(string(m[1]), string(m[2]))
 	}
 }

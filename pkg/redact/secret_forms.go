@@ -6,10 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // secretForm is a byte sequence by which a secret is found in a folded text.
@@ -43,9 +44,9 @@ func secretFormsOf(secret []byte) []secretForm {
 
 var (
 	// tokenPattern matches an RKE2 token: the hash of the cluster's CA, which is not secret, then user and password.
-	tokenPattern = regexp.MustCompile(`^K10[0-9a-fA-F]+::(?:[^:]*:)?(.+)$`)
+	tokenPattern = lazyregexp.New(`^K10[0-9a-fA-F]+::(?:[^:]*:)?(.+)$`)
 	// kubeconfigSecretPattern matches the secrets of a kubeconfig.
-	kubeconfigSecretPattern = regexp.MustCompile(`(?m)^\s*(?:- )?(client-key-data|token|password):\s*["']?([^"'\s]+)`)
+	kubeconfigSecretPattern = lazyregexp.New(`(?m)^\s*(?:- )?(client-key-data|token|password):\s*["']?([^"'\s]+)`)
 )
 
 func secretPartsOf(secret []byte) [][]byte {
@@ -53,12 +54,12 @@ func secretPartsOf(secret []byte) [][]byte {
 	if bytes.Contains(secret, []byte("-----BEGIN ")) {
 		return privateKeyBodies(bytes.ReplaceAll(secret, []byte(`\n`), []byte("\n"))) // JSON escapes line breaks
 	}
-	if m := tokenPattern.FindSubmatch(secret); m != nil {
+	if m := tokenPattern.Compiled().FindSubmatch(secret); m != nil {
 		return m[1:]
 	}
 	if bytes.Contains(secret, []byte("\nkind: Config")) || bytes.HasPrefix(secret, []byte("apiVersion:")) {
 		var parts [][]byte
-		for _, m := range kubeconfigSecretPattern.FindAllSubmatch(secret, -1) {
+		for _, m := range kubeconfigSecretPattern.Compiled().FindAllSubmatch(secret, -1) {
 			if key, err := base64.StdEncoding.DecodeString(string(m[2])); string(m[1]) == "client-key-data" &&
 				err == nil {
 				parts = append(parts, privateKeyBodies(key)...)

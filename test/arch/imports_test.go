@@ -18,25 +18,27 @@ const module = "github.com/sky-shift/skyctl/"
 // missing here fails the test. A package without imports uses only libraries.
 var mayImport = map[string]string{
 	// Packages that all others may import.
-	"pkg/api":          "pkg/release pkg/rke2config",
-	"pkg/operation":    "pkg/api",
-	"pkg/release":      "",
-	"pkg/version":      "",
-	"pkg/config":       "pkg/api pkg/atomicfile pkg/pki pkg/regularfile pkg/release pkg/spelling pkg/yamltext",
-	"pkg/contexts":     "pkg/config pkg/personalfile pkg/spelling pkg/yamltext",
+	"pkg/api":       "pkg/lazyregexp pkg/release pkg/rke2config",
+	"pkg/operation": "pkg/api",
+	"pkg/release":   "",
+	"pkg/version":   "",
+	"pkg/config": "pkg/lazyregexp pkg/api pkg/atomicfile pkg/pki pkg/regularfile pkg/release pkg/spelling " +
+		"pkg/yamltext",
+	"pkg/contexts":     "pkg/lazyregexp pkg/config pkg/personalfile pkg/spelling pkg/yamltext",
 	"pkg/pki":          "pkg/atomicfile pkg/regularfile",
 	"pkg/atomicfile":   "",
 	"pkg/regularfile":  "",
 	"pkg/await":        "",
+	"pkg/lazyregexp":   "",
 	"pkg/filelock":     "pkg/await",
 	"pkg/keyedlock":    "",
 	"pkg/personalfile": "pkg/atomicfile pkg/await pkg/regularfile",
 
 	// Pure functions, without I/O.
-	"pkg/manifest":          "pkg/api pkg/spelling",
+	"pkg/manifest":          "pkg/lazyregexp pkg/api pkg/spelling",
 	"pkg/plan":              "pkg/api",
 	"pkg/printable":         "",
-	"pkg/redact":            "pkg/printable",
+	"pkg/redact":            "pkg/lazyregexp pkg/printable",
 	"pkg/rke2config":        "pkg/release pkg/spelling",
 	"pkg/rke2/componentlog": "",
 	"pkg/spelling":          "",
@@ -46,7 +48,7 @@ var mayImport = map[string]string{
 	"pkg/computer":        "pkg/api pkg/diskspace",
 	"pkg/diskspace":       "",
 	"pkg/etcdsnapshot":    "",
-	"pkg/home":            "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
+	"pkg/home":            "pkg/lazyregexp pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
 	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox pkg/await",
 	"pkg/requestlog":      "",
 	"pkg/store/etcd":      "pkg/requestlog",
@@ -63,7 +65,7 @@ var mayImport = map[string]string{
 	"pkg/poweroff":       "pkg/cloud pkg/remote",
 	"pkg/sshtarget":      "pkg/api pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/sshtarget pkg/store",
-	"pkg/access": "pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/sshtarget " +
+	"pkg/access": "pkg/lazyregexp pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/sshtarget " +
 		"pkg/store",
 	"pkg/access/debugbundle": "pkg/access pkg/api pkg/redact",
 	"pkg/vault":              "pkg/atomicfile pkg/await pkg/diskspace pkg/filelock pkg/redact pkg/regularfile",
@@ -124,20 +126,20 @@ var mayImport = map[string]string{
 		"activities/machines activities/nodes activities/observe activities/record activities/snapshots",
 
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.
-	"pkg/client/connect": "pkg/api pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote " +
+	"pkg/client/connect": "pkg/lazyregexp pkg/api pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote " +
 		"pkg/sshtarget pkg/store pkg/store/secretbox",
 	"pkg/client/start": "pkg/operation",
 	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
 		"pkg/plan pkg/store",
-	"pkg/server/backup": "pkg/api pkg/atomicfile pkg/config pkg/diskspace pkg/etcdsnapshot pkg/home pkg/regularfile " +
-		"pkg/server/daemon pkg/store pkg/store/secretbox",
+	"pkg/server/backup": "pkg/lazyregexp pkg/api pkg/atomicfile pkg/config pkg/diskspace pkg/etcdsnapshot pkg/home " +
+		"pkg/regularfile pkg/server/daemon pkg/store pkg/store/secretbox",
 	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/server/unit":    "",
-	"pkg/server/service": "pkg/atomicfile pkg/await pkg/regularfile pkg/server/unit",
+	"pkg/server/unit":    "pkg/lazyregexp",
+	"pkg/server/service": "pkg/lazyregexp pkg/atomicfile pkg/await pkg/regularfile pkg/server/unit",
 	"pkg/cli/inputfile":  "pkg/regularfile",
 	"pkg/cli/plugin":     "",
 	"pkg/cli/printer":    "pkg/cli/render pkg/printable",
-	"pkg/cli/render":     "pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
+	"pkg/cli/render":     "pkg/lazyregexp pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/cli/printer " +
 		"pkg/access/debugbundle pkg/atomicfile pkg/client/connect " +

@@ -2,11 +2,11 @@ package render
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/spelling"
 )
@@ -15,7 +15,7 @@ import (
 const rootField = "cluster"
 
 // itemInBrackets matches the name of an item in a path, as in spec.pools[gpu].replicas.
-var itemInBrackets = regexp.MustCompile(`\[[^\]]*\]`)
+var itemInBrackets = lazyregexp.New(`\[[^\]]*\]`)
 
 // fieldTypes are the names of types, as in kubectl explain.
 var fieldTypes = map[api.FieldType]string{

@@ -2,8 +2,9 @@ package connect
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // WorkerProcess is a process that runs operations, as its identity in Temporal describes it.
@@ -15,7 +16,7 @@ type WorkerProcess struct {
 }
 
 // identityForm matches what FormatWorkerIdentity returns, and the identities of older workers: skyd 7 on host.
-var identityForm = regexp.MustCompile(`^skyd (?:(\S+) \(process )?(\d+)\)? on (.+)$`)
+var identityForm = lazyregexp.New(`^skyd (?:(\S+) \(process )?(\d+)\)? on (.+)$`)
 
 // FormatWorkerIdentity returns the identity of a worker. It ends with the name of the host.
 func FormatWorkerIdentity(w WorkerProcess) string {

@@ -8,11 +8,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -21,10 +22,12 @@ import (
 // directory, sealed as they are. Their key is in etcd, sealed with secrets.key.
 const clusterSnapshotDir = "snapshots"
 
-var clusterSnapshotName = regexp.MustCompile(`^` + clusterSnapshotDir +
-	`/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var clusterSnapshotName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-func isClusterSnapshot(name string) bool { return clusterSnapshotName.MatchString(name) }
+func isClusterSnapshot(name string) bool {
+	below, is := strings.CutPrefix(name, clusterSnapshotDir+"/")
+	return is && clusterSnapshotName.MatchString(below)
+}
 
 // openClusterSnapshots opens the newest usable snapshot of each cluster that skyd keeps in its directory. The files
 // stay open, so that a backup has what it describes although skyd replaces and removes files meanwhile.

@@ -3,8 +3,9 @@ package service
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strconv"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // launchdCommands returns the arguments of launchctl for a verb. A job that is loaded runs, or is started again by
@@ -41,7 +42,7 @@ func (s *Service) runLaunchd(ctx context.Context, v verb) error {
 }
 
 // launchdPID matches the process in what launchctl print says of a job.
-var launchdPID = regexp.MustCompile(`(?m)^\s*pid = (\d+)$`)
+var launchdPID = lazyregexp.New(`(?m)^\s*pid = (\d+)$`)
 
 // readLaunchd reports whether launchd knows the job, and its process.
 func (s *Service) readLaunchd(ctx context.Context) (loaded bool, pid int, err error) {

@@ -2,9 +2,10 @@ package unit
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // keptVariables are the variables of a shell that change what skyd does, besides skyctl's settings.
@@ -19,7 +20,7 @@ var keptVariables = []string{
 var cloudPrefixes = []string{"AWS_", "AZURE_", "ARM_", "GOOGLE_", "CLOUDSDK_", "OCI_", "IBM_"}
 
 // secretName matches the names of variables whose value is itself a secret. AWS_WEB_IDENTITY_TOKEN_FILE names a file.
-var secretName = regexp.MustCompile(
+var secretName = lazyregexp.New(
 	`((KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL)S?(_ID)?|CONNECTION_STRING|KEY_CONTENT|KEYFILE_JSON)$`)
 
 // namesFile are variables that secretName takes for secrets, and that name a file.

@@ -2,14 +2,15 @@ package unit
 
 import (
 	"errors"
-	"regexp"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // The lines that name the program, as RenderSystemd and RenderLaunchd write them.
 var (
-	systemdProgram = regexp.MustCompile(`(?m)^ExecStart="(.*)" dev$`)
-	launchdProgram = regexp.MustCompile(`(?m)(<key>ProgramArguments</key>\n\t<array>\n\t\t<string>)(.*)(</string>)$`)
+	systemdProgram = lazyregexp.New(`(?m)^ExecStart="(.*)" dev$`)
+	launchdProgram = lazyregexp.New(`(?m)(<key>ProgramArguments</key>\n\t<array>\n\t\t<string>)(.*)(</string>)$`)
 )
 
 // ErrNoProgram is the error of ReplaceProgram for a definition that skyctl did not write.
@@ -20,13 +21,13 @@ func ReplaceProgram(definition, skyd string) (string, error) {
 	if err := checkValue("the path of skyd", skyd); err != nil {
 		return "", err
 	}
-	if at := systemdProgram.FindStringSubmatchIndex(definition); at != nil {
+	if at := systemdProgram.Compiled().FindStringSubmatchIndex(definition); at != nil {
 		if err := checkSystemdProgram(skyd); err != nil {
 			return "", err
 		}
 		return definition[:at[2]] + escapeSpecifiers(skyd) + definition[at[3]:], nil
 	}
-	if at := launchdProgram.FindStringSubmatchIndex(definition); at != nil {
+	if at := launchdProgram.Compiled().FindStringSubmatchIndex(definition); at != nil {
 		return definition[:at[4]] + escapeXML(skyd) + definition[at[5]:], nil
 	}
 	return "", ErrNoProgram

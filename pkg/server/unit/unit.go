@@ -6,9 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/sky-shift/skyctl/pkg/lazyregexp"
 )
 
 // Unit says which skyd a service manager runs, and how.
@@ -63,7 +64,7 @@ func (u Unit) checkValues() error {
 }
 
 // plainName matches what service managers take in the name of a unit without escapes.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+var plainName = lazyregexp.New(`^[A-Za-z0-9_.-]+$`)
 
 // FormatName returns the name of the unit of a state directory, without a suffix: skyd for the user's default
 // directory, and another one for each other directory. Units of the system have their user in the name.
