@@ -112,7 +112,7 @@ func (a *Activities) findClosedPorts(ctx context.Context, c *api.Cluster, m, hea
 		routes = append(routes, portRoute{m, head, overlay}, portRoute{head, m, overlay})
 	}
 	var found []preflight.Finding
-	step := &machineStep{machine: activities.MachineRef{Cluster: c.Ref()}}
+	step := &machineStep{machine: activities.MachineRef{Cluster: c.Ref()}, cluster: c}
 	for _, r := range routes {
 		contact, listens, err := a.probeRoute(ctx, step, r)
 		if err != nil || !listens || !slices.Contains([]preflight.PortContact{preflight.PortRejected,
