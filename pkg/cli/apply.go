@@ -55,6 +55,10 @@ terminal. After an interruption, run the same apply again.`,
   generate-clusters | skyctl apply -f -
   skyctl apply -f https://example.com/clusters/dev.yaml
 
+  # for scripts: the names of the clusters, or the clusters once they are as the files say
+  skyctl apply -f clusters/ --yes -o name
+  skyctl apply -f dev.yaml --yes --wait -o json
+
   # only show the steps and prices
   skyctl apply -f dev.yaml --dry-run
 
@@ -76,6 +80,7 @@ terminal. After an interruption, run the same apply again.`,
 	o.bindFlags(cmd, "the clusters are as the files say")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	o.dryRun.bindFlags(cmd)
+	o.dryRun.printsObjects = true
 	o.prune.bindFlags(cmd)
 	o.prune.bindCountFlag(cmd)
 	sectionFiles.add(cmd, "filename", "recursive")
@@ -122,10 +127,16 @@ func (a *app) runApply(ctx context.Context, o *applyOptions) error {
 		err = a.carryOutPrune(ctx, ops, pruned, o.changeFlags)
 	}
 	err = errors.Join(err, a.wantMergeOfCreated(ctx, results, o.wait))
-	if !o.wait {
-		return err
+	applied := changedClusters{isList: len(docs) != 1, waited: o.wait}
+	for _, r := range results {
+		applied.clusters = append(applied.clusters, r.Cluster)
 	}
-	return errors.Join(err, a.awaitApplied(ctx, ops, results, o.changeFlags))
+	if o.wait {
+		var late error
+		applied.clusters, late = a.awaitApplied(ctx, ops, results, o.changeFlags)
+		err = errors.Join(err, late)
+	}
+	return errors.Join(err, a.writeChanged(ctx, ops, o.dryRun.output, applied))
 }
 
 // applyPlans shows the plans, asks where machines end, calls confirmMore, and carries them out. A cluster
@@ -169,7 +180,7 @@ func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client
 			a.noteWhatDelays(result.ChangeResult)
 		}
 		results = append(results, result)
-		if _, err := fmt.Fprintf(a.env.Out, "cluster/%s %s\n", p.Name, describeApplied(result)); err != nil {
+		if err := a.printResult("cluster/%s %s\n", p.Name, describeApplied(result)); err != nil {
 			return results, err
 		}
 	}
@@ -236,23 +247,30 @@ func (a *app) wantMergeOfCreated(ctx context.Context, results []client.ApplyResu
 	return errors.Join(errs...)
 }
 
-// awaitApplied waits for the clusters one after the other; their operations run at the same time.
+// awaitApplied waits for the clusters one after the other; their operations run at the same time. It returns those
+// that are as their files say.
 func (a *app) awaitApplied(ctx context.Context, ops *client.Client, results []client.ApplyResult,
-	flags changeFlags) error {
+	flags changeFlags) ([]*api.Cluster, error) {
+	var done []*api.Cluster
 	var errs []error
 	for _, r := range results {
 		c := r.Cluster
+		var err error
 		switch reached := c.Status.ObservedGeneration >= c.Metadata.Generation; {
 		case ctx.Err() != nil:
 		case r.Kind == client.ApplyCreate, r.Kind == client.ApplyResume:
-			errs = append(errs, a.awaitClusterReady(ctx, ops, c, flags.timeout.value))
+			err = a.awaitClusterReady(ctx, ops, c, flags.timeout.value)
 		case !reached || r.Changed:
-			errs = append(errs, a.awaitChange(ctx, ops, changeRequest{changeFlags: flags, cluster: c.Metadata.Name,
+			err = a.awaitChange(ctx, ops, changeRequest{changeFlags: flags, cluster: c.Metadata.Name,
 				goal: func(*api.Cluster) client.Goal { return client.Goal{Name: "as its file says"} },
 				reached: func(*api.Cluster) string {
 					return fmt.Sprintf("Cluster %s is as its file says", c.Metadata.Name)
-				}}, c))
+				}}, c)
+		}
+		errs = append(errs, err)
+		if err == nil && ctx.Err() == nil {
+			done = append(done, c)
 		}
 	}
-	return errors.Join(errs...)
+	return done, errors.Join(errs...)
 }

@@ -165,7 +165,6 @@ func TestBadFilesAreRefusedAllAtOnce(t *testing.T) {
 	p.run("diff", "-f", "none.yaml").checkOutput(t, ExitUsage, "", "none.yaml: no such file")
 	p.run("apply").checkOutput(t, ExitUsage, "", "-f is needed")
 	p.run("apply", "-f", "x", "--timeout", "1m").checkOutput(t, ExitUsage, "", "--timeout needs --wait")
-	p.run("apply", "-f", "x", "-o", "json").checkOutput(t, ExitUsage, "", "-o json needs --dry-run")
 }
 
 // useEditor makes an editor of a shell script, whose $1 is the file.

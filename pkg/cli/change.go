@@ -44,6 +44,8 @@ type changeRequest struct {
 	recorded, same func(after *api.Cluster) string
 	// note returns what a person has to know of the recorded change; empty, or a nil function, for nothing.
 	note func(after *api.Cluster) string
+	// output is -o, with which the changed cluster is written; nil if the command has none.
+	output *outputFlags
 	// goal is what --wait waits for, and reached is printed then.
 	goal    func(after *api.Cluster) client.Goal
 	reached func(now *api.Cluster) string
@@ -59,10 +61,13 @@ func (a *app) runChange(ctx context.Context, r changeRequest) error {
 		return err
 	}
 	changed, err := a.recordChange(ctx, ops, r)
-	if err != nil || !r.wait {
+	if err == nil && r.wait {
+		err = a.awaitChange(ctx, ops, r, changed)
+	}
+	if err != nil {
 		return err
 	}
-	return a.awaitChange(ctx, ops, r, changed)
+	return a.writeChanged(ctx, ops, r.output, changedClusters{clusters: []*api.Cluster{changed}, waited: r.wait})
 }
 
 // recordChange checks a change and records it.
@@ -90,8 +95,7 @@ func (a *app) recordChange(ctx context.Context, ops *client.Client, r changeRequ
 		if !result.Changed {
 			text = r.same
 		}
-		_, err = fmt.Fprintln(a.env.Out, text(result.Cluster))
-		return err
+		return a.printResult("%s\n", text(result.Cluster))
 	})
 	return result.Cluster, err
 }
@@ -229,12 +233,14 @@ func (a *app) awaitChange(ctx context.Context, ops *client.Client, r changeReque
 	switch {
 	case err == nil:
 		p.ReportSuccess()
-		_, err = fmt.Fprintf(a.env.Out, "%s after %s.\n", r.reached(now), render.FormatDuration(p.Elapsed()))
-		return err
+		return a.printResult("%s after %s.\n", r.reached(now), render.FormatDuration(p.Elapsed()))
 	case exitCode(err) == ExitInterrupted:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf("The operation continues. To see it: skyctl get machines %s, or "+
 			"skyctl describe cluster %[1]s", name)}
+	case a.wantsJSONErrors():
+		p.StopDrawing()
+		return err
 	}
 	p.ReportFailure(err, damageRemedies(err)...)
 	if failed := client.AsOperationFailed(err); failed != nil {

@@ -82,7 +82,6 @@ func TestCreateFlagsBecomeAFileWithoutAServer(t *testing.T) {
 		}
 	}
 	p.run(createArgs("Bad", "--dry-run", "-o", "yaml")...).checkOutput(t, ExitUsage, "", `name "Bad"`)
-	p.run(createArgs("filed", "-o", "yaml")...).checkOutput(t, ExitUsage, "", "-o yaml needs --dry-run")
 	p.checkNothingWritten()
 }
 

@@ -174,10 +174,13 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		}
 	}
 	if o.wait {
-		return a.awaitClusterReady(ctx, ops, created, o.timeout.value)
+		if err := a.awaitClusterReady(ctx, ops, created, o.timeout.value); err != nil {
+			return err
+		}
+	} else {
+		a.printAccepted(ctx, ops, created)
 	}
-	a.printAccepted(ctx, ops, created)
-	return nil
+	return a.writeChanged(ctx, ops, o.output, changedClusters{clusters: []*api.Cluster{created}, waited: o.wait})
 }
 
 // applySettingsToSpec copies this command's settings of one cluster into the spec.
@@ -229,9 +232,6 @@ func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions) func(*operat
 // checkFlagCombination refuses flags that would be ignored because of others.
 func (o *createOptions) checkFlagCombination() error {
 	if !o.dryRun {
-		if o.flags.Changed("output") && o.output.form() != render.AsTable {
-			return usageErrorf("-o %s needs --dry-run", o.output.form())
-		}
 		return nil
 	}
 	for _, flag := range []string{"wait", "keep-on-failure", "timeout", "merge"} {

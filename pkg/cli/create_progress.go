@@ -37,14 +37,12 @@ func (a *app) startCreate(ctx context.Context, ops *client.Client, c *api.Cluste
 		}
 		s.KeepLine()
 		if deferred != nil {
-			fmt.Fprintf(a.env.Out, "Recorded cluster %s.\n", name)
 			s.PrintNote("Note: " + deferred.Error())
+			return a.printResult("Recorded cluster %s.\n", name)
 		} else if created.Resumed {
-			fmt.Fprintf(a.env.Out, "Resumed cluster %s.\n", name)
-		} else {
-			fmt.Fprintf(a.env.Out, "Created cluster %s.\n", name)
+			return a.printResult("Resumed cluster %s.\n", name)
 		}
-		return nil
+		return a.printResult("Created cluster %s.\n", name)
 	})
 	if errors.Is(err, errCreateRuns) {
 		return a.readRunningCreate(ctx, ops, name)
@@ -54,6 +52,9 @@ func (a *app) startCreate(ctx context.Context, ops *client.Client, c *api.Cluste
 
 // printAccepted says that a create was accepted only, how long it takes, and how to watch it.
 func (a *app) printAccepted(ctx context.Context, ops *client.Client, c *api.Cluster) {
+	if a.hasStructuredOutput() {
+		return
+	}
 	text := fmt.Sprintf("Accepted; cluster %s is not READY yet", c.Metadata.Name)
 	if e, err := ops.EstimateCreate(ctx, c); err == nil && e.From > 0 {
 		text += ": that takes " + render.FormatEstimate(e)
@@ -69,7 +70,7 @@ func (a *app) readRunningCreate(ctx context.Context, ops *client.Client, name st
 	}
 	c, err := s.ReadCluster(ctx, name)
 	if err == nil {
-		fmt.Fprintf(a.env.Out, "Cluster %s is being created already.\n", name)
+		err = a.printResult("Cluster %s is being created already.\n", name)
 	}
 	return c, err
 }
@@ -106,6 +107,9 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
 			"The operation continues. To see it: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
+	case err != nil && a.wantsJSONErrors():
+		p.StopDrawing()
+		return err
 	case failed != nil:
 		p.ReportFailure(err, damageRemedies(err)...)
 		printFailureLog(a.env.Err, failed)
@@ -117,13 +121,19 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	}
 	path, err := a.ensureLocalKubeconfig(ctx, ops, ref)
 	if err != nil {
+		if a.wantsJSONErrors() {
+			p.StopDrawing()
+			return err
+		}
 		p.ReportFailure(err, damageRemedies(err)...)
 		return &reportedError{err}
 	}
 	p.ReportSuccess()
 	machines := len(render.ExistingMachines(ready))
-	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, render.FormatCount(machines, "machine"),
-		render.FormatDuration(p.Elapsed()))
+	if err := a.printResult("Cluster %s is READY: %s after %s.\n", name, render.FormatCount(machines, "machine"),
+		render.FormatDuration(p.Elapsed())); err != nil {
+		return err
+	}
 	if lacks := render.AwaitedAddOnsLine(ready); lacks != "" {
 		fmt.Fprintf(a.env.Err, "Warning: %s\n  skyctl looks again with every sweep: skyctl describe cluster %s\n",
 			printable.Line(lacks), name)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
@@ -34,6 +35,7 @@ type deleteOptions struct {
 	yes, wait, purge bool
 	timeout          waitTimeoutValue
 	selector         *selectorValue
+	output           *outputFlags // nil in a prune
 	// unchanged: a cluster that was changed since it was read is not deleted.
 	unchanged bool
 }
@@ -66,10 +68,18 @@ the machines appear in skyctl get orphans.`,
   skyctl delete clusters test-1 test-2
   skyctl delete clusters -l team=vision
   skyctl delete clusters --all
+  skyctl delete cluster dev --yes --wait -o name
   skyctl delete cluster lost --purge`,
 		ValidArgsFunction: a.completeMoreClusterNames,
-		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if form := d.output.form(); d.output.isStructured() && form != render.AsName {
+				return usageErrorf("delete has no -o %s: the clusters are gone; -o name prints their names", form)
+			}
+			return d.run(cmd.Context(), args)
+		},
 	}
+	d.output = addOutputFlags(cmd)
+	cmd.Flags().Lookup("output").Usage = "name: print only cluster/NAME of each deleted cluster"
 	d.selector = addSelectionFlags(cmd, "clusters")
 	cmd.Args = d.selector.requireNames
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
@@ -234,8 +244,10 @@ func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c
 		if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " so far."
 		}
-		_, err = fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
-		return err
+		if !d.wait { // else it is not gone yet
+			err = d.writeName(name)
+		}
+		return errors.Join(err, d.printResult("Cluster %s is being deleted.%s\n", name, costs))
 	})
 }
 
@@ -273,8 +285,7 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 					printable.Line(m.Machine), printable.Line(m.Message))
 			}
 		}
-		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
-		return err
+		return errors.Join(d.writeName(name), d.printResult("Deleted cluster %s.%s\n", name, costs))
 	case exitCode(err) == ExitInterrupted && begun:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
@@ -290,6 +301,14 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 			"if the cloud is permanently unreachable, add --purge\n", name)
 	}
 	return &reportedError{err}
+}
+
+// writeName writes the name of a deleted cluster if -o asks for it.
+func (d *deleteOptions) writeName(name string) error {
+	if d.output == nil || !d.output.isStructured() {
+		return nil
+	}
+	return printer.WriteName(d.env.Out, api.Kind, name, "")
 }
 
 // warnOfBilling lists the machines that may keep costing money once their record is gone.

@@ -100,7 +100,8 @@ func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error
 	if !flags.wait {
 		return nil
 	}
-	return a.awaitApplied(ctx, ops, results, flags)
+	_, err = a.awaitApplied(ctx, ops, results, flags)
+	return err
 }
 
 // readCluster reads the cluster and turns it into text.

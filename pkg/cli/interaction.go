@@ -55,7 +55,7 @@ func (n *slowNotes) showOn(display func(string)) {
 // runWithSpinner shows a spinner while work runs. An error replaces the spinner, and is not printed again at the end,
 // unless -o json asks for errors as JSON.
 func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinner) error) error {
-	s := terminal.StartSpinner(a.env.Err, title, quiet || a.quiet)
+	s := terminal.StartSpinner(a.env.Err, title, quiet || a.quiet || a.hasStructuredOutput())
 	a.slow.showOn(func(text string) { s.PrintNote("Note: " + text) })
 	err := work(s)
 	a.slow.showOn(nil)

@@ -26,6 +26,7 @@ type labelOptions struct {
 	changeFlags
 	selector          *selectorValue
 	overwrite, dryRun bool
+	output            *outputFlags
 	// labels is what is set and removed.
 	labels api.LabelChange
 }
@@ -49,12 +50,16 @@ The command returns once the change is recorded; --wait waits until the nodes ha
 
   # all clusters of a team, or all clusters
   skyctl label clusters -l team=vision env=test
-  skyctl label clusters --all cost-center=42 --dry-run`,
+  skyctl label clusters --all cost-center=42 --dry-run
+
+  # for scripts: the cluster with its labels
+  skyctl label cluster dev team=vision -o jsonpath='{.metadata.labels}'`,
 		ValidArgsFunction: a.completeClusterNames,
 	}
 	o.selector = addSelectionFlags(cmd, "clusters")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "change labels that have another value")
 	bindDryRun(cmd.Flags(), &o.dryRun, "only show what would change")
+	o.output = addOutputFlags(cmd)
 	o.bindFlags(cmd, "the nodes have the labels")
 	var names []string
 	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
@@ -83,6 +88,7 @@ func (o *labelOptions) readArgs(cmd *cobra.Command, args []string) (names []stri
 }
 
 func (o *labelOptions) run(ctx context.Context, names []string) error {
+	isList := o.selector.isSet() || len(names) > 1
 	names, err := o.resolveNames(ctx, o.selector, names)
 	if err != nil || len(names) == 0 {
 		return err
@@ -92,26 +98,40 @@ func (o *labelOptions) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if len(names) > 1 || o.dryRun {
-		if err := o.checkAll(ctx, ops, names); err != nil || o.dryRun {
+		if err := o.checkAll(ctx, ops, names, isList); err != nil || o.dryRun {
 			return err
 		}
 	}
 	defer o.noteKeysWithoutNodes()
+	changed := changedClusters{isList: isList, waited: o.wait}
+	keep := func(c *api.Cluster, err error) {
+		if err == nil {
+			changed.clusters = append(changed.clusters, c)
+		}
+	}
 	var await func(context.Context, *api.Cluster) error
 	if o.wait {
 		await = func(ctx context.Context, c *api.Cluster) error {
-			return o.awaitChange(ctx, ops, o.newRequest(c.Metadata.Name), c)
+			err := o.awaitChange(ctx, ops, o.newRequest(c.Metadata.Name), c)
+			keep(c, err)
+			return err
 		}
 	}
-	return o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
-		return o.recordChange(ctx, ops, o.newRequest(name))
+	err = o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		c, err := o.recordChange(ctx, ops, o.newRequest(name))
+		if !o.wait {
+			keep(c, err)
+		}
+		return c, err
 	}, await)
+	return errors.Join(err, o.writeChanged(ctx, ops, o.output, changed))
 }
 
 // checkAll tries the change on every cluster before one is written. A dry run prints what would change.
-func (o *labelOptions) checkAll(ctx context.Context, ops *client.Client, names []string) error {
+func (o *labelOptions) checkAll(ctx context.Context, ops *client.Client, names []string, isList bool) error {
 	var errs []error
 	var lines []string
+	tried := changedClusters{isList: isList}
 	for _, name := range names {
 		before, after, err := o.readForChange(ctx, ops, o.newRequest(name))
 		if err != nil {
@@ -119,17 +139,18 @@ func (o *labelOptions) checkAll(ctx context.Context, ops *client.Client, names [
 			continue
 		}
 		lines = append(lines, o.describeResult(name, before.Metadata.Labels, after.Metadata.Labels))
+		tried.clusters = append(tried.clusters, after)
 	}
 	if err := errors.Join(errs...); err != nil || !o.dryRun {
 		return err
 	}
 	for _, line := range lines {
-		if _, err := fmt.Fprintln(o.env.Out, line, "(dry run)"); err != nil {
+		if err := o.printResult("%s (dry run)\n", line); err != nil {
 			return err
 		}
 	}
 	o.noteKeysWithoutNodes()
-	return nil
+	return o.writeChanged(ctx, ops, o.output, tried)
 }
 
 func (o *labelOptions) describeResult(name string, before, after map[string]string) string {

@@ -143,11 +143,15 @@ On a terminal a table fits its width: the widest cells are shortened and end in 
 the right are left out if the terminal is too narrow. In a pipe or a file everything is printed.
 On a terminal STATUS has a colour, unless NO_COLOR is set or TERM is dumb.
 
+create, apply, label and scale print the object as it is after the change; with --wait, after the
+wait. Nothing else is on standard output then. delete has -o name only.
+
 --no-headers leaves out the headings of tables and custom columns, and --sort-by sorts by a field.
 
 Examples:
   skyctl get clusters -o name
   skyctl get cluster dev -o jsonpath='{.status.endpoint}'
+  skyctl scale cluster dev --num_nodes 5 --wait -o json
   skyctl get clusters -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}'
   skyctl get clusters -o custom-columns=NAME:.metadata.name,STATUS:.status.phase
   skyctl get clusters --sort-by .metadata.created_at

@@ -66,6 +66,8 @@ func validateClusterFlag(cluster string) error {
 type dryRunFlags struct {
 	on     bool
 	output *outputFlags
+	// printsObjects: without --dry-run, -o prints the changed objects.
+	printsObjects bool
 }
 
 func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
@@ -76,7 +78,7 @@ func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
 // checkCombination refuses flags that would be ignored because of others.
 func (d *dryRunFlags) checkCombination(cmd *cobra.Command) error {
 	if !d.on {
-		if cmd.Flags().Changed("output") && d.output.form() != render.AsTable {
+		if !d.printsObjects && cmd.Flags().Changed("output") && d.output.form() != render.AsTable {
 			return usageErrorf("-o %s needs --dry-run", d.output.form())
 		}
 		return nil

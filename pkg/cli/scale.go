@@ -47,7 +47,10 @@ If two people change a cluster at once, the second one is told to look again (ex
   skyctl scale cluster dev --pool gpu --replicas 8 --wait
 
   # only show what would happen
-  skyctl scale cluster dev --pool gpu --replicas 0 --dry-run`,
+  skyctl scale cluster dev --pool gpu --replicas 0 --dry-run
+
+  # for scripts: the cluster once it has its machines
+  skyctl scale cluster dev --num_nodes 5 --wait -o json`,
 		Args:              requireClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
@@ -56,6 +59,7 @@ If two people change a cluster at once, the second one is told to look again (ex
 	cmd.Flags().StringVar(&o.replicas, "replicas", "", "number of machines of the pool")
 	o.bindFlags(cmd, "the cluster has that many machines")
 	o.dryRun.bindFlags(cmd)
+	o.dryRun.printsObjects = true
 	for _, name := range []string{"num_nodes", "replicas"} {
 		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
@@ -68,6 +72,7 @@ If two people change a cluster at once, the second one is told to look again (ex
 		if o.dryRun.on {
 			return a.runChangeDryRun(cmd.Context(), r, &o.dryRun)
 		}
+		r.output = o.dryRun.output
 		return a.runChange(cmd.Context(), r)
 	}
 	return cmd

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
+
+// printResult prints on stdout what a command has done. If a program reads the output, it gets the object instead.
+func (a *app) printResult(format string, args ...any) error {
+	if a.hasStructuredOutput() {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.env.Out, format, args...)
+	return err
+}
+
+// changedClusters are the clusters that a command has changed, as they are written with -o.
+type changedClusters struct {
+	clusters []*api.Cluster
+	// isList: they are written as a list, also if there is only one.
+	isList bool
+	// waited: time has passed since the clusters were read.
+	waited bool
+}
+
+// writeChanged writes clusters as -o asks for, after the change and the wait. Without -o it writes nothing.
+func (a *app) writeChanged(ctx context.Context, ops *client.Client, o *outputFlags, changed changedClusters) error {
+	if o == nil || !o.isStructured() || len(changed.clusters) == 0 {
+		return nil
+	}
+	var now []api.Cluster
+	for _, c := range changed.clusters {
+		if changed.waited {
+			s, err := ops.ConnectStore(ctx)
+			if err != nil {
+				return err
+			}
+			if c, err = s.ReadCluster(ctx, c.Metadata.Name); err != nil {
+				return err
+			}
+		}
+		now = append(now, *c)
+	}
+	if changed.isList {
+		return o.write(a.env.Out, render.NewClusterList(now))
+	}
+	return o.write(a.env.Out, now[0])
+}
