@@ -81,7 +81,7 @@ terminal. After an interruption, run the same apply again.`,
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	o.dryRun.bindFlags(cmd)
 	o.dryRun.printsObjects = true
-	o.prune.bindFlags(cmd)
+	o.prune.bindFlags(a, cmd)
 	o.prune.bindCountFlag(cmd)
 	sectionFiles.add(cmd, "filename", "recursive")
 	sectionPrune.add(cmd, "prune", "selector", "prune-count")

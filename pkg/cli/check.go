@@ -46,7 +46,7 @@ exits with 1 if a machine has a problem or does not answer; warnings do not coun
 	cluster, cloud := "", ""
 	a.bindClusterFlag(cmd, &cluster, "check the machines of this cluster")
 	cmd.Flags().StringVar(&cloud, "cloud", "", "check only this cloud, such as docker")
-	panicOnError(cmd.RegisterFlagCompletionFunc("cloud", cobra.NoFileCompletions))
+	registerCompletion(cmd, "cloud", completeValues("cloud", api.Clouds))
 	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("cluster") && cmd.Flags().Changed("cloud") {

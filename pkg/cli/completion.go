@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -52,10 +54,36 @@ func (a *app) completeOrphanNames(cmd *cobra.Command, args []string, _ string) (
 	})
 }
 
+// completeClustersBeforeLabels offers the names of clusters until the arguments have come to the labels.
+func (a *app) completeClustersBeforeLabels(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	if slices.ContainsFunc(args, api.IsLabelArgument) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeMoreClusterNames(cmd, args, "")
+}
+
+// completeLabels offers the labels of clusters as selectors.
+func (a *app) completeLabels(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (selectors []string) {
+		clusters, _ := s.ListClusterSummaries(ctx) // unreadable clusters have no labels
+		count := map[string]int{}
+		for i := range clusters {
+			for key, value := range clusters[i].Metadata.Labels {
+				count[key+"="+value]++
+			}
+		}
+		for _, label := range slices.Sorted(maps.Keys(count)) {
+			selectors = append(selectors, cobra.CompletionWithDesc(label, render.FormatCount(count[label], "cluster")))
+		}
+		return selectors
+	})
+}
+
 // completePoolsOfCluster offers the pools of the cluster that is the first argument.
 func (a *app) completePoolsOfCluster(cmd *cobra.Command, args []string, _ string) ([]string,
 	cobra.ShellCompDirective) {
-	return a.completePools(cmd, firstOrEmpty(args))
+	return a.completePools(cmd, firstOrEmpty(args), nil)
 }
 
 // completePoolNames offers the pools of the cluster in --cluster.
@@ -64,10 +92,20 @@ func (a *app) completePoolNames(cmd *cobra.Command, args []string, _ string) ([]
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	cluster, _ := cmd.Flags().GetString("cluster") // "" without the flag
-	return a.completePools(cmd, cluster)
+	return a.completePools(cmd, cluster, nil)
 }
 
-func (a *app) completePools(cmd *cobra.Command, cluster string) ([]string, cobra.ShellCompDirective) {
+// completeClustersOrPools offers the pools of the cluster in --cluster, or clusters without that.
+func (a *app) completeClustersOrPools(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	if cluster, _ := cmd.Flags().GetString("cluster"); cluster != "" {
+		return a.completePools(cmd, cluster, args)
+	}
+	return a.completeMoreClusterNames(cmd, args, "")
+}
+
+func (a *app) completePools(cmd *cobra.Command, cluster string, without []string) ([]string,
+	cobra.ShellCompDirective) {
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 		clusters, _ := s.ListClusters(ctx)
 		for i := range clusters {
@@ -75,7 +113,10 @@ func (a *app) completePools(cmd *cobra.Command, cluster string) ([]string, cobra
 				continue
 			}
 			for _, p := range clusters[i].Spec.Pools {
-				names = append(names, p.Name+"\t"+clusters[i].Metadata.Name)
+				if !slices.Contains(without, p.Name) {
+					names = append(names, cobra.CompletionWithDesc(p.Name,
+						render.FormatCount(p.Replicas, "machine")+" of "+clusters[i].Metadata.Name))
+				}
 			}
 		}
 		return names
@@ -89,6 +130,12 @@ func (a *app) completeMachineNames(cmd *cobra.Command, args []string, _ string) 
 	}
 	cluster, _ := cmd.Flags().GetString("cluster") // "" without the flag
 	return a.completeMachines(cmd, cluster, func(m api.Machine) bool { return m.Role != api.RoleHead })
+}
+
+// completeMoreMachineNames offers the machines of all clusters that are not in args.
+func (a *app) completeMoreMachineNames(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	return a.completeMachines(cmd, "", func(m api.Machine) bool { return !slices.Contains(args, m.Name) })
 }
 
 // completeMachinesOfCluster offers all machines of a cluster.
@@ -106,12 +153,51 @@ func (a *app) completeMachines(cmd *cobra.Command, cluster string, matches func(
 			}
 			for _, m := range clusters[i].Status.Machines {
 				if matches(m) {
-					names = append(names, m.Name+"\t"+m.PoolName())
+					names = append(names, describeMachine(m))
 				}
 			}
 		}
 		return names
 	})
+}
+
+// completeClustersAndMachines offers the names of clusters and of machines.
+func (a *app) completeClustersAndMachines(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeMoreClustersAndMachines(cmd, nil, "")
+}
+
+// completeMoreClustersAndMachines is completeClustersAndMachines for commands that take several: it leaves out those in
+// args.
+func (a *app) completeMoreClustersAndMachines(cmd *cobra.Command, args []string, _ string) ([]string,
+	cobra.ShellCompDirective) {
+	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		clusters, _ := s.ListClustersWithMachines(ctx) // unreadable clusters are not offered
+		for i := range clusters {
+			c := &clusters[i]
+			if !slices.Contains(args, c.Metadata.Name) {
+				names = append(names, cobra.CompletionWithDesc(c.Metadata.Name, string(c.Status.Phase)))
+			}
+			for _, m := range c.Status.Machines {
+				if m.State.MayExist() && !slices.Contains(args, m.Name) {
+					names = append(names, describeMachine(m))
+				}
+			}
+		}
+		return names
+	})
+}
+
+// describeMachine returns the name of a machine with what it is.
+func describeMachine(m api.Machine) string {
+	about := string(m.Role)
+	if pool := m.PoolName(); pool != "" {
+		about += " of pool " + pool
+	}
+	return cobra.CompletionWithDesc(m.Name, about+", "+string(m.State))
 }
 
 // completeFromStore reads etcd, if it is running.

@@ -250,7 +250,7 @@ func completeSettings(_ *cobra.Command, args []string, toComplete string) ([]str
 	var keys []string
 	for _, s := range config.ListSettings() {
 		if strings.HasPrefix(s.Key, toComplete) && !slices.Contains(args, s.Key) {
-			keys = append(keys, s.Key+"\t"+s.Default)
+			keys = append(keys, cobra.CompletionWithDesc(s.Key, s.Help))
 		}
 	}
 	return keys, cobra.ShellCompDirectiveNoFileComp
@@ -273,7 +273,7 @@ func completeSettingsAndValues(cmd *cobra.Command, args []string, toComplete str
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var values []string
-	for _, v := range config.ListChoices(key) {
+	for _, v := range describeSettingValues(key) {
 		if strings.HasPrefix(v, value) {
 			values = append(values, prefix+v)
 		}

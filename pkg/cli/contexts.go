@@ -117,9 +117,8 @@ func (a *app) newCurrentContextCommand() *cobra.Command {
 		Short: "Print the name of the current context",
 		Long: `Prints the name of the context that commands use unless --config-dir, --context or $SKYCONF_DIR says
 otherwise.`,
-		Example:           `  skyctl config current-context`,
-		Args:              refuseArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Example: `  skyctl config current-context`,
+		Args:    refuseArgs,
 		RunE: func(*cobra.Command, []string) error {
 			all, err := a.contextsFile().Read()
 			if err != nil {

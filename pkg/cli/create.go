@@ -83,13 +83,13 @@ even if skyd or this computer is gone.`,
   # wait until the cluster is READY
   skyctl create cluster web --provision --cloud docker --cpus 2 --memory 4+ \
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
-		Args:              requireOneArg, // an invalid name is reported together with other errors
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: requireOneArg, // an invalid name is reported together with other errors
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runCreate(cmd.Context(), args[0], o)
 		},
 	}
 	o.bindFlags(cmd)
+	a.registerFieldCompletions(cmd)
 	return cmd
 }
 
@@ -103,14 +103,10 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
 	f.BoolVar(&o.merge, "merge", false, "merge the kubeconfig into yours as the context skyctl-NAME")
 	f.Var(&o.timeout, "timeout", "time limit of the whole create (default 1h)")
-	bindDryRun(f, &o.dryRun, "only list the possible placements and their prices, or print the "+
+	bindDryRun(cmd, &o.dryRun, "only list the possible placements and their prices, or print the "+
 		"cluster as a file with -o yaml or json")
 	o.output = addOutputFlags(cmd)
-	registerSpecCompletions(cmd)
 	addFieldSections(cmd)
-	for _, name := range []string{"labels", "timeout"} {
-		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
-	}
 }
 
 // buildCluster returns the requested cluster, with everything checked that needs no cloud. Its errors are joined

@@ -44,9 +44,8 @@ exists: machines that are launched from then on get the new ones.`,
 
   # new values
   skyctl create secret registry-login --replace --from-env-file login.env`,
-		Args:              requireSecretName,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
+		Args: requireSecretName,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.inputs, "from-stdin", nil,
@@ -58,10 +57,10 @@ exists: machines that are launched from then on get the new ones.`,
 	f.StringArrayVar(&o.literals, "from-literal", nil,
 		"value as KEY=VALUE, which others on this computer can see; can "+
 			"be repeated")
-	f.BoolVar(&o.replace, "replace", false, "replace all values of the secret if it exists")
-	for _, name := range []string{"from-stdin", "from-literal"} {
-		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	for _, name := range []string{"from-file", "from-env-file"} {
+		registerCompletion(cmd, name, completeFiles)
 	}
+	f.BoolVar(&o.replace, "replace", false, "replace all values of the secret if it exists")
 	return cmd
 }
 

@@ -34,8 +34,7 @@ The command returns once the request is recorded. With --wait it returns once th
 machines, so that it outlives them.`,
 		Example: `  skyctl create snapshot --cluster prod
   skyctl create snapshot --cluster prod --name before-migration --wait`,
-		Args:              refuseArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: refuseArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("cluster") {
 				return usageErrorf("missing --cluster: %s --cluster CLUSTER", cmd.CommandPath())
@@ -48,7 +47,6 @@ machines, so that it outlives them.`,
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until the snapshot is kept off the machines; Ctrl-C stops only "+
 		"the wait")
 	o.timeout.bindFlag(cmd)
-	panicOnError(cmd.RegisterFlagCompletionFunc("name", cobra.NoFileCompletions))
 	return cmd
 }
 

@@ -57,6 +57,7 @@ and the logs of at most 50 machines.`,
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file to write; it must not exist (default: a name with the "+
 		"cluster and the time, in this directory)")
+	registerCompletion(cmd, "file", completeFiles)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().Changed("file") && file == "" {
 			return usageErrorf("--file needs the name of a file")

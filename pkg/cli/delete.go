@@ -80,7 +80,7 @@ the machines appear in skyctl get orphans.`,
 	}
 	d.output = addOutputFlags(cmd)
 	cmd.Flags().Lookup("output").Usage = "name: print only cluster/NAME of each deleted cluster"
-	d.selector = addSelectionFlags(cmd, "clusters")
+	d.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Args = d.selector.requireNames
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&d.wait, "wait", false,

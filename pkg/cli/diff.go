@@ -36,7 +36,7 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 		Args: refuseArgs,
 	}
 	files.bindFlags(cmd)
-	prune.bindFlags(cmd)
+	prune.bindFlags(a, cmd)
 	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := prune.checkFlags(); err != nil {

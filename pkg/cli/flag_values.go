@@ -55,7 +55,6 @@ type waitTimeoutValue struct{ durationValue }
 // bindFlag adds --timeout.
 func (t *waitTimeoutValue) bindFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(t, "timeout", "how long --wait waits (default: as long as it takes)")
-	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
 }
 
 // refuseWithoutWait refuses --timeout where nothing waits.
@@ -78,9 +77,10 @@ func panicOnError(err error) {
 type dryRunValue bool
 
 // bindDryRun adds --dry-run.
-func bindDryRun(flags *pflag.FlagSet, on *bool, help string) {
-	flags.Var((*dryRunValue)(on), "dry-run", help+"; MODE is client, server (the same) or none")
-	flags.Lookup("dry-run").NoOptDefVal = "client"
+func bindDryRun(cmd *cobra.Command, on *bool, help string) {
+	cmd.Flags().Var((*dryRunValue)(on), "dry-run", help+"; MODE is client, server (the same) or none")
+	cmd.Flags().Lookup("dry-run").NoOptDefVal = "client"
+	registerCompletion(cmd, "dry-run", completeValues("dry-run", []string{"client", "server", "none"}))
 }
 
 func (d *dryRunValue) String() string {

@@ -56,7 +56,7 @@ that has its default. Several clusters become several documents.`,
 		ValidArgsFunction: a.completeMoreClusterNames,
 	}
 	g := &getClustersOptions{app: a, output: addListOutputFlags(cmd)}
-	g.selector = addSelectorFlag(cmd, "only clusters")
+	g.selector = a.addSelectorFlag(cmd, "only clusters")
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "keep printing changes until Ctrl-C")
 	cmd.Flags().BoolVar(&g.export, "export", false, "print only what skyctl apply needs, as YAML or with -o json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

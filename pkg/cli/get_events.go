@@ -31,7 +31,7 @@ events of the clusters that have the labels when the command starts.`,
 	}
 	l := &getEventsOptions{app: a, output: addListOutputFlags(cmd)}
 	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "keep printing new events until Ctrl-C")
-	l.selector = addSelectorFlag(cmd, "only events of clusters")
+	l.selector = a.addSelectorFlag(cmd, "only events of clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := l.selector.refuseWithNames(args); err != nil {
 			return err

@@ -28,8 +28,7 @@ unknown (it could not be verified). -o wide adds why it was taken, its revision 
 		Example: `  skyctl get snapshots
   skyctl get snapshots --cluster prod
   skyctl get snapshots --cluster prod -o json`,
-		Args:              refuseArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: refuseArgs,
 	}
 	a.bindClusterFlag(cmd, &cluster, "only snapshots of this cluster, which may be deleted")
 	output := addListOutputFlags(cmd)

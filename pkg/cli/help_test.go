@@ -109,7 +109,7 @@ func TestCreateFlagValuesAreCompleted(t *testing.T) {
 		"server status -o ":                          formats,
 		"create cluster x --cpus ":                   ":4\n", // no file names
 	} {
-		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 ||
+		if got := p.run(append([]string{"__completeNoDesc"}, strings.Split(line, " ")...)...); got.code != 0 ||
 			got.out != want {
 			t.Errorf("%q: exit %d, %q, want %q", line, got.code, got.out, want)
 		}

@@ -54,11 +54,11 @@ The command returns once the change is recorded; --wait waits until the nodes ha
 
   # for scripts: the cluster with its labels
   skyctl label cluster dev team=vision -o jsonpath='{.metadata.labels}'`,
-		ValidArgsFunction: a.completeClusterNames,
+		ValidArgsFunction: a.completeClustersBeforeLabels,
 	}
-	o.selector = addSelectionFlags(cmd, "clusters")
+	o.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "change labels that have another value")
-	bindDryRun(cmd.Flags(), &o.dryRun, "only show what would change")
+	bindDryRun(cmd, &o.dryRun, "only show what would change")
 	o.output = addOutputFlags(cmd)
 	o.bindFlags(cmd, "the nodes have the labels")
 	var names []string

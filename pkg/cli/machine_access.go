@@ -13,7 +13,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // withGateway calls use with the way to machines, which is closed afterwards.
@@ -70,34 +69,12 @@ func splitCommand(cmd *cobra.Command, args []string) (names, command []string, e
 	return args[:dash], args[dash:], nil
 }
 
-// completeClustersAndMachines offers the names of clusters and of machines.
-func (a *app) completeClustersAndMachines(cmd *cobra.Command, args []string, _ string) ([]string,
-	cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
-		clusters, _ := s.ListClustersWithMachines(ctx) // unreadable clusters are not offered
-		for i := range clusters {
-			c := &clusters[i]
-			names = append(names, c.Metadata.Name+"\t"+string(c.Status.Phase))
-			for _, m := range c.Status.Machines {
-				if m.State.MayExist() {
-					names = append(names, m.Name+"\t"+string(m.Role)+", "+string(m.State))
-				}
-			}
-		}
-		return names
-	})
-}
-
 // commandTimeoutValue is --timeout of a command that runs something on machines.
 type commandTimeoutValue struct{ durationValue }
 
 func (t *commandTimeoutValue) bindFlag(cmd *cobra.Command, usual time.Duration, what string) {
 	t.value = usual
 	cmd.Flags().Var(t, "timeout", what)
-	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
 }
 
 // withDeadline returns a context that ends after the timeout, with a cause that says so.

@@ -166,7 +166,8 @@ func TestClustersAndMachinesAreCompleted(t *testing.T) {
 	storeReachableCluster(t, "tabbed", 1)
 	p := newKeyHolder(t)
 	got := p.run("__complete", "ssh", "")
-	for _, want := range []string{"tabbed\tREADY\n", "sky-tabbed-0\thead, Ready\n", "sky-tabbed-1\tworker, Ready\n"} {
+	for _, want := range []string{"tabbed\tREADY\n", "sky-tabbed-0\thead, Ready\n",
+		"sky-tabbed-1\tworker of pool default, Ready\n"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("no %q in %q", want, got.out)
 		}

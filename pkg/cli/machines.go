@@ -24,7 +24,7 @@ the cluster or that it is to be replaced.`,
   skyctl get machines
   skyctl get machine sky-dev-1 -o jsonpath='{.address}'`,
 		Args:              func(_ *cobra.Command, args []string) error { return checkPartNames(args) },
-		ValidArgsFunction: a.completeMoreClusterNames,
+		ValidArgsFunction: a.completeMoreClustersAndMachines,
 	}
 	output := addListOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -28,8 +28,7 @@ func addOutputFlags(cmd *cobra.Command) *outputFlags {
 	cmd.Flags().StringVar(&o.request.Template, "template", "", "template of -o go-template (the default with this "+
 		"flag), jsonpath or custom-columns")
 	panicOnError(cmd.Flags().MarkHidden("template")) // skyctl help output explains it
-	panicOnError(cmd.RegisterFlagCompletionFunc("output", completeOutputFormats))
-	panicOnError(cmd.RegisterFlagCompletionFunc("template", cobra.NoFileCompletions))
+	registerCompletion(cmd, "output", completeOutputFormats)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return o.prepare() }
 	return o
 }
@@ -40,12 +39,15 @@ func addListOutputFlags(cmd *cobra.Command) *outputFlags {
 	cmd.Flags().BoolVar(&o.request.NoHeaders, "no-headers", false, "print no headings above a table or custom columns")
 	cmd.Flags().StringVar(&o.sortBy, "sort-by", "", "sort by this field, such as .metadata.name; -o json shows the "+
 		"fields")
-	panicOnError(cmd.RegisterFlagCompletionFunc("sort-by", cobra.NoFileCompletions))
 	return o
 }
 
 func completeOutputFormats(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return printer.ListFormats(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	var all []string
+	for _, f := range printer.ListFormats() {
+		all = append(all, cobra.CompletionWithDesc(f, printer.DescribeFormat(f)))
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 func (o *outputFlags) String() string { return o.request.Output }

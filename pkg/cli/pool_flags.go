@@ -4,44 +4,41 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 )
 
 // bindPoolFlags adds the flag of each field of a pool and of its machines.
-func bindPoolFlags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	bind := func(name string, kind api.FlagKind, byDefault, help string, values []string) {
+func bindPoolFlags(flags *pflag.FlagSet) {
+	bind := func(name string, kind api.FlagKind, byDefault, help string) {
 		switch kind {
 		case api.FlagText:
 			flags.String(name, byDefault, help)
 		case api.FlagSwitch:
 			flags.Bool(name, false, help)
-			return
 		case api.FlagList:
 			flags.Var(&listValue{}, name, help)
 		}
-		panicOnError(cmd.RegisterFlagCompletionFunc(name,
-			cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 	}
 	for _, f := range api.Fields {
 		if f.IsOfMachines() {
-			bind(f.Name, f.Flag, f.Default, f.Help, f.Values)
+			bind(f.Name, f.Flag, f.Default, f.Help)
 		}
 	}
 	for _, f := range api.PoolFields {
-		bind(f.Name, f.Flag, f.Default, f.Help, f.Values)
+		bind(f.Name, f.Flag, f.Default, f.Help)
 	}
 }
 
 // bindClusterFlag adds --cluster.
 func (a *app) bindClusterFlag(cmd *cobra.Command, value *string, help string) {
 	cmd.Flags().StringVar(value, "cluster", "", help)
-	panicOnError(cmd.RegisterFlagCompletionFunc("cluster",
-		func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return a.completeClusterNames(cmd, nil, typed)
-		}))
+	registerCompletion(cmd, "cluster", func(cmd *cobra.Command, _ []string, _ string) ([]string,
+		cobra.ShellCompDirective) {
+		return a.completeClusterNames(cmd, nil, "")
+	})
 }
 
 // requireClusterFlag refuses a command without the name of a cluster.
@@ -71,7 +68,7 @@ type dryRunFlags struct {
 }
 
 func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
-	bindDryRun(cmd.Flags(), &d.on, "only show the steps, machine by machine, and the price per hour")
+	bindDryRun(cmd, &d.on, "only show the steps, machine by machine, and the price per hour")
 	d.output = addOutputFlags(cmd)
 }
 

@@ -48,15 +48,15 @@ node registers. The command returns once the change is recorded.`,
 
   # only show the steps and prices
   skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --dry-run`,
-		Args:              requirePoolName,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: requirePoolName,
 	}
 	o.flags = cmd.Flags()
 	a.bindClusterFlag(cmd, &o.cluster, "cluster that gets the pool (required)")
-	bindPoolFlags(cmd)
+	bindPoolFlags(o.flags)
 	o.bindFlags(cmd, "the machines of the pool are Ready")
 	o.dryRun.bindFlags(cmd)
 	addFieldSections(cmd)
+	a.registerFieldCompletions(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := o.newRequest(cmd, args[0], a)
 		if err != nil {
@@ -213,7 +213,7 @@ that exist. The control plane is not a pool: see skyctl get machines.`,
   skyctl get pools
   skyctl get pool gpu --cluster dev -o yaml`,
 		Args:              func(_ *cobra.Command, args []string) error { return checkPartNames(args) },
-		ValidArgsFunction: a.completeMoreClusterNames,
+		ValidArgsFunction: a.completeClustersOrPools,
 	}
 	cluster := ""
 	a.bindClusterFlag(cmd, &cluster, "only pools of this cluster; then the arguments are names of pools")

@@ -33,15 +33,14 @@ type pruneOptions struct {
 	count    string // empty: not given
 }
 
-func (o *pruneOptions) bindFlags(cmd *cobra.Command) {
+func (o *pruneOptions) bindFlags(a *app, cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.on, "prune", false, "delete clusters that apply created and that no file has; needs -l")
-	o.selector = addSelectorFlag(cmd, "prune clusters")
+	o.selector = a.addSelectorFlag(cmd, "prune clusters")
 }
 
 // bindCountFlag adds the flag that confirms a prune where there is no terminal.
 func (o *pruneOptions) bindCountFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.count, "prune-count", "", "with --yes: the number of clusters that --prune deletes")
-	panicOnError(cmd.RegisterFlagCompletionFunc("prune-count", cobra.NoFileCompletions))
 }
 
 // checkFlags refuses a prune without bounds, and flags that would be ignored.

@@ -22,7 +22,7 @@ import (
 func parsePruneFlags(t *testing.T, args ...string) (*pruneOptions, error) {
 	t.Helper()
 	o, cmd := &pruneOptions{}, &cobra.Command{}
-	o.bindFlags(cmd)
+	o.bindFlags(&app{}, cmd)
 	o.bindCountFlag(cmd)
 	if err := cmd.ParseFlags(args); err != nil {
 		return nil, err

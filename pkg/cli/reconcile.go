@@ -41,7 +41,7 @@ once the cluster is in sync. It exits with 1 if the repair fails or if skyctl ca
 	cmd.Flags().BoolVar(&r.wait, "wait", false,
 		"show the repairs until the cluster is in sync; Ctrl-C does not stop them")
 	r.timeout.bindFlag(cmd)
-	selector := addSelectionFlags(cmd, "clusters")
+	selector := a.addSelectionFlags(cmd, "clusters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
 			return err

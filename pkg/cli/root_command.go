@@ -47,6 +47,8 @@ one in the background; see skyctl help server.`,
 		newHelpTopic("settings", "Settings and where they are read from", settingsHelp()),
 		newHelpTopic("options", "Flags of every command", optionsHelp(a.flags, width)))
 	addCobraCommands(root)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	a.completePersistentFlags(root)
 	return root
 }
 

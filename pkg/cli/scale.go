@@ -60,10 +60,7 @@ If two people change a cluster at once, the second one is told to look again (ex
 	o.bindFlags(cmd, "the cluster has that many machines")
 	o.dryRun.bindFlags(cmd)
 	o.dryRun.printsObjects = true
-	for _, name := range []string{"num_nodes", "replicas"} {
-		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
-	}
-	panicOnError(cmd.RegisterFlagCompletionFunc("pool", a.completePoolsOfCluster))
+	registerCompletion(cmd, "pool", a.completePoolsOfCluster)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := o.newRequest(cmd, args[0])
 		if err != nil {

@@ -333,14 +333,14 @@ func TestNamesOfPoolsAndMachinesAreCompleted(t *testing.T) {
 	p := newExternalUser(t)
 	p.newReadyCluster("known")
 	for line, want := range map[string]string{
-		"scale cluster known --pool ":    "default\tknown\n:4\n",
-		"scale cluster ":                 "known\tREADY\n:4\n",
-		"delete pool --cluster known ":   "default\tknown\n:4\n",
-		"delete pool x --cluster ":       "known\tREADY\n:4\n",
-		"replace machine ":               "sky-known-1\tdefault\nsky-known-2\tdefault\n:4\n",
+		"scale cluster known --pool ":  "default\t2 machines of known\n:4\n",
+		"scale cluster ":               "known\tREADY\n:4\n",
+		"delete pool --cluster known ": "default\t2 machines of known\n:4\n",
+		"delete pool x --cluster ":     "known\tREADY\n:4\n",
+		"replace machine ": "sky-known-1\tworker of pool default, Ready\n" +
+			"sky-known-2\tworker of pool default, Ready\n:4\n",
 		"delete machine --cluster x ":    ":4\n",
-		"get machines ":                  "known\tREADY\n:4\n",
-		"create pool x --spot_fallback ": "on_demand\n:4\n",
+		"create pool x --spot_fallback ": "on_demand\tmachines at the full price if there is no spot machine\n:4\n",
 		"create pool x --cpus ":          ":4\n",
 	} {
 		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 ||

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -135,7 +136,11 @@ func (a *app) completeSecretNames(cmd *cobra.Command, args []string, _ string) (
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 		secrets, _ := s.ListNamedSecrets(ctx)
 		for _, n := range secrets {
-			names = append(names, n.Name)
+			var keys []string
+			for _, k := range n.Keys {
+				keys = append(keys, k.Name)
+			}
+			names = append(names, cobra.CompletionWithDesc(n.Name, "keys: "+strings.Join(keys, ", ")))
 		}
 		return names
 	})

@@ -26,16 +26,16 @@ type selectorValue struct {
 }
 
 // addSelectorFlag adds -l; what says what is done with the clusters that match.
-func addSelectorFlag(cmd *cobra.Command, what string) *selectorValue {
+func (a *app) addSelectorFlag(cmd *cobra.Command, what string) *selectorValue {
 	v := &selectorValue{}
 	cmd.Flags().VarP(v, "selector", "l", what+" whose labels match, such as team=vision,env!=prod")
-	panicOnError(cmd.RegisterFlagCompletionFunc("selector", cobra.NoFileCompletions))
+	registerCompletion(cmd, "selector", a.completeLabels)
 	return v
 }
 
 // addSelectionFlags adds -l and --all, which stand for the names of clusters.
-func addSelectionFlags(cmd *cobra.Command, what string) *selectorValue {
-	v := addSelectorFlag(cmd, what)
+func (a *app) addSelectionFlags(cmd *cobra.Command, what string) *selectorValue {
+	v := a.addSelectorFlag(cmd, what)
 	cmd.Flags().BoolVar(&v.all, "all", false, "all "+what)
 	return v
 }

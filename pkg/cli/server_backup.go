@@ -52,13 +52,15 @@ clusters.`,
 			"  skyctl server backup /mnt/usb/skyctl.backup --with-snapshots\n" +
 			"  skyctl server backup first.backup --recovery-key-file /mnt/key/skyctl.key # without a terminal\n" +
 			"  skyctl server backup /mnt/usb/skyctl.backup --new-recovery-key            # the old key is lost",
-		RunE: func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args[0]) },
+		ValidArgsFunction: completeFiles,
+		RunE:              func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVar(&b.force, "force", false, "replace the file if it exists")
 	cmd.Flags().BoolVar(&b.withSnapshots, "with-snapshots", false,
 		"add the newest snapshot of each cluster that is kept on this computer")
 	cmd.Flags().StringVar(&b.keyFile, "recovery-key-file", "",
 		"write a new recovery key to this file (0600) instead of the terminal")
+	registerCompletion(cmd, "recovery-key-file", completeFiles)
 	cmd.Flags().StringVar(&b.recipient, "recipient", "",
 		"seal this and later backups to this age recipient (age1…), whose key you have")
 	cmd.Flags().BoolVar(&b.newKey, "new-recovery-key", false,

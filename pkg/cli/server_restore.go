@@ -40,11 +40,13 @@ The server resumes what was under way when the backup was made. Clusters that we
 unknown to it: their machines keep running, and are listed as orphans.`,
 		Example: "  skyctl server restore /mnt/usb/skyctl.backup\n" +
 			"  skyctl server restore /mnt/usb/skyctl.backup --recovery-key-file /mnt/key/skyctl.key --adopt",
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+		ValidArgsFunction: completeFiles,
+		RunE:              func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVar(&r.force, "force", false, "replace the state that is there, and keep it in a subdirectory")
 	cmd.Flags().BoolVar(&r.adopt, "adopt", false, "the old server is gone: start the server and adopt the state")
 	cmd.Flags().StringVar(&r.keyFile, "recovery-key-file", "", "file with the recovery key; it is asked for if unset")
+	registerCompletion(cmd, "recovery-key-file", completeFiles)
 	return cmd
 }
 

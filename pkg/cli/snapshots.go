@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -116,7 +117,7 @@ func (a *app) completeSnapshots(cmd *cobra.Command, isOffered func(api.Snapshot)
 		all, _ := s.ListSnapshots(ctx, "") // unreadable snapshots are not offered
 		for _, s := range all {
 			if isOffered(s) {
-				names = append(names, s.Name+"\t"+s.Cluster)
+				names = append(names, cobra.CompletionWithDesc(s.Name, render.SummarizeSnapshot(s, a.env.Now())))
 			}
 		}
 		return names

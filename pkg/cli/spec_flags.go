@@ -3,7 +3,6 @@ package cli
 import (
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -39,24 +38,6 @@ func readFlagValues(flags *pflag.FlagSet) map[string][]string {
 		values[flag.Name] = []string{flag.Value.String()}
 	})
 	return values
-}
-
-// registerSpecCompletions offers the values of the spec's flags that are known here, and keeps the shell from offering
-// files for the others.
-func registerSpecCompletions(cmd *cobra.Command) {
-	for _, f := range api.Fields {
-		if f.Flag == api.NoFlag || f.Flag == api.FlagSwitch {
-			continue
-		}
-		complete := cobra.FixedCompletions(f.Values, cobra.ShellCompDirectiveNoFileComp)
-		if f.ValuesOn != nil {
-			complete = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-				cloud, _ := cmd.Flags().GetString("cloud")
-				return f.ValuesOn(cloud), cobra.ShellCompDirectiveNoFileComp
-			}
-		}
-		panicOnError(cmd.RegisterFlagCompletionFunc(f.Name, complete))
-	}
 }
 
 // normalizeFlagName accepts dashes and underscores in the name of every flag. The fields of a spec have underscores, as

@@ -41,7 +41,7 @@ To start from another snapshot, use skyctl restore cluster with --new-machines.`
 		ValidArgsFunction: a.completeMoreClustersIn(api.PhaseStopped),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
-	o.selector = addSelectionFlags(cmd, "clusters")
+	o.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Args = o.selector.requireNames
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the "+
 		"display")

@@ -64,7 +64,7 @@ cluster that is being created, does not stop the others.`,
 		ValidArgsFunction: a.completeMoreClustersIn(api.PhaseReady, api.PhaseError),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
-	o.selector = addSelectionFlags(cmd, "clusters")
+	o.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Args = o.selector.requireNames
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&o.wait, "wait", false,

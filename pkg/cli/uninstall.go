@@ -45,7 +45,7 @@ key stay.`,
 	}
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&o.keepLogs, "keep-logs", false, "keep skyd's logs in the state directory")
-	bindDryRun(cmd.Flags(), &o.dryRun, "only list what would be removed")
+	bindDryRun(cmd, &o.dryRun, "only list what would be removed")
 	cmd.Flags().BoolVar(&o.force, "force", false,
 		"go on if it is unknown whether machines exist; skyctl loses those that do, and they keep costing money")
 	return cmd

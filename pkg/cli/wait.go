@@ -45,16 +45,7 @@ func (o *waitOptions) bindFlags(cmd *cobra.Command) {
 	o.limit.value = defaultWaitLimit
 	cmd.Flags().Var(&o.limit, "timeout", "how long to wait for all of them; 0 looks once")
 	o.output = addOutputFlags(cmd)
-	panicOnError(cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions))
-	panicOnError(cmd.RegisterFlagCompletionFunc("for", o.completeGoals))
-}
-
-func (o *waitOptions) completeGoals(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	all := []string{"condition=Ready", "delete"}
-	for _, phase := range o.subject.phases {
-		all = append(all, "phase="+phase)
-	}
-	return all, cobra.ShellCompDirectiveNoFileComp
+	registerCompletion(cmd, "for", o.completeGoals)
 }
 
 // begin reads --for and starts the clock.
@@ -111,7 +102,7 @@ func (a *app) newWaitClusterCommand() *cobra.Command {
 		ValidArgsFunction: a.completeMoreClusterNames,
 	}
 	o.bindFlags(cmd)
-	selector := addSelectionFlags(cmd, "clusters")
+	selector := a.addSelectionFlags(cmd, "clusters")
 	cmd.Args = selector.requireNames
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		if err := o.begin(); err != nil {

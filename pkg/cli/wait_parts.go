@@ -25,7 +25,7 @@ jsonpath='{.PATH}'=VALUE with a field as in skyctl get machine NAME -o json. Exi
 skyctl wait cluster.`,
 		Example: "  skyctl wait machine/sky-dev-2 --for=condition=Ready\n" +
 			"  skyctl wait machine sky-dev-1 sky-dev-2 --for=delete --timeout=10m",
-		ValidArgsFunction: a.completeMachineNames,
+		ValidArgsFunction: a.completeMoreMachineNames,
 		Args: func(cmd *cobra.Command, names []string) error {
 			if len(names) == 0 {
 				return requireMachineName(cmd, names)

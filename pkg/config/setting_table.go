@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -271,6 +272,11 @@ func newSettingTable() []setting {
 	return append(all, tlsSettings("temporal", "Temporal", func(c *Config) *TLS { return &c.Temporal.TLS })...)
 }
 
+// IsPathFlag reports whether the flag of a setting takes a path.
+func IsPathFlag(name string) bool {
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.path && s.flagName() == name })
+}
+
 func findSetting(key string) setting {
 	for _, s := range settings {
 		if s.key == key {
@@ -280,14 +286,15 @@ func findSetting(key string) setting {
 	panic("unknown setting " + key)
 }
 
-// Setting is a row of the table, for display.
-type Setting struct{ Key, Variable, Default string }
+// Setting is a row of the table, for display. Help says in a few words what it is for.
+type Setting struct{ Key, Variable, Default, Help string }
 
 // ListSettings returns all settings, sorted by key.
 func ListSettings() []Setting {
 	var all []Setting
 	for _, s := range settings {
-		all = append(all, Setting{Key: s.key, Variable: s.envName(), Default: s.def})
+		all = append(all, Setting{Key: s.key, Variable: s.envName(), Default: s.def,
+			Help: cmp.Or(s.help, settingHelp[s.key])})
 	}
 	slices.SortFunc(all, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
 	return all

@@ -38,7 +38,7 @@ func TestCommandsHavePagesAndShellsCompletions(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"skyctl": "Kubernetes clusters with one command", "skyctl-create-cluster": `\fB--num_nodes\fP`,
-		"skyctl-server-install": "loginctl enable-linger", "skyctl-settings": ".EX\nconfig.yaml  ",
+		"skyctl-server-install": "loginctl enable-linger", "skyctl-settings": ".EX\n  config.yaml  ",
 		"skyctl-exit-codes": "\n  0    success\n",
 	} {
 		page := readPage(t, filepath.Join(dirs[0], "man", name+".1.gz"))

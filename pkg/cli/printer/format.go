@@ -111,6 +111,25 @@ func ListFormats() []string {
 	return all
 }
 
+// aboutFormats says what each format prints.
+var aboutFormats = map[render.Format]string{
+	render.AsTable: "columns for people (the default)", render.AsWide: "more columns, one line for each object",
+	render.AsJSON: "whole objects; times are in UTC", render.AsYAML: "whole objects; times are in UTC",
+	render.AsName:          "KIND/NAME of each object, which commands take as an argument",
+	render.AsJSONPath:      "the fields of a JSONPath template, as in kubectl",
+	render.AsGoTemplate:    "a Go template, as in kubectl",
+	render.AsCustomColumns: "a table of HEADING:PATH,HEADING:PATH,...",
+}
+
+// DescribeFormat says what a value of ListFormats prints.
+func DescribeFormat(value string) string {
+	name, fromFile := strings.CutSuffix(strings.TrimSuffix(value, "="), fileSuffix)
+	if fromFile {
+		return aboutFormats[render.Format(name)] + ", read from a file"
+	}
+	return aboutFormats[render.Format(name)]
+}
+
 // CheckName returns an error if a value of -o is no format. It reads no file and no template.
 func CheckName(output string) error {
 	name, _, _ := strings.Cut(output, "=")

@@ -92,6 +92,14 @@ func formatVerified(c *api.SnapshotCheck, now time.Time) string {
 	return fmt.Sprintf("%s (%s ago)", cmp.Or(verifiedWords[c.Result], string(c.Result)), formatAge(now.Sub(c.At)))
 }
 
+// SummarizeSnapshot is a snapshot in a few words: its cluster, when it was taken, and its size.
+func SummarizeSnapshot(s api.Snapshot, now time.Time) string {
+	if s.TakenAt.IsZero() {
+		return s.Cluster + ", " + string(s.State)
+	}
+	return fmt.Sprintf("%s, taken %s ago, %s", s.Cluster, formatAgeSince(now, s.TakenAt), formatBytes(s.Bytes))
+}
+
 // formatBytes is a size in binary units: 512 B, 5.0 MiB.
 func formatBytes(n int64) string {
 	if n <= 0 {
