@@ -22,8 +22,7 @@ type ImageArchive struct {
 var imageArchiveEndings = []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz", ".tar.lz4"}
 
 const wantImagePath = "an absolute path of skyd's computer or an https:// address without a name and a password in " +
-	"it, " +
-	"which ends with .tar, .tar.gz or .tar.zst"
+	"it, which ends with .tar, .tar.gz or .tar.zst"
 
 // Name is the name of the archive's file on machines.
 func (a ImageArchive) Name() string { return path.Base(a.location()) }

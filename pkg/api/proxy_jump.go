@@ -119,8 +119,7 @@ func sshFields() []Field {
 		}, func(s *GroupSpec) *string { return &s.SSH.ProxyJump }, normalizeProxyJump),
 		newTextField(hidden(Field{
 			Name: "ssh_proxy_jump_host_key", Example: exampleHostKey, Invalid: "SHA256:abc",
-			Help: "public host key of the bastion: a line of its /etc/ssh/ssh_host_ed25519_key.pub " +
-				"(default: none)",
+			Help: "public host key of the bastion: a line of its /etc/ssh/ssh_host_ed25519_key.pub (default: none)",
 			Want: WantBastionHostKey,
 		}), func(s *GroupSpec) *string { return &s.SSH.ProxyJumpHostKey }, func(v string) (string, bool) {
 			normal, err := ParseHostKey(v)
@@ -128,8 +127,7 @@ func sshFields() []Field {
 		}),
 		newTextField(hidden(Field{
 			Name: "ssh_proxy_jump_secret", Example: "bastion", Invalid: "A secret",
-			Help: "secret whose key " + SecretKeySSHPrivateKey + " is the private key for the bastion (default: " +
-				"none)",
+			Help: "secret whose key " + SecretKeySSHPrivateKey + " is the private key for the bastion (default: none)",
 			Want: WantSecretName,
 		}), func(s *GroupSpec) *string { return &s.SSH.ProxyJumpSecret }, matches(IsSecretName)),
 	}

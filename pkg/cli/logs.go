@@ -70,8 +70,7 @@ skyctl logs server is skyctl server logs: what skyd did. A cluster of that name 
 		if args[0] == "server" {
 			if cmd.Flags().Changed("unit") || o.IsSeveral() {
 				return usageErrorf("server is skyd's log on this computer: --unit, --all, --pool and --machine are " +
-					"for " +
-					"clusters; a cluster of that name is cluster/server")
+					"for clusters; a cluster of that name is cluster/server")
 			}
 			return o.logsOptions.run(cmd.Context(), lines)
 		}

@@ -33,8 +33,7 @@ server adopt prints what differs, asks for confirmation, and makes this state th
 installation. Stop every other copy first; a copy that is still running stops changing machines once
 it notices. The grace period of orphans starts again: check skyctl get orphans before it ends.`,
 		Example: "  skyctl server status          # shows whether the home is in doubt, and why\n  skyctl server " +
-			"adopt\n  " +
-			"skyctl server adopt --yes",
+			"adopt\n  skyctl server adopt --yes",
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")

@@ -129,8 +129,7 @@ func (b *backupOptions) checkFlags(cfg *config.Config) error {
 	switch {
 	case cfg.IsExternal():
 		return usageErrorf("external servers are configured, so their state is not on this computer: back up etcd " +
-			"with " +
-			"etcdctl snapshot save, and keep a copy of secrets.key; see docs/team.md")
+			"with etcdctl snapshot save, and keep a copy of secrets.key; see docs/team.md")
 	case b.recipient != "" && (b.keyFile != "" || b.newKey):
 		return usageErrorf("--recipient names a key that exists; --recovery-key-file and --new-recovery-key make a " +
 			"new one: use one of them")

@@ -18,8 +18,7 @@ const (
 	maxClockSkew = 2 * time.Minute
 	// ownEngine is the fix where an engine's hosts cannot be reached.
 	ownEngine = "install Docker Engine on this computer itself (docs.docker.com/engine/install), and unset " +
-		"DOCKER_HOST " +
-		"or set it to unix:///var/run/docker.sock; then skyctl server restart"
+		"DOCKER_HOST or set it to unix:///var/run/docker.sock; then skyctl server restart"
 )
 
 // findUnusableEngine reports an engine that cannot be asked.

@@ -31,8 +31,7 @@ func findLargePackets(f Facts) []Finding {
 		switch {
 		case n.Own:
 			fix = "delete the installation's Docker clusters and create them again: skyctl then makes the network " +
-				"anew, " +
-				"with the right size"
+				"anew, with the right size"
 		case n.Name == defaultNetwork:
 			fix = fmt.Sprintf("set \"mtu\": %d in /etc/docker/daemon.json and restart Docker", out.MTU)
 			harm = "building the host image can hang"
@@ -158,8 +157,7 @@ func findFirewalls(f Facts) []Finding {
 		return found
 	}
 	const fix = "restart Docker, which adds its rules again (sudo systemctl restart docker); remove \"iptables\": " +
-		"false " +
-		"from /etc/docker/daemon.json"
+		"false from /etc/docker/daemon.json"
 	const what = "iptables drop what this computer forwards, and Docker's rules are missing, as after a restart of a " +
 		"firewall (firewalld, ufw): hosts reach no registry"
 	if f.BridgeFilter {

@@ -67,8 +67,7 @@ func checkRKE2Source(v string) error {
 	case strings.HasPrefix(v, "https://"), strings.HasPrefix(v, "http://"):
 		u, err := url.Parse(v)
 		if err == nil && u.User != nil {
-			return errors.New("an address without a name and a password: it is stored with each cluster and " +
-				"displayed")
+			return errors.New("an address without a name and a password: it is stored with each cluster and displayed")
 		}
 		if err == nil && u.Host != "" {
 			return nil

@@ -181,8 +181,7 @@ func newResetError(h *remote.Host, err error) error {
 // etcdutl/snapshot/v3_snapshot.go.
 var resetRefusals = []struct{ text, kind, message string }{
 	{"encrypted with different token", WrongToken,
-		"the token that is kept with the snapshot is not the one with which " +
-			"its data is sealed"},
+		"the token that is kept with the snapshot is not the one with which its data is sealed"},
 	{newerCredentials, NewerCredentials, newerCredentialsMessage},
 	{"expected sha256", SnapshotDamaged, "the snapshot is damaged"},
 	{"no space left on device", NoRoom, "the machine's disk is full"},
@@ -192,8 +191,7 @@ var resetRefusals = []struct{ text, kind, message string }{
 const (
 	newerCredentials        = "newer than datastore and could cause a cluster outage"
 	newerCredentialsMessage = "the machine has newer certificates than the snapshot; restore it on new machines: " +
-		"skyctl " +
-		"restore cluster with --new-machines"
+		"skyctl restore cluster with --new-machines"
 )
 
 // StopServer stops the server, and keeps a boot of the machine from starting it again, unless the restore is done.

@@ -105,17 +105,14 @@ var mayImport = map[string]string{
 	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/sshtarget pkg/store",
 	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/sshtarget " +
 		"pkg/store pkg/version",
-	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile " +
-		"pkg/kubeconfig pkg/operation " +
-		"pkg/etcdsnapshot pkg/poweroff " +
-		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/rke2config pkg/sshtarget pkg/store pkg/tunnel",
-	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/sshtarget " +
-		"pkg/store",
+	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/kubeconfig " +
+		"pkg/operation pkg/etcdsnapshot pkg/poweroff pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight " +
+		"pkg/rke2config pkg/sshtarget pkg/store pkg/tunnel",
+	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/sshtarget pkg/store",
 	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu/chart pkg/gpu/stack pkg/kube " +
 		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/sshtarget pkg/store",
 	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/kubeconfig pkg/operation " +
-		"pkg/redact " +
-		"pkg/remote pkg/rke2 pkg/store",
+		"pkg/redact pkg/remote pkg/rke2 pkg/store",
 	"activities/snapshots": "activities activities/homewatch pkg/api pkg/cloud pkg/diskspace pkg/etcdsnapshot " +
 		"pkg/keyedlock pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/sshtarget pkg/store pkg/vault",
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
@@ -141,15 +138,11 @@ var mayImport = map[string]string{
 	"pkg/cli/printer":    "pkg/cli/render pkg/printable",
 	"pkg/cli/render":     "pkg/lazyregexp pkg/api pkg/operation pkg/plan pkg/printable pkg/spelling",
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
-	"pkg/cli": "pkg/cli/printer " +
-		"pkg/access/debugbundle pkg/atomicfile pkg/client/connect " +
-		"pkg/access pkg/api pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer " +
-		"pkg/manifest pkg/operation " +
-		"pkg/config pkg/contexts " +
-		"pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
+	"pkg/cli": "pkg/cli/printer pkg/access/debugbundle pkg/atomicfile pkg/client/connect pkg/access pkg/api " +
+		"pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer pkg/manifest pkg/operation " +
+		"pkg/config pkg/contexts pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
 		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
-		"pkg/store pkg/tunnel pkg/await " +
-		"pkg/version pkg/printable pkg/spelling pkg/requestlog",
+		"pkg/store pkg/tunnel pkg/await pkg/version pkg/printable pkg/spelling pkg/requestlog",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/computer pkg/operation pkg/config pkg/home pkg/regularfile " +
 		"pkg/server/backup pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +

@@ -37,8 +37,7 @@ type machineDefects struct {
 // applyTo gives a host these defects.
 func (d machineDefects) applyTo(h *host) error {
 	busy, starting := "", ""
-	disk := "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full " +
-		"/opt/full"
+	disk := "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full /opt/full"
 	if d.busy {
 		busy = "yes"
 	}

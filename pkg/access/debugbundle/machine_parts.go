@@ -38,8 +38,7 @@ var kubernetesScripts = map[string]string{
 	"workloads.txt": "kubectl get deployments,daemonsets,statefulsets,jobs,services,pvc,helmcharts.helm.cattle.io " +
 		"-A -o wide",
 	"unready-pods.txt": "kubectl get pods -A --no-headers | awk '{split($3, r, \"/\")} $4 != \"Completed\" && r[1] " +
-		"!= r[2] " +
-		"{print $1, $2}' | head -n 30 | while read -r ns pod; do kubectl describe pod -n \"$ns\" \"$pod\"; " +
+		"!= r[2] {print $1, $2}' | head -n 30 | while read -r ns pod; do kubectl describe pod -n \"$ns\" \"$pod\"; " +
 		"kubectl logs -n \"$ns\" \"$pod\" --all-containers --tail 200 --prefix; done 2>&1",
 }
 

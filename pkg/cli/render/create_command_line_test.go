@@ -42,8 +42,7 @@ func TestCreateCommandLineCreatesTheSameCluster(t *testing.T) {
 	request.ImageID, request.APICIDR, request.APIAccess = "ami-1", "10.0.0.0/8", "public"
 	c.Spec = api.NewClusterSpec(request)
 	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot " +
-		"--max_hourly_cost 0.5 " +
-		"--image_id ami-1 --api_cidr 10.0.0.0/8 --api_access public --num_nodes 3"
+		"--max_hourly_cost 0.5 --image_id ami-1 --api_cidr 10.0.0.0/8 --api_access public --num_nodes 3"
 	if got := CreateCommandLine(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

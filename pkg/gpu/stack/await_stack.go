@@ -129,8 +129,7 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 		if short := st.nodesMissingGPUs(); len(short) > 0 {
 			now = &gpu.Failure{Kind: gpu.AllocatableMissing, Node: short[0].Node,
 				Message: "the GPU stack is ready, but " + st.describeShortage(short) +
-					" GPUs; check kubectl describe node and " +
-					"the log of the device plugin there"}
+					" GPUs; check kubectl describe node and the log of the device plugin there"}
 		}
 	}
 	a.trackTrouble(now, time.Now())
