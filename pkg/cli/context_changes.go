@@ -115,8 +115,11 @@ func (a *app) setContext(cmd *cobra.Command, name string) error {
 func (a *app) readContextDir(cmd *cobra.Command, name string) (string, error) {
 	given, _ := a.flags.GetString(config.DirFlag) // "" without the flag
 	if given == "" {
-		return "", usageErrorf("missing the directory of context %s: %s %[1]s --%s DIR", name, cmd.CommandPath(),
-			config.DirFlag)
+		return "", usageErrorf("missing the directory of context %[1]s: %[2]s %[1]s --%[3]s DIR", name,
+			cmd.CommandPath(), config.DirFlag)
+	}
+	if printable.Line(given) != given {
+		return "", usageErrorf("%q is not the directory of a context: it has characters that cannot be printed", given)
 	}
 	dir, err := filepath.Abs(contexts.ExpandHome(given, a.env.Getenv("HOME")))
 	if err != nil {

@@ -126,3 +126,37 @@ func TestStopAndStartAllGoOnAfterAClusterThatCannot(t *testing.T) {
 		"Cluster awake-a is READY after ", "it is being created")
 	got.checkOutput(t, ExitConflict, "Cluster awake-c is READY after ", "")
 }
+
+func TestStopOfSeveralLeavesAClusterThatItDidNotList(t *testing.T) {
+	world.StartWorker(t)
+	p := newSecretUser(t)
+	p.newReadyCluster("listed-a")
+	p.newReadyCluster("listed-b")
+	release := holdCreates(t, "unlisted", func(ctx context.Context, w *skydstub.World, ref api.Ref) error {
+		return w.SucceedCreate(ctx, ref)
+	})
+	p.run(createArgs("unlisted")...)
+	term := pseudoterminal.Open(t, 100, 24)
+	done := make(chan int, 1)
+	go func() {
+		done <- Run(t.Context(), p.onTerminal(term), []string{"stop", "clusters", "listed-a", "listed-b", "unlisted"})
+	}()
+	eventually.Holds(t, "the question", func() bool {
+		return strings.Contains(term.Text(), "Stop these 2 clusters? [y/N]")
+	})
+	release()
+	eventually.Holds(t, "READY", func() bool { return readCluster(t, "unlisted").Status.Phase == api.PhaseReady })
+	if _, err := term.Near.WriteString("y\n"); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != ExitConflict {
+		t.Errorf("exit %d: %s", code, term.Text())
+	}
+	if c := readCluster(t, "unlisted"); c.Status.Stop != nil {
+		t.Errorf("a cluster that was not listed is stopped: %s", term.Text())
+	}
+	eventually.Holds(t, "the listed clusters are STOPPED", func() bool {
+		return readCluster(t, "listed-a").Status.Phase == api.PhaseStopped &&
+			readCluster(t, "listed-b").Status.Phase == api.PhaseStopped
+	})
+}

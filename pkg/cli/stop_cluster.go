@@ -39,6 +39,8 @@ type stopOptions struct {
 	yes, wait bool
 	timeout   waitTimeoutValue
 	selector  *selectorValue
+	// confirmed are the ids of the clusters that one question was about; nil before it, and without it.
+	confirmed map[string]bool
 }
 
 func (a *app) newStopClusterCommand() *cobra.Command {
@@ -90,7 +92,6 @@ func (o *stopOptions) run(ctx context.Context, names []string) error {
 		if err := o.confirmSeveral(ctx, ops, names); err != nil {
 			return err
 		}
-		o.yes = true
 	}
 	var await func(context.Context, *api.Cluster) error
 	if o.wait {
@@ -154,10 +155,14 @@ func (o *stopOptions) checkRequest(ctx context.Context, ops *client.Client, name
 // maxDataShown is how much of the data that a stop loses is listed.
 const maxDataShown = 20
 
-// confirm lists what is lost, and asks.
+// confirm lists what is lost, and asks, unless that was done for several clusters. It refuses one that was not listed.
 func (o *stopOptions) confirm(ctx context.Context, ops *client.Client, s *terminal.Spinner, c *api.Cluster) error {
-	if o.yes {
+	switch {
+	case o.yes, o.confirmed[c.Metadata.UID]:
 		return nil
+	case o.confirmed != nil:
+		return &stateError{fmt.Errorf("cluster %s is not stopped, because it was not among those that you confirmed: "+
+			"it has become ready to be stopped since. To stop it: skyctl stop cluster %[1]s", c.Metadata.Name)}
 	}
 	question := fmt.Sprintf("Stop cluster %s (%s, %s)?", c.Metadata.Name, c.Status.Phase,
 		render.FormatCount(len(render.ExistingMachines(c)), "machine"))
@@ -184,9 +189,11 @@ func (o *stopOptions) confirmSeveral(ctx context.Context, ops *client.Client, na
 		return err
 	}
 	var running []*api.Cluster
+	o.confirmed = map[string]bool{}
 	for _, name := range names {
 		if c, isNew, err := o.checkRequest(ctx, ops, name); err == nil && isNew {
 			running = append(running, c)
+			o.confirmed[c.Metadata.UID] = true
 		}
 	}
 	if len(running) == 0 {

@@ -115,6 +115,10 @@ func TestStateDirectoryPrecedence(t *testing.T) {
 		!strings.Contains(err.Error(), EnvDir) {
 		t.Errorf("without flag, variable and home: %v", err)
 	}
+	if _, err := loadSettings(t, "", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"}, "--config-dir",
+		""); err == nil || !strings.Contains(err.Error(), "--config-dir is empty") {
+		t.Errorf("with an empty flag: %v", err)
+	}
 }
 
 func TestExternalServersAreUsedUnchanged(t *testing.T) {

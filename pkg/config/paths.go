@@ -20,7 +20,9 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	dir := env(EnvDir)
 	if flags != nil {
 		if f := flags.Lookup(DirFlag); f != nil && f.Changed {
-			dir = f.Value.String()
+			if dir = f.Value.String(); dir == "" { // as from an unset variable in a script
+				return "", fmt.Errorf("--%s is empty: name a directory, or leave the flag out", DirFlag)
+			}
 		}
 	}
 	if dir == "" {

@@ -96,6 +96,9 @@ func (f File) RenameContext(ctx context.Context, name, renamed string) error {
 		if err := all.RequireContext(name); err != nil {
 			return nil, err
 		}
+		if name == renamed {
+			return nil, inputErrorf("context %s has this name already: choose another one", name)
+		}
 		if _, exists := all.FindContext(renamed); exists {
 			return nil, inputErrorf("context %s exists already: choose another name, or delete it first: skyctl "+
 				"config delete-context %[1]s", renamed)
