@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/sshtarget"
 )
 
 // machineLostError says that the machine of a running step is gone or stopped: it does not answer, and its cloud says
@@ -136,10 +137,19 @@ func (a *Activities) waitForNextCheck(ctx context.Context) error {
 	}
 }
 
-// answersOnSSHPort reports whether anything listens on the machine's SSH port.
+// answersOnSSHPort reports whether anything listens on the machine's SSH port. Behind a bastion it asks from there: its
+// address can be that of another computer here.
 func (a *Activities) answersOnSSHPort(ctx context.Context, step *machineStep) bool {
-	d := net.Dialer{Timeout: sshDialTimeout}
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(step.record.Address, strconv.Itoa(step.record.SSHPort)))
+	connect := a.Pool.FindRoute(sshtarget.Of(step.cluster, step.record))
+	if connect == nil {
+		address := net.JoinHostPort(step.record.Address, strconv.Itoa(step.record.SSHPort))
+		connect = func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
+	}
+	dialing, cancel := context.WithTimeout(ctx, sshDialTimeout)
+	defer cancel()
+	c, err := connect(dialing)
 	if err != nil {
 		return ctx.Err() != nil
 	}
