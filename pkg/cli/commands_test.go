@@ -379,7 +379,7 @@ func TestWatchSaysHowFarACreateIs(t *testing.T) {
 		return readCluster(t, "halfway").Status.Phase == api.PhaseProvisioning
 	})
 	ctx, interrupt := context.WithCancel(t.Context())
-	one, all, term := new(syncBuffer), new(syncBuffer), pseudoterminal.Open(t, 140, 24)
+	one, all, objects, term := new(syncBuffer), new(syncBuffer), new(syncBuffer), pseudoterminal.Open(t, 140, 24)
 	onTerminal := p.onTerminal(term)
 	done := make(chan int)
 	for _, watch := range []struct {
@@ -387,13 +387,14 @@ func TestWatchSaysHowFarACreateIs(t *testing.T) {
 		args []string
 	}{{p.environment(nil, one, one), []string{"get", "cluster", "halfway", "-w"}},
 		{p.environment(nil, all, all), []string{"get", "clusters", "-w"}},
+		{p.environment(nil, objects, objects), []string{"get", "clusters", "-w", "-o", "json"}},
 		{onTerminal, []string{"get", "clusters", "-w"}}} {
 		go func() { done <- Run(ctx, watch.env, watch.args) }()
 	}
 	row := regexp.MustCompile(`(?m)^halfway .* PROVISIONING {3,}\d+s\n`)
 	eventually.Holds(t, "the first row", func() bool {
 		return row.MatchString(one.String()) && row.MatchString(all.String()) &&
-			strings.Contains(term.Text(), " (0%, about ")
+			strings.Contains(objects.String(), `"name": "halfway"`) && strings.Contains(term.Text(), " (0%, about ")
 	})
 	close(launched)
 	next := regexp.MustCompile(`(?m)^halfway .* PROVISIONING \(40%, about (49|50)m[^)]* left\) `)
@@ -406,11 +407,14 @@ func TestWatchSaysHowFarACreateIs(t *testing.T) {
 		return strings.Contains(one.String(), " READY ") && strings.Contains(all.String(), " READY ")
 	})
 	interrupt()
-	for range 3 {
+	for range 4 {
 		<-done
 	}
 	if strings.Contains(all.String(), "READY (") {
 		t.Errorf("a READY cluster has notes of a create:\n%s", all.String())
+	}
+	if strings.Contains(objects.String(), `"machines": [`) {
+		t.Errorf("objects have machines at times:\n%s", objects.String())
 	}
 }
 
