@@ -354,7 +354,8 @@ func TestOnlyWorkerResumesActivitiesOfAKilledOneAtOnce(t *testing.T) {
 	}
 }
 
-// findActivityTimeouts returns the time-outs of activities in the history of a workflow, also of tries that were repeated.
+// findActivityTimeouts returns the time-outs of activities in the history of a workflow, also of tries that were
+// repeated.
 func findActivityTimeouts(t *testing.T, run client.WorkflowRun) (found []string) {
 	t.Helper()
 	events := shared.Temporal.GetWorkflowHistory(t.Context(), run.GetID(), run.GetRunID(), false,
