@@ -27,6 +27,11 @@ import (
 // startTimeout is how long the server may take to answer: usually five seconds, longer on a busy machine.
 const startTimeout = 2 * time.Minute
 
+// hungStartTimeout is the age from which a server that runs, and at whose port nothing listens, is taken for one that
+// failed to start: SkyPilot's server does not exit then, because it waits for its own processes for ever, and gives
+// these 60 seconds (0.14.1, sky/server/requests/queues/mp_queue.py).
+const hungStartTimeout = startTimeout + time.Minute
+
 // A server that exits while it starts is started again, maxStartTries times in all.
 const (
 	maxStartTries = 3
@@ -150,10 +155,28 @@ func (s *Server) startWithRetries(ctx context.Context, c *client.Client) error {
 	}
 }
 
+// isHung reports whether our server runs and failed to start. A server that is merely busy still listens.
+func (s *Server) isHung(ctx context.Context, c *client.Client) bool {
+	started, err := os.Stat(s.pidFilePath())
+	if err != nil || time.Since(started.ModTime()) < hungStartTimeout || s.runningPID() == 0 {
+		return false
+	}
+	var h client.Health
+	_, err = c.TryCall(ctx, "/api/health", nil, &h)
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // tryStart returns an Unreachable error if the server exited.
 func (s *Server) tryStart(ctx context.Context, c *client.Client) error {
 	var last error
 	exited := make(chan error, 1)
+	if s.isHung(ctx, c) {
+		s.opts.Log.Warn("the SkyPilot API server runs and does not listen: it is ended and started again", "log",
+			s.logFilePath())
+		if err := s.killProcessGroup(ctx); err != nil {
+			return err
+		}
+	}
 	if s.runningPID() == 0 {
 		// Processes of an earlier server use the ports that this one needs.
 		if err := s.killProcessGroup(ctx); err != nil {
