@@ -18,7 +18,7 @@ func toFieldError(cmd *cobra.Command, err error) error {
 		if unknown := cmd.Flags().Args(); cmd.HasSubCommands() && len(unknown) > 0 {
 			return refuseUnknownSubcommand(cmd, unknown) // its flags are unknown too
 		}
-		return usageErrorf("%w; see %s --help", err, cmd.CommandPath())
+		return newFlagError(cmd, err)
 	}
 	flag := invalid.GetFlag()
 	want := invalid.Unwrap().Error()

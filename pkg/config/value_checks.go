@@ -95,14 +95,6 @@ func checkHostPort(v string) error {
 	return nil
 }
 
-func splitHostPort(v string) (host string, port int, err error) {
-	host, p, err := net.SplitHostPort(v)
-	if err == nil {
-		port, err = parsePort(p)
-	}
-	return host, port, err
-}
-
 func parsePort(v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > 65535 {

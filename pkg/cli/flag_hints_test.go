@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestUnknownFlagsNameTheOneThatIsMeant(t *testing.T) {
+	p := newUserWithoutState(t)
+	for line, says := range map[string]string{
+		"create cluster dev --nodes 3":           "did you mean --num_nodes? See skyctl create cluster --help",
+		"create cluster dev --gpus A100:8":       "did you mean --accelerators?",
+		"create cluster dev --spot":              "did you mean --use_spot?",
+		"create cluster dev --version 1.34":      "did you mean --kubernetes_version?",
+		"create cluster dev --instance-type m5":  "--cpus, --memory and --accelerators choose it.",
+		"create cluster --name dev":              "the name is an argument",
+		"create cluster dev --wiat":              "did you mean --wait?",
+		"create cluster dev -d":                  "unless you use --wait.",
+		"apply --file dev.yaml":                  "did you mean --filename?",
+		"apply -f dev.yaml --auto-approve":       "did you mean --yes?",
+		"get clusters -A":                        "skyctl has no namespaces",
+		"get clusters --namespace default":       "skyctl has no namespaces",
+		"get clusters --json":                    "did you mean --output?",
+		"get clusters --kubeconfig x":            "skyctl get kubeconfig NAME",
+		"get clusters --spot":                    "see skyctl get clusters --help", // the command has no such flag
+		"logs dev --lines 5":                     "did you mean --tail?",
+		"create cluster dev --provision --xyzzy": "unknown flag: --xyzzy; see skyctl create cluster --help",
+	} {
+		got := p.run(strings.Fields(line)...)
+		if got.code != ExitUsage || got.out != "" || !strings.Contains(got.err, says) ||
+			!strings.Contains(got.err, "unknown") || strings.Count(got.err, "\n") != 1 {
+			t.Errorf("%s: exit %d: %s%s", line, got.code, got.out, got.err)
+		}
+	}
+	p.checkNothingWritten()
+}
+
+func TestEveryFlagHintNamesAFlag(t *testing.T) {
+	for foreign, own := range foreignFlags {
+		used := false
+		walkCommands((&app{}).newRootCommand(), func(cmd *cobra.Command) {
+			used = used || cmd.Flag(own) != nil && cmd.Flag(foreign) == nil
+		})
+		if !used {
+			t.Errorf("--%s: no command has --%s without it", foreign, own)
+		}
+	}
+}
