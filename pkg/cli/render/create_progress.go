@@ -58,7 +58,7 @@ func CreateNotes(c *api.Cluster, e api.CreateEstimate, now time.Time) []string {
 	}
 	notes := []string{fmt.Sprintf("%d%%", percent)}
 	if left := e.Takes - now.Sub(c.Status.FindCreateStart()); e.From > 0 && left > 0 {
-		notes = append(notes, "about "+FormatDuration(left)+" left")
+		notes = append(notes, "about "+formatAge(left)+" left")
 	}
 	return notes
 }
