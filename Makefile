@@ -93,9 +93,7 @@ demo: ## start here: create a cluster of three nodes on Docker hosts and fetch a
 demo-down: ## remove everything that `make demo` created
 	@test/demo/down.sh
 
-# Heavy tests and e2e wait for much of their time, so they run beside each other.
-test: setup lint build kit light ## all tests, set-up included
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=line heavy e2e
+test: setup lint build kit light heavy e2e ## all tests, set-up included
 
 # Tests that need root, Docker, the kit or a virtual environment are left out: single ones by themselves (test/needs),
 # and these packages, which need it for anything they test.

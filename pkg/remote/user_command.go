@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 )
 
@@ -47,14 +46,23 @@ func (h *Host) RunUserCommand(ctx context.Context, c UserCommand) (exit int, err
 	return 0, err
 }
 
+// awaitGuard tells the process group and the shell of the script that follows, which starts once that shell gets
+// SIGUSR1.
+const awaitGuard = `trap w=1 USR1; echo "$$ $(exec sh -c 'echo $PPID')" >&2; i=0
+until [ "$w" ] || [ $i -ge 30 ]; do sleep 1 >/dev/null 2>&1 & wait $!; i=$((i+1)); done
+{ kill $!; trap - USR1; } 2>/dev/null
+[ "$w" ] || { echo 'the command was not started: nothing watches it' >&2; exit 255; }
+unset w i
+`
+
 // runGuarded runs a call whose input is a stream. Such a call has no watcher of its own, because its input does not end
-// with the connection. A second session watches instead: the call tells its process group first, and the second session
-// ends that group if it ends without having been told that the call is over.
+// with the connection. A second session watches instead: the call tells its process group first and waits until it is
+// watched, and the second session ends that group if it ends without having been told that the call is over.
 func (h *Host) runGuarded(ctx context.Context, c call, stdin io.Reader) error {
 	group := make(chan string, 1)
 	stderr := &firstLineWriter{first: group, rest: c.stderr}
 	over := make(chan struct{})
-	c.script, c.stderr, c.ended = "echo $$ >&2\n"+c.script, stderr, stderr.closeFirst
+	c.script, c.stderr, c.ended = awaitGuard+c.script, stderr, stderr.closeFirst
 	c.feed = func(w io.Writer) error {
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{stdin}, make([]byte, copyBuffer))
 		return err
@@ -62,8 +70,9 @@ func (h *Host) runGuarded(ctx context.Context, c call, stdin io.Reader) error {
 	guarded := make(chan struct{})
 	go func() {
 		defer close(guarded)
-		if id, err := strconv.Atoi(<-group); err == nil && id > 1 {
-			h.guardGroup(ctx, id, over)
+		var id, shell int
+		if _, err := fmt.Sscan(<-group, &id, &shell); err == nil && id > 1 && shell > 1 {
+			h.guardGroup(ctx, id, shell, over)
 		}
 	}()
 	err := h.runCall(ctx, c)
@@ -76,13 +85,14 @@ func (h *Host) runGuarded(ctx context.Context, c call, stdin io.Reader) error {
 	return err
 }
 
-// guardScript ends a process group unless it reads a line before its input ends.
-const guardScript = `read -r _ && exit 0; kill -s TERM -- -%[1]d; sleep 2; kill -s KILL -- -%[1]d`
+// guardScript ends a process group unless it reads a line before its input ends. First it lets the group's shell start.
+const guardScript = `kill -s USR1 %[2]d; read -r _ && exit 0; kill -s TERM -- -%[1]d; sleep 2; kill -s KILL -- -%[1]d`
 
-// guardGroup watches a process group until over is closed. Its session ends with ctx, and with the connection.
-func (h *Host) guardGroup(ctx context.Context, id int, over <-chan struct{}) {
+// guardGroup lets the shell of a process group start, and watches the group until over is closed. Its session ends with
+// ctx, and with the connection.
+func (h *Host) guardGroup(ctx context.Context, id, shell int, over <-chan struct{}) {
 	_ = h.runCall(context.WithoutCancel(ctx), call{
-		name: "watching the command", script: fmt.Sprintf(guardScript, id), stdout: io.Discard,
+		name: "watching the command", script: fmt.Sprintf(guardScript, id, shell), stdout: io.Discard,
 		feed: func(w io.Writer) error {
 			select {
 			case <-over:
