@@ -111,3 +111,13 @@ func BuildHostImage(ctx context.Context, cfg *config.Config, log *slog.Logger, p
 	defer c.Close()
 	return c.EnsureImage(ctx, progress)
 }
+
+// RemoveHostImage removes the image of Docker hosts and its file. Hosts that run keep it until they are gone.
+func RemoveHostImage(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	c, err := newDockerCloud(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.RemoveImage(ctx)
+}

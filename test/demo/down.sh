@@ -17,5 +17,5 @@ if [ -e "$config" ] && grep -q "^# Written by make demo" "$config"; then
   skyctl server stop
   remove_state
 fi
-go run ./test/setup/hostimage -remove || echo "The host image stays: other hosts use it." >&2
+skyd host-image --remove || echo "The host image stays: other hosts use it." >&2
 test/setup/docker-down.sh

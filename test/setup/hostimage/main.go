@@ -1,4 +1,4 @@
-// Command hostimage builds the image of the Docker hosts ahead of the first cluster, or removes it.
+// Command hostimage builds the image of the Docker hosts ahead of the first cluster.
 package main
 
 import (
@@ -13,26 +13,22 @@ import (
 )
 
 func main() {
-	remove := flag.Bool("remove", false, "remove the image and its file instead")
 	name := flag.Bool("name", false, "print the image's name on stdout")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := ensureOrRemoveImage(ctx, *remove, *name); err != nil {
+	if err := ensureImage(ctx, *name); err != nil {
 		fmt.Fprintln(os.Stderr, "host image:", err)
 		os.Exit(1)
 	}
 }
 
-func ensureOrRemoveImage(ctx context.Context, remove, printName bool) error {
+func ensureImage(ctx context.Context, printName bool) error {
 	c, err := docker.New(docker.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if remove {
-		return c.RemoveImage(ctx)
-	}
 	if err := c.EnsureImage(ctx, func(words string) { fmt.Fprintln(os.Stderr, words) }); err != nil {
 		return err
 	}
