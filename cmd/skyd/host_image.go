@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// newHostImageCommand returns the command with which `make demo` builds the image of Docker hosts beside other work, and
-// `make demo-down` removes it.
+// newHostImageCommand returns the command with which `make demo` builds the image of Docker hosts beside other work,
+// and `make demo-down` removes it.
 func newHostImageCommand(load settingsLoader, stdout io.Writer) *cobra.Command {
 	remove := false
 	cmd := &cobra.Command{

@@ -41,7 +41,7 @@ main() {
   if [ "${1:-}" = demo ]; then return; fi
   keep_postgresql_quiet
   keep_sshd_quiet
-  install_missing iproute2 openssh-client openssh-server postgresql python3-venv rsync shellcheck systemd wget
+  install_missing iproute2 netcat-openbsd openssh-client openssh-server postgresql python3-venv rsync shellcheck socat systemd wget
 }
 
 main "$@"
