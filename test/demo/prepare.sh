@@ -33,7 +33,7 @@ start_image() {
 await_image() {
   local said='' now start=$SECONDS
   while kill -0 "$image_pid" 2>/dev/null; do
-    now="host image: $(grep -v '^time=' "$image_log" | tail -n 1)"
+    now="host image: $(sed '/^time=/d' "$image_log" | tail -n 1)" # the log may be empty
     if [ -t 2 ]; then
       printf '\r\033[K%s, %s s' "$now" $((SECONDS - start)) >&2
     elif [ "$now" != "$said" ]; then
