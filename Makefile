@@ -5,7 +5,7 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 export CGO_ENABLED := 0
 # The same for building, vetting and testing, so that each package is compiled once.
-export GOFLAGS := $(shell go env GOFLAGS) -trimpath
+export GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -trimpath
 
 VERSION := $(shell release/version.sh)
 LDFLAGS := -s -w -X github.com/sky-shift/skyctl/pkg/version.version=$(VERSION)

@@ -17,7 +17,7 @@ TXT
     echo "skyctl, skyd and the kit come from $SKYCTL_DIST." >&2
   else
     echo "skyctl, skyd and the kit are built from source with Go, on $(nproc) cores: about 11 minutes on two the first time." >&2
-    echo "With SKYCTL_DIST=DIR or URL of a release it takes about 2, without Go." >&2
+    echo "With SKYCTL_DIST=DIR or URL of a release it takes 1 to 2, without Go." >&2
   fi
 }
 
