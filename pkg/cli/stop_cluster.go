@@ -70,8 +70,7 @@ cluster that is being created, does not stop the others.`,
 	cmd.Args = o.selector.requireNames
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&o.wait, "wait", false,
-		"show the progress until all machines are ended; Ctrl-C stops only the "+
-			"display")
+		"show the progress until all machines are ended; Ctrl-C stops only the display")
 	o.timeout.bindFlag(cmd)
 	return cmd
 }

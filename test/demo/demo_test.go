@@ -33,7 +33,7 @@ func place(t *testing.T) (root, state string) {
 	put("test/rke2kit/build.sh", "#!/bin/sh\necho "+root+"/kit\n", 0o755)
 	put("test/setup/docker-down.sh", "#!/bin/sh\n", 0o755)
 	put("bin/skyctl", "#!/bin/sh\ncase $1 in create) exit 3;; delete) exit 4;; esac\n", 0o755)
-	put("bin/go", "#!/bin/sh\n", 0o755)
+	put("bin/skyd", "#!/bin/sh\n", 0o755)
 	return root, state
 }
 

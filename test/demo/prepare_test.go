@@ -128,3 +128,30 @@ func TestBuildPassesErrorsOn(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// The image's build says nothing at first, for longer than the script takes to look.
+func TestDemoWaitsForAHostImageThatSaysNothingYet(t *testing.T) {
+	root, state := place(t)
+	prepare, err := os.ReadFile("prepare.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"test/demo/prepare.sh":         string(prepare),
+		"test/demo/install_release.sh": "#!/bin/sh\n",
+		"test/setup/docker.sh":         "#!/bin/sh\n",
+		"bin/skyd":                     "#!/bin/sh\nsleep 2\ntouch built\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("SKYCTL_DIST", root)
+	out, err := run(t, root, state, "prepare.sh")
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(root, "built")); err != nil {
+		t.Errorf("the script did not wait: %v: %s", err, out)
+	}
+}
