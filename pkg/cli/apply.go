@@ -80,7 +80,6 @@ terminal. After an interruption, run the same apply again.`,
 	o.bindFlags(cmd, "the clusters are as the files say")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	o.dryRun.bindFlags(cmd)
-	o.dryRun.printsObjects = true
 	o.prune.bindFlags(a, cmd)
 	o.prune.bindCountFlag(cmd)
 	sectionFiles.add(cmd, "filename", "recursive")

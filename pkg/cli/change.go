@@ -44,8 +44,9 @@ type changeRequest struct {
 	recorded, same func(after *api.Cluster) string
 	// note returns what a person has to know of the recorded change; empty, or a nil function, for nothing.
 	note func(after *api.Cluster) string
-	// output is -o, with which the changed cluster is written; nil if the command has none.
+	// output is -o, with which the changed cluster is written, or only a part of it; nil if the command has none.
 	output *outputFlags
+	part   *changedPart
 	// goal is what --wait waits for, and reached is printed then.
 	goal    func(after *api.Cluster) client.Goal
 	reached func(now *api.Cluster) string
@@ -67,7 +68,8 @@ func (a *app) runChange(ctx context.Context, r changeRequest) error {
 	if err != nil {
 		return err
 	}
-	return a.writeChanged(ctx, ops, r.output, changedClusters{clusters: []*api.Cluster{changed}, waited: r.wait})
+	return a.writeChanged(ctx, ops, r.output, changedClusters{clusters: []*api.Cluster{changed}, waited: r.wait,
+		part: r.part})
 }
 
 // recordChange checks a change and records it.

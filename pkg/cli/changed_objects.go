@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/client"
 )
@@ -25,12 +26,25 @@ type changedClusters struct {
 	isList bool
 	// waited: time has passed since the clusters were read.
 	waited bool
+	// part is written instead of a single cluster, if it is not nil.
+	part *changedPart
+}
+
+// changedPart is the part of a cluster that a command changes.
+type changedPart struct {
+	kind, name string
+	// find returns the part as it is now, or nil if the cluster has none of that name; a nil function if the part is
+	// deleted.
+	find func(*api.Cluster) any
 }
 
 // writeChanged writes clusters as -o asks for, after the change and the wait. Without -o it writes nothing.
 func (a *app) writeChanged(ctx context.Context, ops *client.Client, o *outputFlags, changed changedClusters) error {
 	if o == nil || !o.isStructured() || len(changed.clusters) == 0 {
 		return nil
+	}
+	if p := changed.part; p != nil && p.find == nil {
+		return a.writeDeleted(o, p.kind, p.name)
 	}
 	var now []api.Cluster
 	for _, c := range changed.clusters {
@@ -48,5 +62,20 @@ func (a *app) writeChanged(ctx context.Context, ops *client.Client, o *outputFla
 	if changed.isList {
 		return o.write(a.env.Out, render.NewClusterList(now))
 	}
+	if p := changed.part; p != nil {
+		object := p.find(&now[0])
+		if object == nil {
+			return nil
+		}
+		return o.writeKind(a.env.Out, p.kind, object)
+	}
 	return o.write(a.env.Out, now[0])
+}
+
+// writeDeleted writes the name of an object that is deleted, if -o asks for it.
+func (a *app) writeDeleted(o *outputFlags, kind, name string) error {
+	if o == nil || !o.isStructured() {
+		return nil
+	}
+	return printer.WriteName(a.env.Out, kind, name, "")
 }

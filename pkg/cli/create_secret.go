@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 )
 
@@ -15,6 +15,7 @@ type createSecretOptions struct {
 	*app
 	literals, files, envFiles, inputs []string
 	replace                           bool
+	output                            *outputFlags
 }
 
 func (a *app) newCreateSecretCommand() *cobra.Command {
@@ -61,6 +62,7 @@ exists: machines that are launched from then on get the new ones.`,
 		registerCompletion(cmd, name, completeFiles)
 	}
 	f.BoolVar(&o.replace, "replace", false, "replace all values of the secret if it exists")
+	o.output = addOutputFlags(cmd)
 	return cmd
 }
 
@@ -90,13 +92,18 @@ func (o *createSecretOptions) run(ctx context.Context, name string) error {
 			return err
 		}
 		s.KeepLine()
-		if !stored.CreatedAt.Equal(stored.UpdatedAt) {
-			_, err = fmt.Fprintf(o.env.Out, "Replaced the values of secret %s. Machines that are launched from now "+
-				"on get "+
-				"them.\n", name)
-			return err
+		if o.output.isStructured() {
+			users, err := ops.ListSecretUsers(ctx)
+			if err != nil {
+				return err
+			}
+			return o.output.writeKind(o.env.Out, "Secret",
+				render.NewSecretList([]api.NamedSecret{stored}, users).Items[0])
 		}
-		_, err = fmt.Fprintf(o.env.Out, "Stored secret %s.\n", name)
-		return err
+		if !stored.CreatedAt.Equal(stored.UpdatedAt) {
+			return o.printResult("Replaced the values of secret %s. Machines that are launched from now on get them.\n",
+				name)
+		}
+		return o.printResult("Stored secret %s.\n", name)
 	})
 }

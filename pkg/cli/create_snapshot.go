@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +18,7 @@ type createSnapshotOptions struct {
 	cluster, name string
 	wait          bool
 	timeout       waitTimeoutValue
+	output        *outputFlags
 }
 
 func (a *app) newCreateSnapshotCommand() *cobra.Command {
@@ -33,7 +34,8 @@ taken by schedule. It stays until you delete it by name.
 The command returns once the request is recorded. With --wait it returns once the snapshot is off the
 machines, so that it outlives them.`,
 		Example: `  skyctl create snapshot --cluster prod
-  skyctl create snapshot --cluster prod --name before-migration --wait`,
+  skyctl create snapshot --cluster prod --name before-migration --wait
+  skyctl create snapshot --cluster prod --wait -o jsonpath='{.name}'`,
 		Args: refuseArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("cluster") {
@@ -47,6 +49,7 @@ machines, so that it outlives them.`,
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until the snapshot is kept off the machines; Ctrl-C stops only "+
 		"the wait")
 	o.timeout.bindFlag(cmd)
+	o.output = addOutputFlags(cmd)
 	return cmd
 }
 
@@ -84,11 +87,13 @@ func (o *createSnapshotOptions) run(ctx context.Context, named bool) error {
 		}
 		s.KeepLine()
 		o.noteUnstarted(asked.Unstarted, "skyd takes it within a minute once it can")
-		_, err = fmt.Fprintf(o.env.Out, "Snapshot %s of cluster %s is requested.\n", asked.Snapshot.Name, o.cluster)
-		return err
+		return o.printResult("Snapshot %s of cluster %s is requested.\n", asked.Snapshot.Name, o.cluster)
 	})
-	if err != nil || !o.wait {
+	switch {
+	case err != nil:
 		return err
+	case !o.wait:
+		return o.writeSnapshot(o.output, asked.Snapshot)
 	}
 	return o.awaitSnapshot("Taking snapshot "+asked.Snapshot.Name, asked.Snapshot, func(s *terminal.Spinner) error {
 		kept, err := ops.AwaitSnapshotKept(ctx, asked.Snapshot, o.timeout.value, s.PrintNote)
@@ -96,7 +101,7 @@ func (o *createSnapshotOptions) run(ctx context.Context, named bool) error {
 			return err
 		}
 		s.KeepLine()
-		_, err = fmt.Fprintf(o.env.Out, "Snapshot %s is kept: %s.\n", kept.Name, render.DescribeKept(kept))
-		return err
+		return errors.Join(o.writeSnapshot(o.output, kept),
+			o.printResult("Snapshot %s is kept: %s.\n", kept.Name, render.DescribeKept(kept)))
 	})
 }

@@ -104,6 +104,6 @@ func (d *deleteOptions) forgetDamagedCluster(ctx context.Context, s *store.Store
 	if err := kubefile.RemoveEntries(d.cfg.KubeconfigPath(name), name); err != nil {
 		return err
 	}
-	return errors.Join(d.writeName(name), d.printResult("Removed the record of cluster %s. If it had machines, they "+
-		"are orphans now: see skyctl get orphans\n", name))
+	return errors.Join(d.writeDeleted(d.output, api.Kind, name), d.printResult("Removed the record of cluster %s. "+
+		"If it had machines, they are orphans now: see skyctl get orphans\n", name))
 }

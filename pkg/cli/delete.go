@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
@@ -38,6 +37,8 @@ type deleteOptions struct {
 	output           *outputFlags // nil in a prune
 	// unchanged: a cluster that was changed since it was read is not deleted.
 	unchanged bool
+	// where names the installation in questions and results with --all; see describeAllOf.
+	where string
 }
 
 func (a *app) newDeleteClusterCommand() *cobra.Command {
@@ -71,15 +72,9 @@ the machines appear in skyctl get orphans.`,
   skyctl delete cluster dev --yes --wait -o name
   skyctl delete cluster lost --purge`,
 		ValidArgsFunction: a.completeMoreClusterNames,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if form := d.output.form(); d.output.isStructured() && form != render.AsName {
-				return usageErrorf("delete has no -o %s: the clusters are gone; -o name prints their names", form)
-			}
-			return d.run(cmd.Context(), args)
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
-	d.output = addOutputFlags(cmd)
-	cmd.Flags().Lookup("output").Usage = "name: print only cluster/NAME of each deleted cluster"
+	d.output = addDeletedOutputFlags(cmd, "cluster")
 	d.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Args = d.selector.requireNames
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
@@ -94,12 +89,16 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 	if err := d.timeout.refuseWithoutWait(d.wait); err != nil {
 		return err
 	}
+	where, err := d.describeAllOf(d.selector)
+	if err != nil {
+		return err
+	}
+	d.where = where
 	unconfirmed := d.checkConfirmed(names)
 	if unconfirmed != nil && !d.hasServer() { // no server is started only to say this
 		return unconfirmed
 	}
-	names, err := d.resolveNames(ctx, d.selector, names)
-	if err != nil || len(names) == 0 {
+	if names, err = d.resolveNames(ctx, d.selector, names); err != nil || len(names) == 0 {
 		return err
 	}
 	ops, err := d.connectClient(ctx)
@@ -165,7 +164,7 @@ func (d *deleteOptions) checkConfirmed(names []string) error {
 	}
 	what := "cluster " + strings.Join(names, ", ")
 	if d.selector.isSet() {
-		what = d.selector.describe()
+		what = d.selector.describe() + d.where
 	}
 	return usageErrorf("deleting %s needs confirmation, and there is no terminal: use --yes", what)
 }
@@ -245,9 +244,9 @@ func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c
 			costs = " It has cost " + sum + " so far."
 		}
 		if !d.wait { // else it is not gone yet
-			err = d.writeName(name)
+			err = d.writeDeleted(d.output, api.Kind, name)
 		}
-		return errors.Join(err, d.printResult("Cluster %s is being deleted.%s\n", name, costs))
+		return errors.Join(err, d.printResult("Cluster %s%s is being deleted.%s\n", name, d.where, costs))
 	})
 }
 
@@ -285,7 +284,8 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 					printable.Line(m.Machine), printable.Line(m.Message))
 			}
 		}
-		return errors.Join(d.writeName(name), d.printResult("Deleted cluster %s.%s\n", name, costs))
+		return errors.Join(d.writeDeleted(d.output, api.Kind, name),
+			d.printResult("Deleted cluster %s%s.%s\n", name, d.where, costs))
 	case exitCode(err) == ExitInterrupted && begun:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
@@ -301,14 +301,6 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 			"if the cloud is permanently unreachable, add --purge\n", name)
 	}
 	return &reportedError{err}
-}
-
-// writeName writes the name of a deleted cluster if -o asks for it.
-func (d *deleteOptions) writeName(name string) error {
-	if d.output == nil || !d.output.isStructured() {
-		return nil
-	}
-	return printer.WriteName(d.env.Out, api.Kind, name, "")
 }
 
 // warnOfBilling lists the machines that may keep costing money once their record is gone.
@@ -337,13 +329,13 @@ func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 // confirmDeletion asks once for all clusters, and names each.
 func (d *deleteOptions) confirmDeletion(ctx context.Context, targets []deleteTarget) error {
 	if len(targets) == 1 {
-		return d.requireConfirmation(ctx, "Delete cluster "+d.describeTarget(targets[0])+"?", "deleted")
+		return d.requireConfirmation(ctx, "Delete cluster "+d.describeTarget(targets[0])+d.where+"?", "deleted")
 	}
 	for _, t := range targets {
 		fmt.Fprintln(d.env.Err, "  "+d.describeTarget(t))
 	}
-	return d.requireConfirmation(ctx, fmt.Sprintf("Delete these %s?", render.FormatCount(len(targets), "cluster")),
-		"deleted")
+	return d.requireConfirmation(ctx, fmt.Sprintf("Delete these %s%s?", render.FormatCount(len(targets), "cluster"),
+		d.where), "deleted")
 }
 
 func (d *deleteOptions) describeTarget(t deleteTarget) string {

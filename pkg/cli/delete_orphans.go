@@ -31,13 +31,15 @@ terminates a machine, skyctl checks again that the machine belongs to no cluster
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
+	d.output = addDeletedOutputFlags(cmd, "orphan")
 	return cmd
 }
 
 // deleteOrphansOptions is one run of delete orphans.
 type deleteOrphansOptions struct {
 	*app
-	yes bool
+	yes    bool
+	output *outputFlags
 	// all are the orphans that were found, with those that are kept.
 	all []api.Orphan
 	// skipped: some orphans must be named to be terminated, and were not.
@@ -64,8 +66,7 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 		if d.skipped {
 			none = "There are no orphans that are terminated without being named."
 		}
-		_, err := fmt.Fprintln(d.env.Out, none)
-		return err
+		return d.printResult("%s\n", none)
 	}
 	if !d.yes {
 		if err := terminal.WriteTable(d.env.Err, render.NewOrphanTable(found, false, d.env.Now())); err != nil {
@@ -167,12 +168,13 @@ func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r operatio
 			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: a cloud did not answer",
 				o.Name, o.Cloud))
 		case i < 0:
-			fmt.Fprintf(d.env.Out, "Machine %s on %s was gone already.\n", o.Name, o.Cloud)
+			failed = append(failed, d.printResult("Machine %s on %s was gone already.\n", o.Name, o.Cloud))
 		default:
-			fmt.Fprintf(d.env.Out, "Terminated machine %s on %s.\n", o.Name, o.Cloud)
+			failed = append(failed, d.writeDeleted(d.output, "Orphan", render.OrphanDisplayName(o, d.all)),
+				d.printResult("Terminated machine %s on %s.\n", o.Name, o.Cloud))
 		}
 	}
-	if len(failed) > 0 {
+	if errors.Join(failed...) != nil {
 		failed = append(failed, newUnaskedCloudsError(r.Unasked))
 	}
 	return errors.Join(failed...)

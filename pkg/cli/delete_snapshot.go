@@ -20,6 +20,7 @@ type deleteSnapshotOptions struct {
 	*app
 	cluster string
 	yes     bool
+	output  *outputFlags
 }
 
 func (a *app) newDeleteSnapshotCommand() *cobra.Command {
@@ -44,6 +45,7 @@ If one of the names does not exist, the command deletes none.`,
 	}
 	a.bindSnapshotCluster(cmd, &o.cluster)
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	o.output = addDeletedOutputFlags(cmd, "snapshot")
 	return cmd
 }
 
@@ -116,7 +118,7 @@ func (o *deleteSnapshotOptions) deleteSnapshot(ctx context.Context, ops *client.
 			return err
 		}
 		sp.KeepLine()
-		_, err = fmt.Fprintf(o.env.Out, "Deleted snapshot %s of cluster %s.\n", s.Name, s.Cluster)
-		return err
+		return errors.Join(o.writeDeleted(o.output, "Snapshot", s.Name),
+			o.printResult("Deleted snapshot %s of cluster %s.\n", s.Name, s.Cluster))
 	})
 }

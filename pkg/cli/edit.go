@@ -30,6 +30,7 @@ func (a *app) newEditCommand() *cobra.Command {
 
 func (a *app) newEditClusterCommand() *cobra.Command {
 	flags := &changeFlags{}
+	var output *outputFlags
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
 		Aliases: listAliases("cluster"),
@@ -50,9 +51,10 @@ fields is applied; skyctl diff shows where a file says otherwise.`,
 		Args:              requireClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runEdit(cmd.Context(), args[0], *flags)
+			return a.runEdit(cmd.Context(), args[0], *flags, output)
 		},
 	}
+	output = addOutputFlags(cmd)
 	flags.bindFlags(cmd, "the cluster is changed")
 	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	return cmd
@@ -71,7 +73,7 @@ type clusterEdit struct {
 	path string
 }
 
-func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error {
+func (a *app) runEdit(ctx context.Context, name string, flags changeFlags, output *outputFlags) error {
 	if err := flags.timeout.refuseWithoutWait(flags.wait); err != nil {
 		return err
 	}
@@ -84,8 +86,11 @@ func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error
 		return err
 	}
 	plan, err := e.editUntilValid(ctx)
-	if err != nil || plan == nil {
+	switch {
+	case err != nil:
 		return err
+	case plan == nil: // nothing was changed
+		return a.writeChanged(ctx, ops, output, changedClusters{clusters: []*api.Cluster{e.before}})
 	}
 	var results []client.ApplyResult
 	err = a.runWithSpinner("Changing cluster "+name, false, func(s *terminal.Spinner) error {
@@ -97,11 +102,16 @@ func (a *app) runEdit(ctx context.Context, name string, flags changeFlags) error
 		return e.keepText(err)
 	}
 	e.removeText()
-	if !flags.wait {
-		return nil
+	edited := changedClusters{waited: flags.wait}
+	for _, r := range results {
+		edited.clusters = append(edited.clusters, r.Cluster)
 	}
-	_, err = a.awaitApplied(ctx, ops, results, flags)
-	return err
+	if flags.wait {
+		if edited.clusters, err = a.awaitApplied(ctx, ops, results, flags); err != nil {
+			return err
+		}
+	}
+	return a.writeChanged(ctx, ops, output, edited)
 }
 
 // readCluster reads the cluster and turns it into text.
@@ -258,8 +268,7 @@ func withoutSanitizing(w io.Writer) io.Writer {
 
 func (e *clusterEdit) leaveUnchanged() error {
 	e.removeText()
-	_, err := fmt.Fprintf(e.env.Out, "cluster/%s not changed\n", e.name)
-	return err
+	return e.printResult("cluster/%s not changed\n", e.name)
 }
 
 // isTextAsBegun says whether the person has written nothing yet.

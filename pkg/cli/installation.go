@@ -80,6 +80,25 @@ func (a *app) findPaths() (*config.Config, error) {
 	return config.LoadPaths(a.flags, env)
 }
 
+// describeAllOf says of which installation the clusters of --all are, as " of context NAME", where a person has
+// several; it is empty otherwise, and without --all.
+func (a *app) describeAllOf(v *selectorValue) (string, error) {
+	if !v.all {
+		return "", nil
+	}
+	paths, err := a.findPaths()
+	if err != nil {
+		return "", &usageError{err}
+	}
+	switch all, err := a.contextsFile().Read(); {
+	case err != nil || len(all.Named) == 0:
+		return "", nil //nolint:nilerr // the installation was chosen without the file
+	case a.choice.Context == "":
+		return " of the installation in " + printable.Line(paths.Dir), nil
+	}
+	return " of context " + printable.Line(a.choice.Context), nil
+}
+
 // describeContext names the context that the command uses, with its directory; it is empty if that is the default one,
 // or if a flag or a variable named the directory.
 func (a *app) describeContext() string {

@@ -45,18 +45,19 @@ func (a *app) newReplaceCommand() *cobra.Command {
 }
 
 func (a *app) newReplaceMachineCommand() *cobra.Command {
-	cmd := a.newMachineChangeCommand("the new machine is Ready", newReplaceMachineRequest)
+	cmd := a.newMachineChangeCommand("the new machine is Ready", "", newReplaceMachineRequest)
 	cmd.Short = "Drain a worker, terminate its machine, and launch a new one"
 	cmd.Long = `Replaces a worker: it is cordoned and drained as in scale cluster, its machine is terminated, and a
 new one is launched with the same name, in the same pool. The pool's max_unavailable bounds how many
 of its machines are replaced at the same time; others wait. The only server of a cluster cannot be
 replaced, because it has the cluster's state.`
-	cmd.Example = "  skyctl replace machine sky-dev-3\n  skyctl replace machine sky-dev-3 --wait"
+	cmd.Example = "  skyctl replace machine sky-dev-3\n  skyctl replace machine sky-dev-3 --wait\n" +
+		"  skyctl replace machine sky-dev-3 --wait -o jsonpath='{.address}'"
 	return cmd
 }
 
 func (a *app) newDeleteMachineCommand() *cobra.Command {
-	cmd := a.newMachineChangeCommand("the machine is gone", newDeleteMachineRequest)
+	cmd := a.newMachineChangeCommand("the machine is gone", "machine", newDeleteMachineRequest)
 	cmd.Short = "Scale a pool down by exactly this machine"
 	cmd.Long = `Removes a worker, and makes its pool smaller by one: it is cordoned and drained as in scale cluster,
 then its machine is terminated. Its name is never used again. The only server of a cluster cannot
@@ -65,10 +66,11 @@ be deleted; to get a new machine instead, use skyctl replace machine.`
 	return cmd
 }
 
-// newMachineChangeCommand returns a command that changes one machine; its texts are the caller's.
-func (a *app) newMachineChangeCommand(until string,
+// newMachineChangeCommand returns a command that changes one machine; its texts are the caller's. deletes is "machine"
+// if it is gone afterwards, else empty.
+func (a *app) newMachineChangeCommand(until, deletes string,
 	newRequest func(f changeFlags, cluster, machine string, incarnation *string) changeRequest) *cobra.Command {
-	f, dryRun := &changeFlags{}, &dryRunFlags{}
+	f, dryRun := &changeFlags{}, &dryRunFlags{deletes: deletes}
 	var cluster, before string
 	cmd := &cobra.Command{
 		Use:               "machine NAME",
@@ -88,12 +90,25 @@ func (a *app) newMachineChangeCommand(until string,
 			return &api.FieldError{Field: "cluster", Value: cluster,
 				Want: fmt.Sprintf("%s, the cluster of machine %s; --cluster can be left out", of, args[0])}
 		}
-		if r := newRequest(*f, of, args[0], &before); dryRun.on {
+		r := newRequest(*f, of, args[0], &before)
+		if dryRun.on {
 			return a.runChangeDryRun(cmd.Context(), r, dryRun)
 		}
-		return a.runChange(cmd.Context(), newRequest(*f, of, args[0], &before))
+		r.output, r.part = dryRun.output, &changedPart{kind: "Machine", name: args[0]}
+		if deletes == "" {
+			r.part.find = func(c *api.Cluster) any { return findMachineView(c, args[0]) }
+		}
+		return a.runChange(cmd.Context(), r)
 	}
 	return cmd
+}
+
+// findMachineView returns a machine as get machine shows it; nil if the cluster has none of that name.
+func findMachineView(c *api.Cluster, name string) any {
+	if m := c.FindMachine(name); m != nil {
+		return *m
+	}
+	return nil
 }
 
 // checkMachineExists returns an error if the cluster has no such machine; else it notes its incarnation.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -19,6 +20,9 @@ type outputFlags struct {
 	request printer.Request
 	sortBy  string
 	printer *printer.Printer
+	// deletes is the kind of objects that the command deletes, so that only their names can be printed; empty if the
+	// objects stay.
+	deletes string
 }
 
 // addOutputFlags adds -o and --template to a command that prints one thing. The command must not set PreRunE.
@@ -28,7 +32,7 @@ func addOutputFlags(cmd *cobra.Command) *outputFlags {
 	cmd.Flags().StringVar(&o.request.Template, "template", "", "template of -o go-template (the default with this "+
 		"flag), jsonpath or custom-columns")
 	panicOnError(cmd.Flags().MarkHidden("template")) // skyctl help output explains it
-	registerCompletion(cmd, "output", completeOutputFormats)
+	registerCompletion(cmd, "output", o.completeFormats)
 	cmd.PreRunE = func(*cobra.Command, []string) error { return o.prepare() }
 	return o
 }
@@ -42,9 +46,30 @@ func addListOutputFlags(cmd *cobra.Command) *outputFlags {
 	return o
 }
 
-func completeOutputFormats(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// addDeletedOutputFlags is addOutputFlags for a command that deletes objects of a kind, such as "cluster": it prints
+// only their names.
+func addDeletedOutputFlags(cmd *cobra.Command, kind string) *outputFlags {
+	o := addOutputFlags(cmd)
+	o.deletes = kind
+	cmd.Flags().Lookup("output").Usage = fmt.Sprintf("name: print only %s/NAME of each deleted %[1]s", kind)
+	return o
+}
+
+// requireNameOfDeleted refuses formats that need an object where it is gone.
+func (o *outputFlags) requireNameOfDeleted() error {
+	if form := o.form(); o.deletes != "" && form.IsStructured() && form != render.AsName {
+		return usageErrorf("delete has no -o %s: each %s is gone; -o name prints its name", form, o.deletes)
+	}
+	return nil
+}
+
+func (o *outputFlags) completeFormats(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	formats := printer.ListFormats()
+	if o.deletes != "" {
+		formats = []string{string(render.AsName)}
+	}
 	var all []string
-	for _, f := range printer.ListFormats() {
+	for _, f := range formats {
 		all = append(all, cobra.CompletionWithDesc(f, printer.DescribeFormat(f)))
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
@@ -64,6 +89,9 @@ func (o *outputFlags) Set(v string) error {
 
 // prepare reads the template of the format.
 func (o *outputFlags) prepare() error {
+	if err := o.requireNameOfDeleted(); err != nil {
+		return err
+	}
 	if o.request.Template != "" && o.request.Output == string(render.AsTable) {
 		o.request.Output = string(render.AsGoTemplate)
 	}
@@ -145,8 +173,8 @@ On a terminal a table fits its width: the widest cells are shortened and end in 
 the right are left out if the terminal is too narrow. In a pipe or a file everything is printed.
 On a terminal STATUS has a colour, unless NO_COLOR is set or TERM is dumb.
 
-create, apply, label and scale print the object as it is after the change; with --wait, after the
-wait. Nothing else is on standard output then. delete has -o name only.
+Commands that change an object, such as create, apply, scale and stop, print it as it is after the
+change; with --wait, after the wait. Nothing else is on standard output then. delete has -o name only.
 
 --no-headers leaves out the headings of tables and custom columns, and --sort-by sorts by a field.
 

@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -70,27 +70,55 @@ func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
 		Use: "reconcile [CLUSTER | -l SELECTOR | --all]", Short: w.short, Long: w.long, Example: w.example,
 		Args: allowClusterName, ValidArgsFunction: a.completeClusterNames,
 	}
-	selector := a.addSelectionFlags(cmd, "clusters")
+	selector, output := a.addSelectionFlags(cmd, "clusters"), addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
 			return err
 		}
-		if !selector.isSet() {
-			return a.switchReconcile(cmd.Context(), w, firstOrEmpty(args))
+		if !selector.isSet() && len(args) == 0 && output.isStructured() {
+			return usageErrorf("-o %s prints clusters, and needs the name of one, -l or --all", output.form())
 		}
-		return a.runForSelected(cmd.Context(), selector, func(ctx context.Context, name string) error {
-			return a.switchReconcile(ctx, w, name)
-		})
+		return a.switchSelected(cmd.Context(), w, selector, firstOrEmpty(args), output)
 	}
 	return cmd
 }
 
-// switchReconcile pauses or resumes repairs of a cluster or, if name is empty, the scheduled sweeps.
-func (a *app) switchReconcile(ctx context.Context, w pauseTexts, name string) error {
+// switchSelected pauses or resumes repairs of the selected clusters, of the named one, or the scheduled sweeps if it is
+// empty. It writes the clusters if -o asks for them.
+func (a *app) switchSelected(ctx context.Context, w pauseTexts, selector *selectorValue, name string,
+	output *outputFlags) error {
 	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
 	}
+	if !selector.isSet() && name == "" {
+		return a.switchReconcile(ctx, ops, w, "")
+	}
+	switched := changedClusters{isList: selector.isSet()}
+	change := func(ctx context.Context, name string) error {
+		if err := a.switchReconcile(ctx, ops, w, name); err != nil || !output.isStructured() {
+			return err
+		}
+		s, err := ops.ConnectStore(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := s.ReadCluster(ctx, name)
+		if err == nil {
+			switched.clusters = append(switched.clusters, c)
+		}
+		return err
+	}
+	if selector.isSet() {
+		err = a.runForSelected(ctx, selector, change)
+	} else {
+		err = change(ctx, name)
+	}
+	return errors.Join(err, a.writeChanged(ctx, ops, output, switched))
+}
+
+// switchReconcile pauses or resumes repairs of a cluster or, if name is empty, the scheduled sweeps.
+func (a *app) switchReconcile(ctx context.Context, ops *client.Client, w pauseTexts, name string) error {
 	changed, err := w.do(ops, ctx, name)
 	if err != nil {
 		return err
@@ -99,13 +127,12 @@ func (a *app) switchReconcile(ctx context.Context, w pauseTexts, name string) er
 	if name != "" {
 		text = fmt.Sprintf(map[bool]string{true: w.one, false: w.oneAgain}[changed], name)
 	}
-	if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
+	if err := a.printResult("%s", text); err != nil || name == "" || a.hasStructuredOutput() {
 		return err
 	}
 	doing, err := ops.DescribeRunningRepair(ctx, name)
 	if err != nil || doing == "" {
 		return nil // the pause itself succeeded
 	}
-	_, err = fmt.Fprintf(a.env.Out, w.busy, doing, name)
-	return err
+	return a.printResult(w.busy, doing, name)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/cli/render"
 )
 
 // bindPoolFlags adds the flag of each field of a pool and of its machines.
@@ -63,8 +62,9 @@ func validateClusterFlag(cluster string) error {
 type dryRunFlags struct {
 	on     bool
 	output *outputFlags
-	// printsObjects: without --dry-run, -o prints the changed objects.
-	printsObjects bool
+	// deletes is the kind of the object that the command deletes, of which -o prints the name without --dry-run; empty
+	// if it prints the changed object.
+	deletes string
 }
 
 func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
@@ -75,10 +75,8 @@ func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
 // checkCombination refuses flags that would be ignored because of others.
 func (d *dryRunFlags) checkCombination(cmd *cobra.Command) error {
 	if !d.on {
-		if !d.printsObjects && cmd.Flags().Changed("output") && d.output.form() != render.AsTable {
-			return usageErrorf("-o %s needs --dry-run", d.output.form())
-		}
-		return nil
+		d.output.deletes = d.deletes
+		return d.output.requireNameOfDeleted()
 	}
 	for _, flag := range []string{"wait", "timeout"} {
 		if cmd.Flags().Changed(flag) {

@@ -47,7 +47,10 @@ node registers. The command returns once the change is recorded.`,
   skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --min_replicas 1 --max_replicas 10 --wait
 
   # only show the steps and prices
-  skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --dry-run`,
+  skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --dry-run
+
+  # for scripts: the names of its machines, once they are Ready
+  skyctl create pool big --cluster dev --cpus 16+ --replicas 3 --wait -o jsonpath='{.machines[*]}'`,
 		Args: requirePoolName,
 	}
 	o.flags = cmd.Flags()
@@ -65,9 +68,23 @@ node registers. The command returns once the change is recorded.`,
 		if o.dryRun.on {
 			return a.runChangeDryRun(cmd.Context(), r, &o.dryRun)
 		}
+		r.output = o.dryRun.output
+		r.part = &changedPart{kind: "Pool", name: args[0], find: func(c *api.Cluster) any {
+			return findPoolView(c, args[0])
+		}}
 		return a.runChange(cmd.Context(), r)
 	}
 	return cmd
+}
+
+// findPoolView returns a pool as get pool shows it; nil if the cluster has none of that name.
+func findPoolView(c *api.Cluster, name string) any {
+	for _, p := range render.ListPools([]api.Cluster{*c}) {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
 }
 
 // newRequest reads the flags. Everything that needs no cluster is checked.
@@ -133,7 +150,7 @@ func formatNoStackNote(c *api.Cluster, p api.Pool) string {
 }
 
 func (a *app) newDeletePoolCommand() *cobra.Command {
-	f, dryRun := &changeFlags{}, &dryRunFlags{}
+	f, dryRun := &changeFlags{}, &dryRunFlags{deletes: "pool"}
 	var cluster string
 	cmd := &cobra.Command{
 		Use:     "pool NAME --cluster CLUSTER",
@@ -160,10 +177,12 @@ left to run pods.`,
 		if err := dryRun.checkCombination(cmd); err != nil {
 			return err
 		}
+		r := newDeletePoolRequest(*f, cluster, args[0])
 		if dryRun.on {
-			return a.runChangeDryRun(cmd.Context(), newDeletePoolRequest(*f, cluster, args[0]), dryRun)
+			return a.runChangeDryRun(cmd.Context(), r, dryRun)
 		}
-		return a.runChange(cmd.Context(), newDeletePoolRequest(*f, cluster, args[0]))
+		r.output, r.part = dryRun.output, &changedPart{kind: "Pool", name: args[0]}
+		return a.runChange(cmd.Context(), r)
 	}
 	return cmd
 }

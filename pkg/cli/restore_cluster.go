@@ -40,6 +40,7 @@ type clusterRestoreOptions struct {
 	snapshot                      string
 	newMachines, force, yes, wait bool
 	timeout                       waitTimeoutValue
+	output                        *outputFlags
 }
 
 func (a *app) newRestoreClusterCommand() *cobra.Command {
@@ -77,6 +78,7 @@ deleted; it needs --force and --new-machines.`,
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
 	o.timeout.bindFlag(cmd)
+	o.output = addOutputFlags(cmd)
 	panicOnError(cmd.RegisterFlagCompletionFunc("snapshot",
 		func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return a.completeSnapshots(cmd, func(s api.Snapshot) bool {
@@ -141,13 +143,15 @@ func (o *clusterRestoreOptions) run(ctx context.Context, name string) error {
 		if !asked.Changed {
 			text = "Cluster %s is already being restored from snapshot %s.\n"
 		}
-		_, err = fmt.Fprintf(o.env.Out, text, name, o.snapshot)
-		return err
+		return o.printResult(text, name, o.snapshot)
 	})
-	if err != nil || !o.wait {
+	if err == nil && o.wait {
+		err = o.awaitRestored(ctx, ops, asked.Cluster, "Restoring cluster", o.timeout.value)
+	}
+	if err != nil {
 		return err
 	}
-	return o.awaitRestored(ctx, ops, asked.Cluster, "Restoring cluster", o.timeout.value)
+	return o.writeChanged(ctx, ops, o.output, changedClusters{clusters: []*api.Cluster{asked.Cluster}, waited: o.wait})
 }
 
 // checkRequest reads the cluster and the snapshot, and refuses what cannot be restored before anything is written.
@@ -222,7 +226,7 @@ func (a *app) awaitRestored(ctx context.Context, ops *client.Client, asked *api.
 		return a.reportFailedWait(p, name, err)
 	}
 	p.ReportSuccess()
-	if _, err := fmt.Fprintf(a.env.Out, "Cluster %s is READY after %s, restored %s.\n", name,
+	if err := a.printResult("Cluster %s is READY after %s, restored %s.\n", name,
 		render.FormatDuration(p.Elapsed()), render.DescribeRestored(*ready.Status.Restored, a.env.Now())); err != nil {
 		return err
 	}

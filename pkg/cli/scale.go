@@ -59,7 +59,6 @@ If two people change a cluster at once, the second one is told to look again (ex
 	cmd.Flags().StringVar(&o.replicas, "replicas", "", "number of machines of the pool")
 	o.bindFlags(cmd, "the cluster has that many machines")
 	o.dryRun.bindFlags(cmd)
-	o.dryRun.printsObjects = true
 	registerCompletion(cmd, "pool", a.completePoolsOfCluster)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := o.newRequest(cmd, args[0])

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,6 +83,7 @@ func (a *app) showSecrets(ctx context.Context, name string, output *outputFlags)
 type deleteSecretOptions struct {
 	*app
 	yes, force bool
+	output     *outputFlags
 }
 
 func (a *app) newDeleteSecretCommand() *cobra.Command {
@@ -101,6 +103,7 @@ they were given.`,
 	}
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&o.force, "force", false, "delete the secret even if clusters refer to it")
+	o.output = addDeletedOutputFlags(cmd, "secret")
 	return cmd
 }
 
@@ -123,8 +126,7 @@ func (o *deleteSecretOptions) run(ctx context.Context, name string) error {
 			return err
 		}
 		s.KeepLine()
-		_, err := fmt.Fprintf(o.env.Out, "Deleted secret %s.\n", name)
-		return err
+		return errors.Join(o.writeDeleted(o.output, "Secret", name), o.printResult("Deleted secret %s.\n", name))
 	})
 }
 

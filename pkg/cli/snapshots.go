@@ -78,6 +78,14 @@ func (a *app) noteUnstarted(err error, starts string) {
 	}
 }
 
+// writeSnapshot writes a snapshot, as describe snapshot does, if -o asks for it.
+func (a *app) writeSnapshot(o *outputFlags, s api.Snapshot) error {
+	if !o.isStructured() {
+		return nil
+	}
+	return o.writeKind(a.env.Out, "Snapshot", s)
+}
+
 // snapshotInterrupted is the error of a wait that Ctrl-C has ended.
 func snapshotInterrupted(s api.Snapshot) error {
 	return &interruptedError{hint: fmt.Sprintf("skyd goes on. To see it: skyctl describe snapshot %s --cluster %s",

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -12,15 +11,10 @@ import (
 )
 
 // startOptions is one run of start cluster.
-type startOptions struct {
-	*app
-	wait     bool
-	timeout  waitTimeoutValue
-	selector *selectorValue
-}
+type startOptions struct{ powerOptions }
 
 func (a *app) newStartClusterCommand() *cobra.Command {
-	o := &startOptions{app: a}
+	o := &startOptions{powerOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME... | -l SELECTOR | --all",
 		Aliases: listAliases("cluster"),
@@ -39,46 +33,12 @@ To start from another snapshot, use skyctl restore cluster with --new-machines.`
   skyctl start clusters -l team=vision
   skyctl start clusters --all`,
 		ValidArgsFunction: a.completeMoreClustersIn(api.PhaseStopped),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), args, powerSteps{begin: o.startCluster, await: o.awaitStarted})
+		},
 	}
-	o.selector = a.addSelectionFlags(cmd, "clusters")
-	cmd.Args = o.selector.requireNames
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the "+
-		"display")
-	o.timeout.bindFlag(cmd)
+	o.bindFlags(cmd, "the cluster is READY")
 	return cmd
-}
-
-func (o *startOptions) run(ctx context.Context, names []string) error {
-	if err := o.timeout.refuseWithoutWait(o.wait); err != nil {
-		return err
-	}
-	names, err := o.resolveNames(ctx, o.selector, names)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	ops, err := o.connectClient(ctx)
-	if err != nil {
-		return err
-	}
-	if len(names) > 1 {
-		s, err := ops.ConnectStore(ctx)
-		if err == nil {
-			err = requireExisting(ctx, s, names)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	var await func(context.Context, *api.Cluster) error
-	if o.wait {
-		await = func(ctx context.Context, c *api.Cluster) error {
-			return o.awaitRestored(ctx, ops, c, "Starting cluster", o.timeout.value)
-		}
-	}
-	return o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
-		return o.startCluster(ctx, ops, name)
-	}, await)
 }
 
 // startCluster requests the start of a cluster.
@@ -101,15 +61,18 @@ func (o *startOptions) startCluster(ctx context.Context, ops *client.Client, nam
 		}
 		s.KeepLine()
 		o.noteUnstarted(asked.Unstarted, "the next sweep starts it")
-		text := "Cluster %s is being started.\n"
+		text := "Cluster %s%s is being started.\n"
 		switch {
 		case !asked.Changed && asked.Cluster.Status.Phase == api.PhaseReady:
-			text = "Cluster %s is already READY.\n"
+			text = "Cluster %s%s is already READY.\n"
 		case !asked.Changed:
-			text = "Cluster %s is already being started.\n"
+			text = "Cluster %s%s is already being started.\n"
 		}
-		_, err = fmt.Fprintf(o.env.Out, text, name)
-		return err
+		return o.printResult(text, name, o.where)
 	})
 	return asked.Cluster, err
+}
+
+func (o *startOptions) awaitStarted(ctx context.Context, ops *client.Client, asked *api.Cluster) error {
+	return o.awaitRestored(ctx, ops, asked, "Starting cluster", o.timeout.value)
 }

@@ -35,16 +35,14 @@ func (a *app) newStartCommand() *cobra.Command {
 
 // stopOptions is one run of stop cluster.
 type stopOptions struct {
-	*app
-	yes, wait bool
-	timeout   waitTimeoutValue
-	selector  *selectorValue
+	powerOptions
+	yes bool
 	// confirmed are the ids of the clusters that one question was about; nil before it, and without it.
 	confirmed map[string]bool
 }
 
 func (a *app) newStopClusterCommand() *cobra.Command {
-	o := &stopOptions{app: a}
+	o := &stopOptions{powerOptions: powerOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME... | -l SELECTOR | --all",
 		Aliases: listAliases("cluster"),
@@ -60,45 +58,18 @@ You can name several clusters, or select them with -l or --all. The command asks
 them; if one that you name does not exist, it stops none. One that cannot be stopped, such as a
 cluster that is being created, does not stop the others.`,
 		Example: `  skyctl stop cluster dev
-  skyctl stop cluster dev --yes --wait
+  skyctl stop cluster dev --yes --wait -o json
   skyctl stop clusters -l team=vision
   skyctl stop clusters --all`,
 		ValidArgsFunction: a.completeMoreClustersIn(api.PhaseReady, api.PhaseError),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), args, powerSteps{confirm: o.confirmSeveral, begin: o.stopCluster,
+				await: o.awaitStopped})
+		},
 	}
-	o.selector = a.addSelectionFlags(cmd, "clusters")
-	cmd.Args = o.selector.requireNames
+	o.bindFlags(cmd, "all machines are ended")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	cmd.Flags().BoolVar(&o.wait, "wait", false,
-		"show the progress until all machines are ended; Ctrl-C stops only the display")
-	o.timeout.bindFlag(cmd)
 	return cmd
-}
-
-func (o *stopOptions) run(ctx context.Context, names []string) error {
-	if err := o.timeout.refuseWithoutWait(o.wait); err != nil {
-		return err
-	}
-	names, err := o.resolveNames(ctx, o.selector, names)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	ops, err := o.connectClient(ctx)
-	if err != nil {
-		return err
-	}
-	if len(names) > 1 {
-		if err := o.confirmSeveral(ctx, ops, names); err != nil {
-			return err
-		}
-	}
-	var await func(context.Context, *api.Cluster) error
-	if o.wait {
-		await = func(ctx context.Context, c *api.Cluster) error { return o.awaitStopped(ctx, ops, c) }
-	}
-	return o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
-		return o.stopCluster(ctx, ops, name)
-	}, await)
 }
 
 // stopCluster requests the stop of a cluster, and asks before.
@@ -122,15 +93,14 @@ func (o *stopOptions) stopCluster(ctx context.Context, ops *client.Client, name 
 		}
 		s.KeepLine()
 		o.noteUnstarted(asked.Unstarted, "the next sweep starts it")
-		text := "Cluster %s is being stopped.\n"
+		text := "Cluster %s%s is being stopped.\n"
 		switch {
 		case !asked.Changed && asked.Cluster.Status.Phase == api.PhaseStopped:
-			text = "Cluster %s is already STOPPED.\n"
+			text = "Cluster %s%s is already STOPPED.\n"
 		case !asked.Changed:
-			text = "Cluster %s is already being stopped.\n"
+			text = "Cluster %s%s is already being stopped.\n"
 		}
-		_, err = fmt.Fprintf(o.env.Out, text, name)
-		return err
+		return o.printResult(text, name, o.where)
 	})
 	return asked.Cluster, err
 }
@@ -163,8 +133,8 @@ func (o *stopOptions) confirm(ctx context.Context, ops *client.Client, s *termin
 		return &stateError{fmt.Errorf("cluster %s is not stopped, because it was not among those that you confirmed: "+
 			"it has become ready to be stopped since. To stop it: skyctl stop cluster %[1]s", c.Metadata.Name)}
 	}
-	question := fmt.Sprintf("Stop cluster %s (%s, %s)?", c.Metadata.Name, c.Status.Phase,
-		render.FormatCount(len(render.ExistingMachines(c)), "machine"))
+	question := fmt.Sprintf("Stop cluster %s (%s, %s)%s?", c.Metadata.Name, c.Status.Phase,
+		render.FormatCount(len(render.ExistingMachines(c)), "machine"), o.where)
 	if err := o.requireTerminal(question); err != nil {
 		return err
 	}
@@ -177,15 +147,11 @@ func (o *stopOptions) confirm(ctx context.Context, ops *client.Client, s *termin
 	return o.requireConfirmation(ctx, question, "changed")
 }
 
-// confirmSeveral lists the clusters that are not stopped yet with what each loses, and asks once. If one of the
-// clusters does not exist, none is stopped. One that cannot be stopped is left to stopCluster, which says why.
+// confirmSeveral lists the clusters that are not stopped yet with what each loses, and asks once. One that cannot be
+// stopped is left to stopCluster, which says why.
 func (o *stopOptions) confirmSeveral(ctx context.Context, ops *client.Client, names []string) error {
-	s, err := ops.ConnectStore(ctx)
-	if err == nil {
-		err = requireExisting(ctx, s, names)
-	}
-	if err != nil || o.yes {
-		return err
+	if o.yes {
+		return nil
 	}
 	var running []*api.Cluster
 	o.confirmed = map[string]bool{}
@@ -198,7 +164,7 @@ func (o *stopOptions) confirmSeveral(ctx context.Context, ops *client.Client, na
 	if len(running) == 0 {
 		return nil
 	}
-	question := fmt.Sprintf("Stop these %s?", render.FormatCount(len(running), "cluster"))
+	question := fmt.Sprintf("Stop these %s%s?", render.FormatCount(len(running), "cluster"), o.where)
 	if err := o.requireTerminal(question); err != nil {
 		return err
 	}
@@ -252,7 +218,6 @@ func (o *stopOptions) awaitStopped(ctx context.Context, ops *client.Client, aske
 	if stop := stopped.Status.Stop; stop != nil && stop.Snapshot != "" {
 		snapshot = " Its state is in snapshot " + stop.Snapshot + "."
 	}
-	_, err = fmt.Fprintf(o.env.Out, "Cluster %s is STOPPED after %s.%s\n", name, render.FormatDuration(p.Elapsed()),
+	return o.printResult("Cluster %s%s is STOPPED after %s.%s\n", name, o.where, render.FormatDuration(p.Elapsed()),
 		snapshot)
-	return err
 }

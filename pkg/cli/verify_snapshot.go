@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +24,7 @@ type verifySnapshotOptions struct {
 	cluster string
 	wait    bool
 	timeout waitTimeoutValue
+	output  *outputFlags
 }
 
 func (a *app) newVerifySnapshotCommand() *cobra.Command {
@@ -54,6 +54,7 @@ Verifications run one at a time.`,
 	a.bindSnapshotCluster(cmd, &o.cluster)
 	cmd.Flags().BoolVar(&o.wait, "wait", true, "wait for the result; Ctrl-C stops only the wait")
 	o.timeout.bindFlag(cmd)
+	o.output = addOutputFlags(cmd)
 	return cmd
 }
 
@@ -86,11 +87,13 @@ func (o *verifySnapshotOptions) run(ctx context.Context, name string) error {
 		if !asked.Changed {
 			text = "The verification of snapshot %s was already requested.\n"
 		}
-		_, err = fmt.Fprintf(o.env.Out, text, name)
-		return err
+		return o.printResult(text, name)
 	})
-	if err != nil || !o.wait {
+	switch {
+	case err != nil:
 		return err
+	case !o.wait:
+		return o.writeSnapshot(o.output, asked.Snapshot)
 	}
 	return o.awaitResult(ctx, ops, asked.Snapshot)
 }
@@ -107,7 +110,7 @@ func (o *verifySnapshotOptions) awaitResult(ctx context.Context, ops *client.Cli
 			return errors.New("snapshot " + asked.Name + " is " + result)
 		}
 		s.KeepLine()
-		_, err = fmt.Fprintf(o.env.Out, "Snapshot %s is %s.\n", asked.Name, result)
-		return err
+		return errors.Join(o.writeSnapshot(o.output, verified),
+			o.printResult("Snapshot %s is %s.\n", asked.Name, result))
 	})
 }
