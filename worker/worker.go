@@ -66,6 +66,11 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	pool.SetRoutes(connect.NewSSHRoutes(cfg, st))
 	defer pool.Close()
 	defer keepTunnels(ctx, cfg, st, pool, log)()
+	stopGateway, err := serveGateway(cfg, st, pool, log)
+	if err != nil {
+		return err
+	}
+	defer stopGateway()
 	acts, err := newActivities(cfg, st, pool, log)
 	if err != nil {
 		return err

@@ -84,6 +84,10 @@ func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 	c.Flags().IntVar(&m.TemporalPort, "temporal-port", m.TemporalPort, "port of Temporal there")
 	c.Flags().IntVar(&m.EtcdPort, "etcd-port", m.EtcdPort, "port of etcd there")
 	c.Flags().StringVar(&m.UI, "ui", "", "URL of Temporal's Web UI, as shown to the member")
+	c.Flags().StringVar(&m.Gateway, "gateway", "",
+		"HOST:PORT of the worker's gateway, through which the member reaches machines (default: directly)")
+	c.Flags().StringSliceVar(&m.GatewayHosts, "gateway-host", nil,
+		"for the bundle of a worker with a gateway: name or address by which members reach it; can be repeated")
 	c.Flags().DurationVar(&m.Life, "life", m.Life, "how long the member's certificate is valid")
 	_ = c.MarkFlagRequired("dir")
 	return c

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/computer"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
@@ -101,6 +102,9 @@ func (a *app) collectCheckReport(ctx context.Context, cloud string, quiet bool) 
 	if err == nil {
 		err = a.checkClouds(ctx, ops, &r, quiet)
 	}
+	if cfg.Gateway.Address != "" {
+		r.Parts = append(r.Parts, checkGateway(ctx, cfg))
+	}
 	if err != nil && !cfg.IsExternal() && (cloud == "" || cloud == "docker") {
 		r.Parts = append(r.Parts, a.checkEngineAlone(ctx, facts)) // no worker has asked the engine
 	}
@@ -138,6 +142,19 @@ func (a *app) checkClouds(ctx context.Context, ops *client.Client, r *render.Che
 	}
 	r.OK = !r.HasBrokenRequirement() && r.CountEnabledClouds() > 0
 	return nil
+}
+
+// checkGateway reports whether the gateway to machines answers.
+func checkGateway(ctx context.Context, cfg *config.Config) api.CheckFinding {
+	f := api.CheckFinding{Name: render.PartGateway, Where: cfg.Gateway.Address}
+	client, err := connect.NewGatewayClient(cfg)
+	if err == nil {
+		f.Version, err = client.ReadVersion(ctx)
+	}
+	if err != nil {
+		f.Problem = err.Error()
+	}
+	return f
 }
 
 // checkSkyd reports on the server on this computer; err is why it could not be started.

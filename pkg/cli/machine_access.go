@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/access"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
+	"github.com/sky-shift/skyctl/pkg/gateway"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
@@ -26,9 +28,13 @@ func (a *app) withGateway(ctx context.Context, doing string, use func(*access.Ga
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer func() { _ = s.Close() }() // its writes have ended
+	routes, err := connect.NewMemberRoutes(a.cfg, s)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	pool := remote.NewPool(0)
 	defer pool.Close()
-	pool.SetRoutes(connect.NewSSHRoutes(a.cfg, s))
+	pool.SetRoutes(routes)
 	return use(&access.Gateway{Store: s, Pool: pool})
 }
 
@@ -99,12 +105,15 @@ func (e *remoteExitError) Error() string {
 // accessExitCode returns the exit code for an error of reaching a machine; ok is false if it is about something else.
 func accessExitCode(err error) (code int, ok bool) {
 	var ended *remoteExitError
+	refused := new(gateway.RefusedError)
+	errors.As(err, &refused)
 	switch {
 	case errors.As(err, &ended):
 		return ended.code, true
-	case hasType[*access.UnknownError](err):
+	case hasType[*access.UnknownError](err), refused.Status == http.StatusNotFound:
 		return ExitNotFound, true
-	case hasType[*access.NotReachableError](err), hasType[*access.NoMachinesError](err):
+	case hasType[*access.NotReachableError](err), hasType[*access.NoMachinesError](err),
+		refused.Status == http.StatusConflict:
 		return ExitConflict, true
 	case hasType[*commandTimeoutError](err):
 		return ExitTimeout, true

@@ -74,9 +74,13 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 			c.Status.TunnelPort)
 		return err
 	}
+	routes, err := connect.NewMemberRoutes(a.cfg, s)
+	if err != nil {
+		return fmt.Errorf("tunnel to cluster %s: %w", name, err)
+	}
 	pool := remote.NewPool(time.Minute)
 	defer pool.Close()
-	pool.SetRoutes(connect.NewSSHRoutes(a.cfg, s))
+	pool.SetRoutes(routes)
 	return a.holdTunnel(ctx, ops, s, pool, c, port)
 }
 

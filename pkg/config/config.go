@@ -51,6 +51,7 @@ type Config struct {
 	Snapshots      Snapshots
 	GPU            GPU
 	SSH            SSH
+	Gateway        Gateway
 	Kubeconfig     Kubeconfig
 	ForeignKeys    []string // headings of config.yaml that belong to other programs
 
@@ -257,6 +258,9 @@ func (c *Config) checkCombinations(sources map[string]string) error {
 			present.key, sources[present.key], missing.key, c.HowToSet(missing.key), present.key)
 	}
 	if err := c.checkJumpHost(sources); err != nil {
+		return err
+	}
+	if err := c.checkGateway(sources); err != nil {
 		return err
 	}
 	if strings.HasPrefix(c.RKE2.Source, "http://") && c.RKE2.SHA256 == "" {

@@ -103,12 +103,13 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 }
 
 // isComparable reports whether a setting must be equal in a command and in the worker. Only commands use
-// kubeconfig.merge; addresses, certificates and the bastion can differ, and with external servers so can the other
-// connection settings and the ports of skyd dev.
+// kubeconfig.merge and gateway.address; addresses, certificates and the bastion can differ, and with external servers
+// so can the other connection settings and the ports of skyd dev.
 func (c *Config) isComparable(key string) bool {
 	if strings.HasPrefix(key, "ssh.") || strings.HasPrefix(key, "etcd.tls.") ||
 		strings.HasPrefix(key, "temporal.tls.") ||
-		key == "etcd.endpoints" || key == "temporal.address" || key == "kubeconfig.merge" {
+		key == "etcd.endpoints" || key == "temporal.address" || key == "kubeconfig.merge" ||
+		key == "gateway.address" {
 		return false
 	}
 	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") &&

@@ -30,6 +30,8 @@ var settingHelp = map[string]string{
 	"ssh.proxyJumpHostKey":        "public host key of the bastion",
 	"ssh.proxyJumpSecret":         "secret with the private key for the bastion",
 	"ssh.proxyJumpNetworks":       "address ranges that are reached through the bastion",
+	"gateway.listen":              "HOST:PORT at which a worker lets people reach machines through it",
+	"gateway.address":             "HOST:PORT of a worker through which this computer reaches machines",
 	"gpu.chartRepo":               "repository of NVIDIA's charts",
 	"gpu.operatorVersion":         "version of the GPU Operator",
 	"gpu.pluginVersion":           "version of NVIDIA's device plugin",

@@ -267,6 +267,7 @@ func newSettingTable() []setting {
 			func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
 	all = append(all, sshSettings()...)
+	all = append(all, gatewaySettings()...)
 	all = append(all, gpuSettings()...)
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)
 	return append(all, tlsSettings("temporal", "Temporal", func(c *Config) *TLS { return &c.Temporal.TLS })...)

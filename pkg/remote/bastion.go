@@ -40,6 +40,9 @@ type Routes struct {
 	Networks []netip.Prefix
 	// ReadKey returns the private key, in PEM, that a secret has.
 	ReadKey func(ctx context.Context, secret string) ([]byte, error)
+	// Gateway connects to the SSH port of a machine that its name and its cluster's UID identify. If it is set, all
+	// machines are reached through it, also those on loopback, and the other end of it uses their bastions.
+	Gateway func(context.Context, Target) (net.Conn, error)
 }
 
 // findBastion returns the bastion through which a machine is reached; the zero value is none. Loopback is always
@@ -64,9 +67,18 @@ func (r Routes) findBastion(t Target) Bastion {
 // called before the pool is used.
 func (p *Pool) SetRoutes(r Routes) { p.routes = r }
 
-// FindRoute returns what connects to a machine through its bastion, for a login that is not the pool's; nil if the
-// machine is reached directly. The connection ignores deadlines: close it instead.
+// FindRoute returns what connects to a machine through the gateway or its bastion, for a login that is not the pool's;
+// nil if the machine is reached directly. The connection ignores deadlines: close it instead.
 func (p *Pool) FindRoute(t Target) func(context.Context) (net.Conn, error) {
+	if p.routes.Gateway != nil {
+		return func(ctx context.Context) (net.Conn, error) {
+			c, err := p.routes.Gateway(ctx, t)
+			if err != nil {
+				return nil, &Lost{Machine: t.Name, Doing: "connecting through the gateway", Cause: err}
+			}
+			return c, nil
+		}
+	}
 	b := p.routes.findBastion(t)
 	if b == (Bastion{}) {
 		return nil
@@ -81,6 +93,13 @@ func (p *Pool) FindRoute(t Target) func(context.Context) (net.Conn, error) {
 		}
 		return c, nil
 	}
+}
+
+// DialMachine connects to the SSH port of a machine, through its bastion if it has one, and does not log in. The
+// connection may ignore deadlines: close it instead.
+func (p *Pool) DialMachine(ctx context.Context, t Target) (net.Conn, error) {
+	d := dialer{target: t, address: t.hostPort(), connect: p.FindRoute(t)}
+	return d.openConnection(ctx, connectTimeout)
 }
 
 // dialThrough connects to an address from a bastion, over the pool's connection to it.

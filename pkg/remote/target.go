@@ -14,9 +14,11 @@ import (
 
 // Target is a machine to log in to.
 type Target struct {
-	// Name is the name of the machine in errors.
-	Name    string
-	Address string
+	// Name is the name of the machine in errors, and for a gateway.
+	Name string
+	// ClusterUID is the UID of the machine's cluster, for a gateway; see Routes.
+	ClusterUID string
+	Address    string
 	// Port defaults to 22.
 	Port int
 	// User is root, or a user with passwordless sudo.

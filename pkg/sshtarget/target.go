@@ -9,7 +9,8 @@ import (
 // Of returns where to log in to a machine of a cluster: with the host key on record, and through the cluster's bastion
 // if it has one of its own.
 func Of(c *api.Cluster, m *api.Machine) remote.Target {
-	t := remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey}
+	t := remote.Target{Name: m.Name, ClusterUID: c.Metadata.UID, Address: m.Address, Port: m.SSHPort, User: m.SSHUser,
+		HostKey: m.HostKey}
 	if s := c.Spec.SSH; s.HasBastion() {
 		jump, ok := api.ParseJumpHost(s.ProxyJump)
 		if !ok { // a damaged record must not lead elsewhere

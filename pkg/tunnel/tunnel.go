@@ -8,13 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/relay"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -132,31 +132,9 @@ func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context
 			}
 			failures.clearFailure()
 			defer out.Close()
-			relayStreams(ctx, c, out)
+			relay.Streams(ctx, c, out)
 		})
 	}
-}
-
-// relayStreams copies data in both directions, until both are done or ctx ends.
-func relayStreams(ctx context.Context, a, b net.Conn) {
-	stop := context.AfterFunc(ctx, func() {
-		a.Close()
-		b.Close()
-	})
-	defer stop()
-	var both sync.WaitGroup
-	carry := func(to, from net.Conn) {
-		_, err := io.Copy(to, from)
-		half, ok := to.(interface{ CloseWrite() error })
-		if err != nil || !ok || half.CloseWrite() != nil {
-			// The connection is broken, so the rest would not arrive.
-			a.Close()
-			b.Close()
-		}
-	}
-	both.Go(func() { carry(a, b) })
-	both.Go(func() { carry(b, a) })
-	both.Wait()
 }
 
 // failureReporter reports why connections fail, without repeating the last reason: a watching kubectl retries again and

@@ -18,6 +18,7 @@ var resources = map[string]string{
 	"Deployment":            "/apis/apps/v1/namespaces/skyctl/deployments/",
 	"PodDisruptionBudget":   "/apis/policy/v1/namespaces/skyctl/poddisruptionbudgets/",
 	"PersistentVolumeClaim": "/api/v1/namespaces/skyctl/persistentvolumeclaims/",
+	"Service":               "/api/v1/namespaces/skyctl/services/",
 	"ServiceAccount":        "/api/v1/namespaces/skyctl/serviceaccounts/",
 }
 

@@ -118,6 +118,7 @@ func TestSkydReadsTheSettingsOfTheChart(t *testing.T) {
 		{"quota", cfg.Snapshots.QuotaGiB, 200},
 		{"SkyPilot", cfg.SkyPilot.Endpoint, "https://sky.example.com"},
 		{"token", cfg.SkyPilot.TokenFile, "/etc/skypilot/token"},
+		{"gateway", cfg.Gateway.Listen, "0.0.0.0:7222"},
 		{"snapshots", cfg.Snapshots.Dir, "/var/lib/skyd/state/snapshots"},
 	} {
 		if c.got != c.want {
@@ -178,7 +179,8 @@ func TestSchemaHasTheSettingsOfAWorker(t *testing.T) {
 			got = append(got, heading+"."+key)
 		}
 	}
-	elsewhere := []string{"etcd.endpoints", "temporal.address", "temporal.namespace", "secretsKeyFile"}
+	elsewhere := []string{"etcd.endpoints", "temporal.address", "temporal.namespace", "secretsKeyFile",
+		"gateway.listen"}
 	for _, s := range config.ListSettings() {
 		heading, _, _ := strings.Cut(s.Key, ".")
 		if slices.Contains(elsewhere, s.Key) || strings.Contains(s.Key, ".tls.") ||
@@ -195,4 +197,6 @@ func TestSchemaHasTheSettingsOfAWorker(t *testing.T) {
 }
 
 // isOfSkyctl reports whether only skyctl reads a setting.
-func isOfSkyctl(key string) bool { return strings.HasPrefix(key, "kubeconfig.") }
+func isOfSkyctl(key string) bool {
+	return strings.HasPrefix(key, "kubeconfig.") || key == "gateway.address"
+}

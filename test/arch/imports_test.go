@@ -64,7 +64,9 @@ var mayImport = map[string]string{
 	"pkg/rke2/preflight": "pkg/api pkg/await pkg/remote pkg/rke2",
 	"pkg/poweroff":       "pkg/cloud pkg/remote",
 	"pkg/sshtarget":      "pkg/api pkg/remote",
-	"pkg/tunnel":         "pkg/api pkg/remote pkg/sshtarget pkg/store",
+	"pkg/tunnel":         "pkg/api pkg/relay pkg/remote pkg/sshtarget pkg/store",
+	"pkg/relay":          "",
+	"pkg/gateway":        "pkg/access pkg/api pkg/printable pkg/relay pkg/remote pkg/sshtarget pkg/store",
 	"pkg/access": "pkg/lazyregexp pkg/api pkg/printable pkg/redact pkg/remote pkg/spelling pkg/sshtarget " +
 		"pkg/store",
 	"pkg/access/debugbundle": "pkg/access pkg/api pkg/redact",
@@ -118,13 +120,14 @@ var mayImport = map[string]string{
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
 		"activities/nodes activities/observe activities/record activities/snapshots",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
-		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu/chart pkg/cloud pkg/cloud/docker " +
-		"pkg/cloud/skypilot pkg/redact pkg/version workflows activities activities/gpustack activities/homewatch " +
-		"activities/machines activities/nodes activities/observe activities/record activities/snapshots",
+		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/gateway pkg/kube pkg/rke2 pkg/gpu/chart pkg/cloud " +
+		"pkg/cloud/docker pkg/cloud/skypilot pkg/redact pkg/version workflows activities " +
+		"activities/gpustack activities/homewatch activities/machines activities/nodes activities/observe " +
+		"activities/record activities/snapshots",
 
 	// The programs: skyctl, which only sends requests, and skyd, which does the work.
-	"pkg/client/connect": "pkg/lazyregexp pkg/api pkg/requestlog pkg/config pkg/redact pkg/regularfile pkg/remote " +
-		"pkg/sshtarget pkg/store pkg/store/secretbox",
+	"pkg/client/connect": "pkg/lazyregexp pkg/api pkg/requestlog pkg/config pkg/gateway pkg/redact pkg/regularfile " +
+		"pkg/remote pkg/sshtarget pkg/store pkg/store/secretbox",
 	"pkg/client/start": "pkg/operation",
 	"pkg/client": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/manifest " +
 		"pkg/plan pkg/store",
@@ -140,7 +143,7 @@ var mayImport = map[string]string{
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/cli/printer pkg/access/debugbundle pkg/atomicfile pkg/client/connect pkg/access pkg/api " +
 		"pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer pkg/manifest pkg/operation " +
-		"pkg/config pkg/contexts pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
+		"pkg/config pkg/contexts pkg/gateway pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
 		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
 		"pkg/store pkg/tunnel pkg/await pkg/version pkg/printable pkg/spelling pkg/requestlog",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/computer pkg/operation pkg/config pkg/home pkg/regularfile " +

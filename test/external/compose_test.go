@@ -164,7 +164,7 @@ func TestServicesListenOnLoopbackByDefault(t *testing.T) {
 		}
 	}
 	asked := published(load(t, "SKYCTL_BIND=10.0.0.5"))
-	want := map[string]string{"temporal": "10.0.0.5", "etcd": "10.0.0.5", "ui": "127.0.0.1"}
+	want := map[string]string{"temporal": "10.0.0.5", "etcd": "10.0.0.5", "worker": "10.0.0.5", "ui": "127.0.0.1"}
 	for service := range want {
 		if asked[service] != want[service] {
 			t.Errorf("with SKYCTL_BIND %s listens on %q, want %q", service, asked[service], want[service])

@@ -54,8 +54,8 @@ func LoadCompose(ctx context.Context, env []string) (*types.Project, error) {
 
 // ports are the ports of all services.
 type ports struct {
-	postgres, etcd, etcdPeer, temporal, ui int
-	temporalInternal                       [8]int
+	postgres, etcd, etcdPeer, temporal, ui, gateway int
+	temporalInternal                                [8]int
 }
 
 // hostLayout maps the containers' paths, names and ports to those of this machine.
@@ -66,12 +66,12 @@ type hostLayout struct {
 
 func newHostLayout(o Options) (hostLayout, error) {
 	p := hostLayout{dir: o.Dir, bins: o.Bins}
-	free, err := freeport.Find(13)
+	free, err := freeport.Find(14)
 	if err != nil {
 		return p, err
 	}
 	p.ports = ports{postgres: free[0], etcd: free[1], etcdPeer: free[2], temporal: free[3], ui: free[4],
-		temporalInternal: [8]int(free[5:])}
+		gateway: free[5], temporalInternal: [8]int(free[6:])}
 	for _, d := range []string{"etcd", "ui/config", "tmp", "state"} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, d), 0o700); err != nil {
 			return p, err
@@ -103,6 +103,7 @@ func (p hostLayout) translateText(s types.ServiceConfig, text string) string {
 		"https://"+etcd,
 		"https://127.0.0.1:2380", "https://"+loopbackAddress(p.ports.etcdPeer),
 		"temporal:7233", loopbackAddress(p.ports.temporal),
+		"0.0.0.0:7222", loopbackAddress(p.ports.gateway),
 		"http://127.0.0.1:8080", "http://"+loopbackAddress(p.ports.ui),
 	).Replace(text)
 }

@@ -144,7 +144,7 @@ func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer)
 	cmd, err := c.translateCommand("certificates", []string{
 		"skyd", "team", "member", name, "--dir", "/etc/skyctl", "--host", loopback,
 		"--temporal-port", fmt.Sprint(c.place.ports.temporal), "--etcd-port", fmt.Sprint(c.place.ports.etcd), "--ui",
-		c.WebUIAddress(),
+		c.WebUIAddress(), "--gateway", c.GatewayAddress(),
 	})
 	if err != nil {
 		return err
@@ -189,6 +189,9 @@ func (c *Stack) EtcdEndpoint() string { return "https://" + loopbackAddress(c.pl
 
 // TemporalAddress is host:port of Temporal's frontend.
 func (c *Stack) TemporalAddress() string { return loopbackAddress(c.place.ports.temporal) }
+
+// GatewayAddress is host:port of the worker's gateway to machines.
+func (c *Stack) GatewayAddress() string { return loopbackAddress(c.place.ports.gateway) }
 
 // WebUIAddress is the URL of the Web UI.
 func (c *Stack) WebUIAddress() string { return "http://" + loopbackAddress(c.place.ports.ui) }

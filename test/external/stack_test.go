@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,10 @@ func TestMemberNeedsOnlyTheBundle(t *testing.T) {
 	}
 	if code, stdout, stderr := skyctl(t, []string{"HOME=" + home}, "get", "clusters"); code != 0 {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	_, stdout, stderr := skyctl(t, []string{"HOME=" + home}, "check", "--cloud", "docker")
+	if row := regexp.MustCompile(`(?m)^gateway +yes .*` + stack.GatewayAddress()); !row.MatchString(stdout) {
+		t.Errorf("the gateway to machines does not answer:\n%s%s", stdout, stderr)
 	}
 	for _, name := range []string{"team/tls.key", "team/secrets.key", "config.yaml"} {
 		info, err := os.Stat(filepath.Join(dir, name))

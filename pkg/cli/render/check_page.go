@@ -21,13 +21,17 @@ type CheckReport struct {
 
 const skyPilot = "SkyPilot"
 
-// machineProviders are the parts that provide machines. A problem of one only disables its own clouds.
-var machineProviders = map[string]bool{"Docker": true, skyPilot: true}
+// PartGateway is the way to machines through a worker.
+const PartGateway = "gateway"
+
+// notRequired are the parts that clusters can be created without. A problem of one that provides machines only disables
+// its own clouds; without the gateway, only this computer does not reach machines.
+var notRequired = map[string]bool{"Docker": true, skyPilot: true, PartGateway: true}
 
 // HasBrokenRequirement reports whether a part has a problem that every cloud needs.
 func (r CheckReport) HasBrokenRequirement() bool {
 	for _, p := range r.Parts {
-		if p.Problem != "" && !machineProviders[p.Name] {
+		if p.Problem != "" && !notRequired[p.Name] {
 			return true
 		}
 	}

@@ -2,15 +2,39 @@ package connect
 
 import (
 	"context"
+	"net"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/gateway"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/sshtarget"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// NewSSHRoutes returns how machines are reached by the settings. Private keys of bastions, also of those that clusters
+// NewMemberRoutes returns how skyctl reaches machines: through the gateway of a worker, if gateway.address is set.
+func NewMemberRoutes(cfg *config.Config, s *store.Store) (remote.Routes, error) {
+	routes := NewSSHRoutes(cfg, s)
+	if cfg.Gateway.Address == "" {
+		return routes, nil
+	}
+	through, err := NewGatewayClient(cfg)
+	if err != nil {
+		return remote.Routes{}, err
+	}
+	routes.Gateway = func(ctx context.Context, t remote.Target) (net.Conn, error) {
+		return through.DialMachine(ctx, t.Name, t.ClusterUID)
+	}
+	return routes, nil
+}
+
+// NewGatewayClient returns a client of the gateway at gateway.address.
+func NewGatewayClient(cfg *config.Config) (gateway.Client, error) {
+	tls, err := cfg.GatewayClientTLS()
+	return gateway.Client{Address: cfg.Gateway.Address, TLS: tls}, err
+}
+
+// NewSSHRoutes returns how skyd reaches machines by the settings. Private keys of bastions, also of those that clusters
 // name, are read from the store when they are needed.
 func NewSSHRoutes(cfg *config.Config, s *store.Store) remote.Routes {
 	return remote.Routes{

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
@@ -27,6 +28,9 @@ const (
 	workerDir      = "worker"
 )
 
+// ownHosts are the names and addresses of every server to programs on its own computer.
+var ownHosts = []string{"localhost", "127.0.0.1", "::1"}
+
 // service is a service with its own directory, so that it cannot read another service's key.
 type service struct {
 	name string // of its directory, and in docker-compose.yml
@@ -34,19 +38,20 @@ type service struct {
 	leaf pki.Leaf
 }
 
-// services of docker-compose.yml. Postgres authenticates Temporal by certificate: the subject is the database user.
+// services of docker-compose.yml. Postgres authenticates Temporal by certificate: the subject is the database user. The
+// worker is a server of its gateway only.
 var services = []service{
 	{"postgres", 999, pki.Leaf{Subject: "postgres", Server: true}},
 	{"temporal", 1000, pki.Leaf{Subject: "temporal", Server: true, Client: true}},
 	{"etcd", 0, pki.Leaf{Subject: "etcd", Server: true, Client: true}}, // its health check is its own client
 	{"ui", 1000, pki.Leaf{Subject: "skyctl-ui", Client: true}},
-	{workerDir, 65532, pki.Leaf{Subject: "skyd", Client: true}},
+	{workerDir, 65532, pki.Leaf{Subject: "skyd", Server: true, Client: true}},
 }
 
 // Certificates says which certificates to create, and where.
 type Certificates struct {
 	Dir   string   // holds a directory for the authority and for each service
-	Hosts []string // further names and addresses by which people reach Temporal and etcd
+	Hosts []string // further names and addresses by which people reach Temporal, etcd and the worker
 	// GiveAway makes the user of each service's image the owner of its directory, which needs root.
 	GiveAway bool
 	Now      time.Time
@@ -85,7 +90,7 @@ func (c Certificates) ensureService(ca *pki.Authority, s service) (bool, error) 
 	}
 	leaf := s.leaf
 	if leaf.Server {
-		leaf.Hosts = uniqueHosts(append([]string{s.name, "localhost", "127.0.0.1", "::1"}, c.Hosts...))
+		leaf.Hosts = uniqueHosts(slices.Concat([]string{s.name}, ownHosts, c.Hosts))
 	}
 	created, err := ca.EnsureCertificate(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)},
 		leaf, c.Now)

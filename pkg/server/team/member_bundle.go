@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,11 @@ type Member struct {
 	EtcdPort     int
 	Namespace    string
 	UI           string // shown to the member; may be empty
+	// Gateway is the host:port of a worker through which the member reaches machines; empty: directly.
+	Gateway string
+	// GatewayHosts are names and addresses by which members reach the gateway of the worker that has this bundle. They
+	// make its certificate one of a server too.
+	GatewayHosts []string
 	Life         time.Duration
 	Now          time.Time
 }
@@ -38,11 +44,20 @@ func (m Member) WriteBundle(w io.Writer) error {
 	if !memberNamePattern.MatchString(m.Name) {
 		return fmt.Errorf("invalid member name %q: use at most 63 letters, digits, dots and dashes", m.Name)
 	}
+	if m.Gateway != "" {
+		if err := config.CheckGatewayAddress(m.Gateway); err != nil {
+			return fmt.Errorf("the gateway is %q, want %w", m.Gateway, err)
+		}
+	}
 	ca, err := pki.LoadAuthority(Certificates{Dir: m.Dir}.authorityPair(), m.Now)
 	if err != nil {
 		return fmt.Errorf("%w: run skyd team certificates first", err)
 	}
-	cert, key, err := ca.IssueCertificate(pki.Leaf{Subject: m.Name, Client: true, Life: m.Life}, m.Now)
+	leaf := pki.Leaf{Subject: m.Name, Client: true, Life: m.Life}
+	if len(m.GatewayHosts) > 0 {
+		leaf.Server, leaf.Hosts = true, uniqueHosts(slices.Concat(ownHosts, m.GatewayHosts))
+	}
+	cert, key, err := ca.IssueCertificate(leaf, m.Now)
 	if err != nil {
 		return err
 	}
@@ -96,6 +111,9 @@ func (m Member) renderSettings() ([]byte, error) {
 	}
 	if m.UI != "" {
 		tree["ui"] = map[string]any{"address": m.UI}
+	}
+	if m.Gateway != "" {
+		tree["gateway"] = map[string]any{"address": m.Gateway}
 	}
 	data, err := yaml.Marshal(tree)
 	if err != nil {

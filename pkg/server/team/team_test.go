@@ -35,7 +35,8 @@ func TestCertificatesAreRenewedOnlyWhenNeeded(t *testing.T) {
 	if got := ensureCertificates(t, dir, time.Hour); got != nil {
 		t.Errorf("an hour later: %v", got)
 	}
-	if got := ensureCertificates(t, dir, time.Hour, "skyctl.example.com", "10.0.0.5"); !slices.Equal(got, all[:3]) {
+	servers := []string{"postgres", "temporal", "etcd", "worker"}
+	if got := ensureCertificates(t, dir, time.Hour, "skyctl.example.com", "10.0.0.5"); !slices.Equal(got, servers) {
 		t.Errorf("with further hosts: %v, want the servers", got)
 	}
 	if got := ensureCertificates(t, dir, 300*24*time.Hour, "skyctl.example.com", "10.0.0.5"); !slices.Equal(got, all) {
@@ -102,11 +103,10 @@ func TestEachDirectoryIsOwnedByItsServicesUser(t *testing.T) {
 	}
 }
 
-func TestBundleHasEverythingThatSettingsNeed(t *testing.T) {
-	dir, home := t.TempDir(), t.TempDir()
-	ensureCertificates(t, dir, 0)
-	m := DefaultMember()
-	m.Name, m.Dir, m.Host, m.UI, m.Now = "ann", dir, "skyctl.example.com", "http://localhost:8233", start
+// unpackBundle writes the bundle of a member, and reads its settings.
+func unpackBundle(t *testing.T, m Member) *config.Config {
+	t.Helper()
+	home := t.TempDir()
 	var bundle bytes.Buffer
 	if err := m.WriteBundle(&bundle); err != nil {
 		t.Fatal(err)
@@ -139,6 +139,19 @@ func TestBundleHasEverythingThatSettingsNeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg
+}
+
+func TestBundleHasEverythingThatSettingsNeed(t *testing.T) {
+	dir := t.TempDir()
+	ensureCertificates(t, dir, 0)
+	m := DefaultMember()
+	m.Name, m.Dir, m.Host, m.UI, m.Now = "ann", dir, "skyctl.example.com", "http://localhost:8233", start
+	m.Gateway = "skyctl.example.com:7222"
+	cfg := unpackBundle(t, m)
+	if cfg.Gateway.Address != m.Gateway {
+		t.Errorf("the gateway is %q", cfg.Gateway.Address)
+	}
 	if cfg.Temporal.Address != "skyctl.example.com:7233" ||
 		!slices.Equal(cfg.Etcd.Endpoints, []string{"https://skyctl.example.com:2379"}) || cfg.UI.Address != m.UI {
 		t.Errorf("settings: %+v", cfg)
@@ -155,6 +168,34 @@ func TestBundleHasEverythingThatSettingsNeed(t *testing.T) {
 	theirs, err := secretbox.LoadOrCreateKey(filepath.Join(dir, "worker", "secrets.key"))
 	if err != nil || !bytes.Equal(mine, theirs) {
 		t.Errorf("the member's secrets key isn't the worker's (%v)", err)
+	}
+}
+
+func TestBundleOfAWorkerServesAGateway(t *testing.T) {
+	dir := t.TempDir()
+	ensureCertificates(t, dir, 0)
+	m := DefaultMember()
+	m.Name, m.Dir, m.Now = "worker", dir, start
+	if _, err := unpackBundle(t, m).GatewayServerTLS(); err == nil {
+		t.Error("the certificate of a member serves a gateway")
+	}
+	m.GatewayHosts = []string{"skyctl.example.com", "10.0.0.5"}
+	secured, err := unpackBundle(t, m).GatewayServerTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := secured.GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"skyctl.example.com", "10.0.0.5", "localhost", "127.0.0.1"} {
+		if err := pair.Leaf.VerifyHostname(host); err != nil {
+			t.Error(err)
+		}
+	}
+	m.Gateway = "https://skyctl.example.com"
+	if err := m.WriteBundle(io.Discard); err == nil || !strings.Contains(err.Error(), "host:port") {
+		t.Errorf("an address that is none: %v", err)
 	}
 }
 

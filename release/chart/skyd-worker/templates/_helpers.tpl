@@ -46,6 +46,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not .Values.secretsKey.secretName }}
 {{- $missing = append $missing "secretsKey.secretName is empty: set the Secret with the installation's key, which skyd team member writes as secrets.key" }}
 {{- end }}
+{{- if and .Values.gateway.enabled (not .Values.etcd.tls.secretName) }}
+{{- $missing = append $missing "gateway.enabled without etcd.tls.secretName: the gateway knows members by the certificates with which they reach etcd; set the Secret with the worker's" }}
+{{- end }}
 {{- if gt (int .Values.replicas) 1 }}
 {{- if not (dig "skypilot" "endpoint" "" .Values.settings) }}
 {{- $missing = append $missing (printf "replicas is %d without settings.skypilot.endpoint: each worker would run a SkyPilot server of its own, which does not know the machines of the others; set the address of one that they share, or replicas=1" (int .Values.replicas)) }}

@@ -141,6 +141,7 @@ func TestValuesThatDoNotFitAreNamed(t *testing.T) {
 			"\n- temporal.address is empty", "\n- secretsKey.secretName is empty"}},
 		{valid + "replicas: 2", []string{"replicas is 2 without settings.skypilot.endpoint",
 			"replicas is 2 without ReadWriteMany in state.accessModes"}},
+		{valid + "gateway: {enabled: true}", []string{"gateway.enabled without etcd.tls.secretName"}},
 		{valid + "replica: 2", []string{"additional properties 'replica' not allowed"}},
 		{valid + "replicas: two", []string{"at '/replicas': got string, want integer"}},
 		{valid + "image: {digest: latest}", []string{"at '/image/digest': 'latest' does not match"}},
