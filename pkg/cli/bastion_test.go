@@ -84,6 +84,11 @@ func TestBastionIsCheckedBeforeAnythingIsLaunched(t *testing.T) {
 			t.Errorf("%v: exit %d, %q, want %q", args, got.code, got.err, want)
 		}
 	}
+	twice := p.run(createArgs("jumped", "--ssh_proxy_jump", "a@b", "--ssh_proxy_jump_host_key", "",
+		"--ssh_proxy_jump_secret", "cli-jump")...)
+	if twice.code != ExitUsage || strings.Count(twice.err, "ssh_proxy_jump_host_key") != 1 {
+		t.Errorf("exit %d, %q", twice.code, twice.err)
+	}
 	if _, err := world.Store.ReadCluster(t.Context(), "jumped"); err == nil {
 		t.Error("the cluster was written")
 	}
@@ -97,7 +102,7 @@ func TestBastionOfARunningClusterChangesThroughItsFile(t *testing.T) {
 	through := newFile(t, "moved", 1, "  ssh:\n    proxy_jump: jump@192.0.2.1\n    proxy_jump_host_key: "+key.Example+
 		"\n    proxy_jump_secret: cli-moved")
 	p.run("apply", "-f", through).checkOutput(t, ExitUsage, "",
-		"spec.ssh.proxy_jump_secret: a hidden value, want a secret that exists")
+		`spec.ssh.proxy_jump_secret: "cli-moved", want a secret that exists`)
 	p.run("create", "secret", "cli-moved", "--from-literal", "ssh-privatekey=hunter-2222").checkOutput(t, 0, "", "")
 	p.run("diff", "-f", through).checkOutput(t, 1, "  ~ spec.ssh.proxy_jump: none -> jump@192.0.2.1:22\n", "")
 	p.run("apply", "-f", through).checkOutput(t, 0, "cluster/moved configured\n", "")

@@ -342,6 +342,28 @@ func TestWatchPrintsChangesUntilCtrlC(t *testing.T) {
 	}
 }
 
+func TestWideRowsOfAWatchCountReadyNodes(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.newReadyCluster("broad")
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, done := new(syncBuffer), make(chan int)
+	go func() {
+		done <- Run(ctx, p.environment(nil, out, out), []string{"get", "clusters", "-w", "-o", "wide"})
+	}()
+	row := func(labels string) bool {
+		return regexp.MustCompile(`(?m)^broad .*` + labels + `.* READY .* 3/3 `).MatchString(out.String())
+	}
+	eventually.Holds(t, "the first row", func() bool { return row("") })
+	p.run("label", "cluster", "broad", "team=web").checkOutput(t, 0, "Labeled", "")
+	eventually.Holds(t, "the row with the label", func() bool { return strings.Contains(out.String(), "team: web") })
+	interrupt()
+	<-done
+	if strings.Contains(out.String(), " 0/3 ") || !row("team: web") {
+		t.Errorf("ready nodes are missing:\n%s", out.String())
+	}
+}
+
 // storeCreateTimes records how many seconds creates of three machines on Docker took, for this test only.
 func storeCreateTimes(t *testing.T, seconds ...int) {
 	t.Helper()

@@ -236,6 +236,16 @@ func (a *app) noteEffectOfSettings(changes []config.FileChange) error {
 	if err != nil || !worker {
 		return nil //nolint:nilerr // no server runs
 	}
+	var unseen []string // what the server does not say of its settings, such as those of the bastion
+	for _, c := range changes {
+		if _, said := state.Settings[c.Key]; !said && cfg.ConcernsWorker(c.Key) {
+			unseen = append(unseen, c.Key)
+		}
+	}
+	if len(unseen) > 0 {
+		a.printNote(fmt.Sprintf("the running server has read %s when it started; to apply the change: %s",
+			strings.Join(unseen, ", "), restartServerCommand))
+	}
 	for _, d := range cfg.DifferencesFrom(state.Settings) {
 		if slices.ContainsFunc(changes, func(c config.FileChange) bool { return c.Key == d.Key }) {
 			a.printNote(fmt.Sprintf("the running server uses %s %s; to apply the change: %s", d.Key,

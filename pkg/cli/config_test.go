@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
@@ -106,6 +107,31 @@ func TestConfigSetSaysWhenTheServerNeedsARestart(t *testing.T) {
 	if got := p.run("config", "set", "rke2.cni", "cilium"); got.code != 0 || strings.Contains(got.err, "restart") {
 		t.Errorf("a setting of clusters: exit %d, %q", got.code, got.err)
 	}
+}
+
+func TestConfigSetOfABastionSaysThatTheServerNeedsARestart(t *testing.T) {
+	p := newLocalUser(t)
+	p.run("server", "start")
+	bastion := []string{"config", "set", "ssh.proxyJump=a@b", "ssh.proxyJumpHostKey=" + exampleBastionKey(t),
+		"ssh.proxyJumpSecret=bastion"}
+	p.run(bastion...).checkOutput(t, 0, "Set ssh.proxyJump in ", "Note: the running server has read ssh.proxyJump, "+
+		"ssh.proxyJumpHostKey, ssh.proxyJumpSecret when it started; to apply the change: skyctl server restart\n")
+	if got := p.run("config", "set", "rke2.cni", "cilium"); got.code != 0 || strings.Contains(got.err, "restart") {
+		t.Errorf("a setting of clusters: exit %d, %q", got.code, got.err)
+	}
+	p.run("server", "stop")
+	if got := p.run("config", "set", "ssh.proxyJump=a@c"); got.code != 0 || strings.Contains(got.err, "restart") {
+		t.Errorf("no server: exit %d, %q", got.code, got.err)
+	}
+}
+
+func exampleBastionKey(t *testing.T) string {
+	t.Helper()
+	key, ok := api.FindField("ssh_proxy_jump_host_key")
+	if !ok {
+		t.Fatal("there is no such field")
+	}
+	return key.Example
 }
 
 func TestSettingsAndTheirValuesAreCompleted(t *testing.T) {

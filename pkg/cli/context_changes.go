@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -121,7 +122,12 @@ func (a *app) readContextDir(cmd *cobra.Command, name string) (string, error) {
 	if printable.Line(given) != given {
 		return "", usageErrorf("%q is not the directory of a context: it has characters that cannot be printed", given)
 	}
-	dir, err := filepath.Abs(contexts.ExpandHome(given, a.env.Getenv("HOME")))
+	expanded := contexts.ExpandHome(given, a.env.Getenv("HOME"))
+	if strings.HasPrefix(expanded, "~") {
+		return "", usageErrorf("the home directory in %q is unknown: skyctl knows only ~/, which is $HOME; give an "+
+			"absolute path", given)
+	}
+	dir, err := filepath.Abs(expanded)
 	if err != nil {
 		return "", usageErrorf("%q is relative, and the current directory is unknown (%w): give an absolute path",
 			given, err)

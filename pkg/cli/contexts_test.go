@@ -168,6 +168,7 @@ func TestInvalidContextsAreRefused(t *testing.T) {
 		"config set-context default --config-dir /x":   "is always the directory ~/.skyconf",
 		"config set-context a/b --config-dir /x":       "is not a name of a context",
 		"config set-context lab --config-dir ~/file":   "is not a directory",
+		"config set-context lab --config-dir ~bob/x":   `the home directory in "~bob/x" is unknown`,
 		"config delete-context default":                "cannot be changed or deleted",
 		"config delete-context nope":                   `"nope" does not exist`,
 		"config rename-context team":                   "takes the name of a context and a new one",

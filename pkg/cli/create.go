@@ -117,11 +117,28 @@ func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, 
 	o.request.SetDefaults()
 	labels, labelsErr := api.ParseLabels(o.labels.values)
 	c := api.NewCluster(name, "", o.request, labels, now)
-	err := errors.Join(specErr, c.Validate(), labelsErr)
+	invalid := c.Validate()
+	err := errors.Join(dropRepeatedErrors(specErr, invalid), invalid, labelsErr)
 	if o.dryRun && err == nil {
 		err = errors.Join(api.ValidateName(name), o.request.CheckServerSize()) // a create checks if it does not exist
 	}
 	return c, err
+}
+
+// dropRepeatedErrors leaves out the *api.FieldErrors about a value that later errors are about too, and say more of: a
+// value may be refused alone, and also beside others.
+func dropRepeatedErrors(err, later error) error {
+	said := map[[2]string]bool{}
+	for _, e := range api.FieldErrorsOf(later) {
+		said[[2]string{e.Field, e.Value}] = true
+	}
+	var kept []error
+	for _, e := range api.FieldErrorsOf(err) {
+		if !said[[2]string{e.Field, e.Value}] {
+			kept = append(kept, &e)
+		}
+	}
+	return errors.Join(kept...)
 }
 
 func (a *app) runCreate(ctx context.Context, name string, o *createOptions) error {

@@ -227,7 +227,8 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 			c.Status.Phase = render.PhaseDeleted
 		}
 		// The watch of all clusters sends no machines. Objects for programs never have some then, not only at times.
-		if _, creating := render.CreatePercent(c); creating && only == "" && !g.output.isStructured() {
+		_, creating := render.CreatePercent(c)
+		if (creating || wide) && only == "" && !g.output.isStructured() {
 			c.Status.Machines, _ = s.ListMachines(ctx, c.Metadata.UID)
 		}
 		if err := g.printIfChanged(t, shown, c, wide, notes); err != nil {

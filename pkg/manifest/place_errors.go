@@ -112,9 +112,20 @@ func quotePath(path string) string {
 // longestValue is how many characters of a value an error shows.
 const longestValue = 80
 
+// itemsInPath are the items of lists in a path: [gpu].
+var itemsInPath = lazyregexp.New(`\[[^\]]*\]`)
+
+// isNameOfSecret reports whether a field has the name of a stored secret, and the value may be one.
+func isNameOfSecret(path, value string) bool {
+	plain := itemsInPath.ReplaceAllString(path, "")
+	return api.IsSecretName(value) && slices.ContainsFunc(api.FileFields(), func(f api.FileField) bool {
+		return f.Path == plain && f.Want == api.WantSecretName
+	})
+}
+
 // quoteValue returns a value for an error about the field with a path. It hides what may be a secret.
 func quoteValue(path, value string) string {
-	if secretName.MatchString(path) {
+	if secretName.MatchString(path) && !isNameOfSecret(path, value) {
 		return "a hidden value"
 	}
 	value = userInURL.ReplaceAllString(value, "//…@")

@@ -1,9 +1,7 @@
 package debugbundle
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -13,31 +11,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/test/tarfiles"
 )
-
-// readBundle returns the files of a bundle by name.
-func readBundle(t *testing.T, b []byte) map[string]string {
-	t.Helper()
-	zip, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for r := tar.NewReader(zip); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[h.Name] = string(text)
-	}
-}
 
 func newPart(name, text string, err error) Part {
 	return Part{name, func(context.Context) ([]byte, error) { return []byte(text), err }}
@@ -58,7 +33,7 @@ func TestBundleHasNoSecretAndSaysWhatIsMissing(t *testing.T) {
 	if err != nil || len(missing) != 3 {
 		t.Fatalf("%v, missing %v", err, missing)
 	}
-	files := readBundle(t, b.Bytes())
+	files := tarfiles.ReadCompressed(t, &b)
 	for name, text := range files {
 		if strings.Contains(text, "horse") || strings.Contains(text, "Y29ycmVjd") {
 			t.Errorf("%s has the secret", name)
