@@ -5,14 +5,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
+	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/gateway"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // startGateway serves a gateway as a worker does, and has the user reach machines through it.
@@ -84,6 +89,41 @@ func TestErrorsOfTheGatewayHaveTheExitCodesOfMachines(t *testing.T) {
 	p.env["SKYCTL_SSH_PROXY_JUMP"] = "jump@192.0.2.1"
 	p.env["SKYCTL_SSH_PROXY_JUMP_HOST_KEY"], p.env["SKYCTL_SSH_PROXY_JUMP_SECRET"] = servers[0].Target.HostKey, "jump"
 	p.run("ssh", "walled", "-n", "--", "true").checkOutput(t, ExitUsage, "", "unset one of the two")
+}
+
+// An open API is at an address that this computer does not reach.
+func TestTunnelLeadsThroughTheGatewayToAnOpenAPI(t *testing.T) {
+	const endpoint = "https://192.0.2.7:6443"
+	c, _ := storeTunnelledCluster(t, "opened")
+	if _, err := world.Store.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		c.Status.TunnelPort, c.Status.Endpoint = 0, endpoint
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Store.PutSecret(t.Context(), c.Ref(), store.SecretKubeconfig,
+		[]byte("server: "+endpoint+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	p := newKeyHolder(t)
+	p.run("tunnel", "opened").checkOutput(t, ExitConflict, "", "needs no tunnel")
+	startGateway(t, p)
+	p.run("tunnel", "opened").checkOutput(t, ExitUsage, "", "skyctl tunnel opened --port 7443")
+	port := freeport.Get(t, 1)[0]
+	path := filepath.Join(p.env[config.EnvDir], "clusters", "opened", "kubeconfig")
+	leadsTo := func(server string) func() bool {
+		return func() bool {
+			content, _ := os.ReadFile(path)
+			return string(content) == "server: "+server+"\n"
+		}
+	}
+	stop, ended := p.running("tunnel", "opened", "--port", strconv.Itoa(port))
+	eventually.Holds(t, "the tunnel is open", func() bool { return portAnswers(port) })
+	eventually.Holds(t, "the kubeconfig leads there", leadsTo(loopbackURL(port)))
+	stop()
+	if got := <-ended; got.code != ExitInterrupted || !leadsTo(endpoint)() {
+		t.Errorf("exit %d, %q", got.code, got.err)
+	}
 }
 
 func TestCheckSaysWhetherTheGatewayAnswers(t *testing.T) {

@@ -29,7 +29,10 @@ closed to the outside (create cluster --api_access). It runs until Ctrl-C or unt
 deleted. Broken connections are reopened automatically.
 
 If skyd runs on this computer, it keeps these ports open and you do not need this command, unless
-another program uses the port.`,
+another program uses the port.
+
+Where the setting gateway.address is set, the tunnel leads through skyd, and can also lead to an API
+that is open to others: name a port then.`,
 		Example: `  skyctl tunnel dev
   skyctl tunnel dev --port 7443`,
 		Args:              requireClusterName,
@@ -56,20 +59,13 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	}
 	defer func() { _ = s.Close() }() // it was only read
 	c, err := s.ReadCluster(ctx, name)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.Status.Phase == api.PhaseStopped:
-		return &stateError{fmt.Errorf("cluster %[1]s is STOPPED, so it has no Kubernetes API. To start it: skyctl "+
-			"start "+
-			"cluster %[1]s", name)}
-	case c.Status.TunnelPort == 0 && c.Status.Endpoint != "":
-		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name,
-			c.Status.Endpoint)}
-	case c.Status.TunnelPort == 0:
-		return &stateError{fmt.Errorf("cluster %s has no Kubernetes API yet: it is %s; see skyctl describe cluster %s",
-			name, c.Status.Phase, name)}
-	case port == 0 && !a.cfg.IsExternal():
+	}
+	if err := a.refuseTunnel(c, port); err != nil {
+		return err
+	}
+	if port == 0 && !a.cfg.IsExternal() {
 		_, err := fmt.Fprintf(a.env.Out, "skyd keeps the tunnel to cluster %s open at 127.0.0.1:%d.\n", name,
 			c.Status.TunnelPort)
 		return err
@@ -82,6 +78,28 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	defer pool.Close()
 	pool.SetRoutes(routes)
 	return a.holdTunnel(ctx, ops, s, pool, c, port)
+}
+
+// refuseTunnel says why a cluster cannot have a tunnel, or needs none. Who uses a gateway may not reach an open API.
+func (a *app) refuseTunnel(c *api.Cluster, port int) error {
+	name := c.Metadata.Name
+	switch {
+	case c.Status.Phase == api.PhaseStopped:
+		return &stateError{fmt.Errorf("cluster %[1]s is STOPPED, so it has no Kubernetes API. To start it: skyctl "+
+			"start cluster %[1]s", name)}
+	case c.Status.TunnelPort != 0:
+		return nil
+	case c.Status.Endpoint == "":
+		return &stateError{fmt.Errorf("cluster %s has no Kubernetes API yet: it is %s; see skyctl describe cluster %s",
+			name, c.Status.Phase, name)}
+	case a.cfg.Gateway.Address == "":
+		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name,
+			c.Status.Endpoint)}
+	case port == 0:
+		return usageErrorf("cluster %[1]s has no port for a tunnel, because its Kubernetes API is at %[2]s. If this "+
+			"computer does not reach that, choose a port: skyctl tunnel %[1]s --port 7443", name, c.Status.Endpoint)
+	}
+	return nil
 }
 
 // holdTunnel keeps a tunnel open until ctx ends or the cluster is deleted.
@@ -125,8 +143,8 @@ func (a *app) serveTunnel(ctx context.Context, ops *client.Client, s *store.Stor
 	return ctx.Err()
 }
 
-// tunnelKubeconfig writes a kubeconfig that uses port. If that is not the port of the cluster, restore writes the
-// original again.
+// tunnelKubeconfig writes a kubeconfig that uses port. If that is not the port of the cluster, or the cluster has none,
+// restore writes the original again.
 func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.Cluster, port int) (path string,
 	restore func(), err error) {
 	path, own := a.cfg.KubeconfigPath(c.Metadata.Name), c.Status.TunnelPort
@@ -134,7 +152,11 @@ func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.C
 	if err != nil {
 		return "", nil, err
 	}
-	through := strings.Replace(string(content), loopbackURL(own), loopbackURL(port), 1)
+	server := loopbackURL(own)
+	if own == 0 {
+		server = c.Status.Endpoint
+	}
+	through := strings.Replace(string(content), server, loopbackURL(port), 1)
 	restore = func() {
 		if port == own {
 			return

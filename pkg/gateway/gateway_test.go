@@ -297,6 +297,15 @@ func TestOnlyCertificatesOfTheAuthorityAreServed(t *testing.T) {
 			t.Errorf("the version: %v, want %q", err, says)
 		}
 	}
+	if hungUp, err := net.Dial("tcp", s.server.Address()); err != nil || hungUp.Close() != nil {
+		t.Error(err)
+	}
+	eventually.Holds(t, "the refusals are logged", func() bool {
+		return strings.Count(s.log.String(), "the gateway refused a client") >= 2
+	})
+	if strings.Contains(s.log.String(), "EOF") {
+		t.Errorf("who hangs up is logged: %s", &s.log)
+	}
 	if n := s.lookups.Load(); n != 0 {
 		t.Errorf("%d machines were looked up", n)
 	}

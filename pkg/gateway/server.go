@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,7 +83,7 @@ func Start(o Options) (*Server, error) {
 		ReadHeaderTimeout: headerTimeout, // also that of the handshake
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelInfo),
+		ErrorLog:          log.New(handshakeLog{o.Log}, "", 0),
 		Protocols:         &http.Protocols{},
 	}
 	s.http.Protocols.SetHTTP1(true)
@@ -93,6 +95,18 @@ func Start(o Options) (*Server, error) {
 		}
 	})
 	return s, nil
+}
+
+// handshakeLog takes what the HTTP server logs: failed handshakes. Load balancers that check the port hang up in the
+// middle of one, again and again, and are left out.
+type handshakeLog struct{ log *slog.Logger }
+
+func (l handshakeLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if !strings.HasSuffix(text, ": EOF") && !strings.HasSuffix(text, "connection reset by peer") {
+		l.log.Info("the gateway refused a client", "reason", text)
+	}
+	return len(line), nil
 }
 
 // Address is the host:port at which the server listens.
@@ -143,34 +157,34 @@ type refusal struct {
 }
 
 func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request) {
-	log := s.options.Log.With("certificate", certificateName(r.TLS), "from", r.RemoteAddr)
+	logger := s.options.Log.With("certificate", certificateName(r.TLS), "from", r.RemoteAddr)
 	name, index, cluster, ok := parseAuthority(r.Host)
 	if !ok {
-		refuse(w, log, &refusal{http.StatusBadRequest, errors.New("the target is not MACHINE.CLUSTER-UID:22")})
+		refuse(w, logger, &refusal{http.StatusBadRequest, errors.New("the target is not MACHINE.CLUSTER-UID:22")})
 		return
 	}
-	log = log.With("machine", name, "cluster", cluster.Name)
+	logger = logger.With("machine", name, "cluster", cluster.Name)
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
-		refuse(w, log, &refusal{http.StatusServiceUnavailable,
+		refuse(w, logger, &refusal{http.StatusServiceUnavailable,
 			fmt.Errorf("it passes on %d connections already; try again later", s.options.MaxConnections)})
 		return
 	}
 	machine, refused := s.dialMachine(r.Context(), name, index, cluster)
 	if refused != nil {
-		refuse(w, log, refused)
+		refuse(w, logger, refused)
 		return
 	}
 	defer machine.Close()
 	person, err := acceptConnect(w)
 	if err != nil {
-		log.Info("the gateway lost a connection before it was passed on", "error", err)
+		logger.Info("the gateway lost a connection before it was passed on", "error", err)
 		return
 	}
 	defer person.Close()
-	log.Info("the gateway passes on a connection to a machine")
+	logger.Info("the gateway passes on a connection to a machine")
 	relay.Streams(r.Context(), person, machine)
 }
 
@@ -182,8 +196,8 @@ func certificateName(c *tls.ConnectionState) string {
 	return c.PeerCertificates[0].Subject.CommonName
 }
 
-func refuse(w http.ResponseWriter, log *slog.Logger, r *refusal) {
-	log.Info("the gateway refused a connection to a machine", "status", r.status, "reason", r.err)
+func refuse(w http.ResponseWriter, logger *slog.Logger, r *refusal) {
+	logger.Info("the gateway refused a connection to a machine", "status", r.status, "reason", r.err)
 	http.Error(w, r.err.Error(), r.status)
 }
 

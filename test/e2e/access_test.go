@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,28 @@ func (i *installation) checkAccess(cluster string) {
 		if err != nil || !strings.Contains(string(list), want) {
 			i.t.Errorf("the bundle has no %q: %v\n%s", want, err, list)
 		}
+	}
+}
+
+// checkGateway checks the ways into the machines of a cluster through the worker.
+func (i *installation) checkGateway(cluster string) {
+	i.t.Helper()
+	direct := i.env
+	defer func() { i.env = direct }()
+	i.env = append(slices.Clone(direct), "SKYCTL_GATEWAY_ADDRESS="+i.gateway)
+	if r := i.run("ssh", cluster, "-n", "--", "whoami; exec sudo -n whoami"); r.stdout != "sky\nroot\n" {
+		i.t.Errorf("ssh through the gateway: %q", r.stdout)
+	}
+	r := i.run("exec", cluster, "--all", "--", "hostname")
+	for _, name := range []string{"sky-" + cluster + "-0", "sky-" + cluster + "-1"} {
+		if !strings.Contains(r.stdout, name+": sky-") {
+			i.t.Errorf("exec on %s through the gateway: %q", name, r.stdout)
+		}
+	}
+	i.checkCopy(cluster)
+	i.env = append(slices.Clone(direct), "SKYCTL_GATEWAY_ADDRESS=127.0.0.1:1")
+	if r := i.try("ssh", cluster, "-n", "--", "true"); r.code != 5 {
+		i.t.Errorf("ssh through a gateway that does not answer: exit %d: %s", r.code, r.stderr)
 	}
 }
 

@@ -184,6 +184,7 @@ func TestTeamServersCreateTheSameClusters(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(i.dir, "skyd.pid")); !os.IsNotExist(err) {
 		t.Errorf("skyd dev was started (%v)", err)
 	}
+	i.checkGateway("shared")
 	i.run("delete", "cluster", "shared", "--yes", "--wait")
 	if n := len(i.hosts("")); n != 0 {
 		t.Errorf("%d hosts left", n)

@@ -37,6 +37,8 @@ type installation struct {
 	docker *docker.Client
 	// network is the installation's own Docker network: it launched every container on it.
 	network string
+	// gateway is the address of the worker's gateway to machines; empty if there is none.
+	gateway string
 }
 
 // newInstallation prepares a state directory with free ports; the first command starts skyd.
@@ -75,7 +77,7 @@ func newTeam(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.dir, i.env = chain.StateDir(), append(os.Environ(), chain.SkyctlEnv()...)
+	i.dir, i.env, i.gateway = chain.StateDir(), append(os.Environ(), chain.SkyctlEnv()...), chain.GatewayAddress()
 	i.useMirror()
 	t.Cleanup(func() {
 		if t.Failed() {
