@@ -67,14 +67,14 @@ func NewResultList(results []Result) ResultList {
 }
 
 // RunAll runs the command on all machines, and returns the results in the order of Targets.
-func (f *FleetRun) RunAll(ctx context.Context, g *Gateway) []Result {
+func (f *FleetRun) RunAll(ctx context.Context, login *Login) []Result {
 	results := make([]Result, len(f.Targets))
 	var group errgroup.Group
 	group.SetLimit(f.Parallel)
 	var out, errs sync.Mutex
 	for i, t := range f.Targets {
 		group.Go(func() error {
-			results[i] = f.runOne(ctx, g, t, &out, &errs)
+			results[i] = f.runOne(ctx, login, t, &out, &errs)
 			return nil
 		})
 	}
@@ -82,7 +82,7 @@ func (f *FleetRun) RunAll(ctx context.Context, g *Gateway) []Result {
 	return results
 }
 
-func (f *FleetRun) runOne(ctx context.Context, g *Gateway, t Target, outLock, errLock *sync.Mutex) Result {
+func (f *FleetRun) runOne(ctx context.Context, login *Login, t Target, outLock, errLock *sync.Mutex) Result {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, f.TimeoutError)
 	defer cancel()
@@ -98,7 +98,7 @@ func (f *FleetRun) runOne(ctx context.Context, g *Gateway, t Target, outLock, er
 		defer errs.flushLine()
 		command.Stdout, command.Stderr = out, errs
 	}
-	h, err := g.Connect(ctx, t)
+	h, err := login.Connect(ctx, t)
 	if err == nil {
 		r.ExitCode, err = h.RunUserCommand(ctx, command)
 	}

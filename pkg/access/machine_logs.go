@@ -159,7 +159,7 @@ func (q LogQuery) WriteLog(ctx context.Context, h *remote.Host, each func(line s
 
 // WriteLogs writes the logs of several machines as they arrive, each line with the name of its machine if prefix is
 // set. It returns the error of each machine that failed.
-func (q LogQuery) WriteLogs(ctx context.Context, g *Gateway, targets []Target, parallel int, prefix bool,
+func (q LogQuery) WriteLogs(ctx context.Context, login *Login, targets []Target, parallel int, prefix bool,
 	w io.Writer) []error {
 	var lock sync.Mutex
 	var errs []error
@@ -171,7 +171,7 @@ func (q LogQuery) WriteLogs(ctx context.Context, g *Gateway, targets []Target, p
 			if prefix {
 				lead = t.Machine.Name + ": "
 			}
-			h, err := g.Connect(ctx, t)
+			h, err := login.Connect(ctx, t)
 			if err == nil {
 				err = q.WriteLog(ctx, h, func(line string) {
 					lock.Lock()

@@ -53,21 +53,21 @@ The login user reads and writes on the machine, or root with --root.`,
 			return usageErrorf("neither %s nor %s is on a machine: name one as MACHINE:PATH or CLUSTER:PATH", args[0],
 				args[1])
 		}
-		return a.withGateway(cmd.Context(), "copying files", func(g *access.Gateway) error {
-			return o.run(cmd.Context(), g, name, from, to)
+		return a.withLogin(cmd.Context(), "copying files", func(login *access.Login) error {
+			return o.run(cmd.Context(), login, name, from, to)
 		})
 	}
 	return cmd
 }
 
-func (o *copyOptions) run(ctx context.Context, g *access.Gateway, name string, from, to access.Location) error {
+func (o *copyOptions) run(ctx context.Context, login *access.Login, name string, from, to access.Location) error {
 	ctx, cancel := o.timeout.withDeadline(ctx)
 	defer cancel()
-	t, err := findTarget(ctx, g, name)
+	t, err := findTarget(ctx, login, name)
 	if err != nil {
 		return err
 	}
-	h, err := g.Connect(ctx, t)
+	h, err := login.Connect(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (o *copyOptions) run(ctx context.Context, g *access.Gateway, name string, f
 	if to.Machine != "" {
 		did = "copied files to the machine with skyctl cp"
 	}
-	o.recordAccess(ctx, g, t.Cluster, t.Machine.Name, did)
+	o.recordAccess(ctx, login, t.Cluster, t.Machine.Name, did)
 	progress := terminal.NewByteProgress(o.env.Err, title)
 	defer progress.ClearLine()
 	c := access.Copy{Host: h, AsRoot: o.root, Progress: progress.ShowBytes}

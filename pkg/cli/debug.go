@@ -65,29 +65,29 @@ and the logs of at most 50 machines.`,
 		if file == "" {
 			file = fmt.Sprintf("skyctl-debug-%s-%s.tar.gz", args[0], a.env.Now().UTC().Format("20060102-150405"))
 		}
-		return a.withGateway(cmd.Context(), "collecting a bundle", func(g *access.Gateway) error {
-			return a.writeDebugBundle(cmd.Context(), g, args[0], file)
+		return a.withLogin(cmd.Context(), "collecting a bundle", func(login *access.Login) error {
+			return a.writeDebugBundle(cmd.Context(), login, args[0], file)
 		})
 	}
 	return cmd
 }
 
-func (a *app) writeDebugBundle(ctx context.Context, g *access.Gateway, name, file string) error {
+func (a *app) writeDebugBundle(ctx context.Context, login *access.Login, name, file string) error {
 	if _, err := os.Lstat(file); err == nil {
 		return usageErrorf("%s exists already: name another file with -f", file)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, bundleTimeout, &codedError{code: ExitTimeout,
 		err: fmt.Errorf("the bundle was not complete within %s", bundleTimeout)})
 	defer cancel()
-	c, _, err := access.FindCluster(ctx, g.Store, "cluster/"+name)
+	c, _, err := access.FindCluster(ctx, login.Store, "cluster/"+name)
 	if err != nil {
 		return err
 	}
-	if err := a.learnAllSecrets(ctx, g, c); err != nil {
+	if err := a.learnAllSecrets(ctx, login, c); err != nil {
 		return err
 	}
-	a.recordAccess(ctx, g, c, "", "collected logs with skyctl debug bundle")
-	parts := append(a.newClusterParts(g, c), debugbundle.NewMachineParts(g, c)...)
+	a.recordAccess(ctx, login, c, "", "collected logs with skyctl debug bundle")
+	parts := append(a.newClusterParts(login, c), debugbundle.NewMachineParts(login, c)...)
 	var missing []debugbundle.Missing
 	err = a.runWithSpinner("Collecting logs of cluster "+name, false, func(*terminal.Spinner) error {
 		return atomicfile.CreateFrom(file, func(w io.Writer) (err error) {
@@ -110,22 +110,22 @@ func (a *app) writeDebugBundle(ctx context.Context, g *access.Gateway, name, fil
 
 // learnAllSecrets has this process hide the installation's and the cluster's secrets, and those that people stored. If
 // it cannot read them, nothing is collected.
-func (a *app) learnAllSecrets(ctx context.Context, g *access.Gateway, c *api.Cluster) error {
+func (a *app) learnAllSecrets(ctx context.Context, login *access.Login, c *api.Cluster) error {
 	home, _ := os.UserHomeDir() // without one, there are no credentials in it
 	var environ []string
 	if a.env.Environ != nil {
 		environ = a.env.Environ()
 	}
 	connect.LearnSecrets(a.cfg, environ, home)
-	if _, err := g.Store.ListUsableSecrets(ctx, c.Ref()); err != nil {
+	if _, err := login.Store.ListUsableSecrets(ctx, c.Ref()); err != nil {
 		return err
 	}
-	stored, err := g.Store.ListNamedSecrets(ctx)
+	stored, err := login.Store.ListNamedSecrets(ctx)
 	if err != nil {
 		return err
 	}
 	for _, s := range stored {
-		if _, err := g.Store.ReadNamedSecret(ctx, s.Name); err != nil {
+		if _, err := login.Store.ReadNamedSecret(ctx, s.Name); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (a *app) learnAllSecrets(ctx context.Context, g *access.Gateway, c *api.Clu
 }
 
 // newClusterParts returns the parts that come from skyctl's own records and servers.
-func (a *app) newClusterParts(g *access.Gateway, c *api.Cluster) []debugbundle.Part {
+func (a *app) newClusterParts(login *access.Login, c *api.Cluster) []debugbundle.Part {
 	ref := c.Ref()
 	inYAML := func(read func(context.Context) (any, error)) func(context.Context) ([]byte, error) {
 		return func(ctx context.Context) ([]byte, error) {
@@ -147,13 +147,13 @@ func (a *app) newClusterParts(g *access.Gateway, c *api.Cluster) []debugbundle.P
 	parts := []debugbundle.Part{
 		{Name: "cluster.yaml", Read: inYAML(func(context.Context) (any, error) { return c, nil })},
 		{Name: "events.yaml", Read: inYAML(func(ctx context.Context) (any, error) {
-			return g.Store.ListEvents(ctx, ref.UID)
+			return login.Store.ListEvents(ctx, ref.UID)
 		})},
 		{Name: "snapshots.yaml", Read: inYAML(func(ctx context.Context) (any, error) {
-			return g.Store.ListSnapshots(ctx, ref.UID)
+			return login.Store.ListSnapshots(ctx, ref.UID)
 		})},
 		{Name: "orphans.yaml", Read: inYAML(func(ctx context.Context) (any, error) {
-			return g.Store.ListOrphans(ctx)
+			return login.Store.ListOrphans(ctx)
 		})},
 		{Name: "check.yaml", Read: inYAML(func(ctx context.Context) (any, error) {
 			return a.ops.CheckMachines(ctx, ref)

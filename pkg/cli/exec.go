@@ -37,8 +37,8 @@ func (f *selectionFlags) bindFlags(a *app, cmd *cobra.Command) {
 }
 
 // findTargets returns the machines that a name and the flags mean. The name of a machine is that machine alone.
-func (f *selectionFlags) findTargets(ctx context.Context, g *access.Gateway, name string) ([]access.Target, error) {
-	c, m, err := access.FindCluster(ctx, g.Store, name)
+func (f *selectionFlags) findTargets(ctx context.Context, login *access.Login, name string) ([]access.Target, error) {
+	c, m, err := access.FindCluster(ctx, login.Store, name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,15 +102,15 @@ the last 1 MiB is kept.`,
 			return &api.FieldError{Field: "parallel", Value: fmt.Sprint(o.parallel),
 				Want: fmt.Sprintf("a number from 1 to %d", maxParallel)}
 		}
-		return a.withGateway(cmd.Context(), "running a command on "+names[0], func(g *access.Gateway) error {
-			return o.run(cmd.Context(), g, names[0], command)
+		return a.withLogin(cmd.Context(), "running a command on "+names[0], func(login *access.Login) error {
+			return o.run(cmd.Context(), login, names[0], command)
 		})
 	}
 	return cmd
 }
 
-func (o *execOptions) run(ctx context.Context, g *access.Gateway, name string, command []string) error {
-	targets, err := o.findTargets(ctx, g, name)
+func (o *execOptions) run(ctx context.Context, login *access.Login, name string, command []string) error {
+	targets, err := o.findTargets(ctx, login, name)
 	if err != nil {
 		return err
 	}
@@ -119,14 +119,14 @@ func (o *execOptions) run(ctx context.Context, g *access.Gateway, name string, c
 	if several {
 		machine, where = "", fmt.Sprintf(" on %s", countMachines(len(targets)))
 	}
-	o.recordAccess(ctx, g, targets[0].Cluster, machine, "ran "+access.DescribeCommand(command)+where+
+	o.recordAccess(ctx, login, targets[0].Cluster, machine, "ran "+access.DescribeCommand(command)+where+
 		" with skyctl exec")
 	run := access.FleetRun{Targets: targets, Parallel: o.parallel, Timeout: o.timeout.value,
 		TimeoutError: &commandTimeoutError{o.timeout.value}, AsRoot: o.root, Line: remote.JoinArguments(command)}
 	if !o.output.isStructured() {
 		run.Stdout, run.Stderr, run.Prefix = o.env.Out, o.env.Err, several
 	}
-	results := run.RunAll(ctx, g)
+	results := run.RunAll(ctx, login)
 	if o.output.isStructured() {
 		list := access.NewResultList(results)
 		if err := o.output.write(o.env.Out, list); err != nil {

@@ -152,4 +152,7 @@ func TestCheckSaysWhetherTheGatewayAnswers(t *testing.T) {
 	if works, f := find(); !works || !strings.Contains(f.Problem, "does not answer") {
 		t.Errorf("clusters can be created: %v, %+v", works, f)
 	}
+	if got := p.run("check"); !strings.Contains(got.out, "Clusters can be created on") {
+		t.Errorf("exit %d, %q", got.code, got.out)
+	}
 }

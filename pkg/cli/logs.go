@@ -91,8 +91,8 @@ func (o *machineLogsOptions) runOnMachines(ctx context.Context, name string, lin
 		}
 		return &api.FieldError{Field: field, Value: value, Want: want}
 	}
-	return o.withGateway(ctx, "reading logs of "+name, func(g *access.Gateway) error {
-		targets, err := o.findTargets(ctx, g, name)
+	return o.withLogin(ctx, "reading logs of "+name, func(login *access.Login) error {
+		targets, err := o.findTargets(ctx, login, name)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (o *machineLogsOptions) runOnMachines(ctx context.Context, name string, lin
 				err: fmt.Errorf("it took longer than %s; --tail and --since make it shorter", machineLogTimeout)})
 			defer cancel()
 		}
-		errs := q.WriteLogs(readCtx, g, targets, maxFollowedMachines, o.IsSeveral(), o.env.Out)
+		errs := q.WriteLogs(readCtx, login, targets, maxFollowedMachines, o.IsSeveral(), o.env.Out)
 		if o.follow && ctx.Err() != nil {
 			return &interruptedError{}
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// withGateway calls use with the way to machines, which is closed afterwards.
-func (a *app) withGateway(ctx context.Context, doing string, use func(*access.Gateway) error) error {
+// withLogin calls use with the way to machines, which is closed afterwards.
+func (a *app) withLogin(ctx context.Context, doing string, use func(*access.Login) error) error {
 	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
@@ -35,12 +35,12 @@ func (a *app) withGateway(ctx context.Context, doing string, use func(*access.Ga
 	pool := remote.NewPool(0)
 	defer pool.Close()
 	pool.SetRoutes(routes)
-	return use(&access.Gateway{Store: s, Pool: pool})
+	return use(&access.Login{Store: s, Pool: pool})
 }
 
 // findTarget returns the machine that a name means: itself, or the head of the cluster.
-func findTarget(ctx context.Context, g *access.Gateway, name string) (access.Target, error) {
-	c, m, err := access.FindCluster(ctx, g.Store, name)
+func findTarget(ctx context.Context, login *access.Login, name string) (access.Target, error) {
+	c, m, err := access.FindCluster(ctx, login.Store, name)
 	if err != nil {
 		return access.Target{}, err
 	}
@@ -56,8 +56,8 @@ func findTarget(ctx context.Context, g *access.Gateway, name string) (access.Tar
 
 // recordAccess records what a person does on a machine, or on machines of the cluster if machine is empty. If etcd does
 // not take the record, it says so and goes on: the machine may be what has to be repaired.
-func (a *app) recordAccess(ctx context.Context, g *access.Gateway, c *api.Cluster, machine, did string) {
-	if err := g.RecordAccess(ctx, c, machine, did); err != nil && ctx.Err() == nil {
+func (a *app) recordAccess(ctx context.Context, login *access.Login, c *api.Cluster, machine, did string) {
+	if err := login.RecordAccess(ctx, c, machine, did); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(a.env.Err, "Warning: the access was not recorded as an event:", printable.Line(err.Error()))
 	}
 }

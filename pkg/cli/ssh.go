@@ -61,19 +61,19 @@ several machines, and skyctl cp copies files.`,
 		case o.tty && !terminal.IsTerminal(a.env.In):
 			return usageErrorf("--tty needs a terminal, and the input is none")
 		}
-		return a.withGateway(cmd.Context(), "logging in to "+names[0], func(g *access.Gateway) error {
-			return o.run(cmd.Context(), g, names[0], command)
+		return a.withLogin(cmd.Context(), "logging in to "+names[0], func(login *access.Login) error {
+			return o.run(cmd.Context(), login, names[0], command)
 		})
 	}
 	return cmd
 }
 
-func (o *sshOptions) run(ctx context.Context, g *access.Gateway, name string, command []string) error {
-	t, err := findTarget(ctx, g, name)
+func (o *sshOptions) run(ctx context.Context, login *access.Login, name string, command []string) error {
+	t, err := findTarget(ctx, login, name)
 	if err != nil {
 		return err
 	}
-	h, err := g.Connect(ctx, t)
+	h, err := login.Connect(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (o *sshOptions) run(ctx context.Context, g *access.Gateway, name string, co
 	if len(command) == 0 {
 		did = "logged in with skyctl ssh"
 	}
-	o.recordAccess(ctx, g, t.Cluster, t.Machine.Name, did)
+	o.recordAccess(ctx, login, t.Cluster, t.Machine.Name, did)
 	exit := 0
 	if onTerminal {
 		exit, err = o.runOnTerminal(ctx, h, command)

@@ -48,7 +48,7 @@ const kubectlEnv = "export KUBECONFIG=/etc/rancher/rke2/rke2.yaml PATH=$PATH:/va
 
 // NewMachineParts returns the parts about the machines of a cluster, those that are not Ready first, and about
 // Kubernetes.
-func NewMachineParts(g *access.Gateway, c *api.Cluster) []Part {
+func NewMachineParts(login *access.Login, c *api.Cluster) []Part {
 	machines := slices.DeleteFunc(slices.Clone(c.Status.Machines), func(m api.Machine) bool {
 		return !m.State.MayExist()
 	})
@@ -63,11 +63,11 @@ func NewMachineParts(g *access.Gateway, c *api.Cluster) []Part {
 			}})
 			break
 		}
-		parts = append(parts, newScriptParts(g, access.Target{Cluster: c, Machine: m}, "machines/"+m.Name, "",
+		parts = append(parts, newScriptParts(login, access.Target{Cluster: c, Machine: m}, "machines/"+m.Name, "",
 			machineScripts)...)
 	}
 	if heads, err := access.SelectTargets(c, access.Selection{}); err == nil {
-		parts = append(parts, newScriptParts(g, heads[0], "kubernetes", kubectlEnv, kubernetesScripts)...)
+		parts = append(parts, newScriptParts(login, heads[0], "kubernetes", kubectlEnv, kubernetesScripts)...)
 	}
 	return parts
 }
@@ -83,11 +83,11 @@ func rankMachine(m api.Machine) int {
 	return 2
 }
 
-func newScriptParts(g *access.Gateway, t access.Target, dir, before string, scripts map[string]string) []Part {
+func newScriptParts(login *access.Login, t access.Target, dir, before string, scripts map[string]string) []Part {
 	var parts []Part
 	for name, script := range scripts {
 		parts = append(parts, Part{dir + "/" + name, func(ctx context.Context) ([]byte, error) {
-			h, err := g.Connect(ctx, t)
+			h, err := login.Connect(ctx, t)
 			if err != nil {
 				return nil, err
 			}

@@ -18,25 +18,25 @@ import (
 // connectTimeout bounds a login to a machine, including one through a bastion.
 const connectTimeout = 30 * time.Second
 
-// Gateway logs in to machines.
-type Gateway struct {
+// Login logs in to machines.
+type Login struct {
 	Store *store.Store
 	Pool  *remote.Pool
 }
 
 // Connect logs in to a machine, with the recorded host key. The connection belongs to the pool.
-func (g *Gateway) Connect(ctx context.Context, t Target) (*remote.Host, error) {
+func (l *Login) Connect(ctx context.Context, t Target) (*remote.Host, error) {
 	if err := t.CheckReachable(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout,
 		fmt.Errorf("no login within %s", connectTimeout))
 	defer cancel()
-	key, err := g.Store.ReadSecret(ctx, t.Cluster.Ref(), store.SecretSSHKey)
+	key, err := l.Store.ReadSecret(ctx, t.Cluster.Ref(), store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
-	return g.Pool.GetHost(ctx, sshtarget.Of(t.Cluster, &t.Machine), key)
+	return l.Pool.GetHost(ctx, sshtarget.Of(t.Cluster, &t.Machine), key)
 }
 
 // ReasonAccessed is the reason of the events that say who used a machine.
@@ -44,8 +44,8 @@ const ReasonAccessed = "MachineAccessed"
 
 // RecordAccess records that a person did something on a machine, or on several of the cluster if machine is empty.
 // did says what, without anything that can be secret.
-func (g *Gateway) RecordAccess(ctx context.Context, c *api.Cluster, machine, did string) error {
-	return g.Store.RecordEvent(ctx, api.Event{Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine,
+func (l *Login) RecordAccess(ctx context.Context, c *api.Cluster, machine, did string) error {
+	return l.Store.RecordEvent(ctx, api.Event{Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine,
 		Type: api.EventNormal, Reason: ReasonAccessed, Message: redact.Text(describePerson() + " " + did)})
 }
 
