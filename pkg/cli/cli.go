@@ -76,6 +76,7 @@ func (a *app) runLine(ctx context.Context, root *cobra.Command, args []string) i
 	defer a.closeClient()
 	a.args = args
 	root.SetArgs(args)
+	a.repeatContextInHints(root)
 	err := a.replaceByPlugin(root, args)
 	if err == nil {
 		err = root.ExecuteContext(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/access"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
@@ -124,7 +125,8 @@ func (o *execOptions) run(ctx context.Context, login *access.Login, name string,
 	run := access.FleetRun{Targets: targets, Parallel: o.parallel, Timeout: o.timeout.value,
 		TimeoutError: &commandTimeoutError{o.timeout.value}, AsRoot: o.root, Line: remote.JoinArguments(command)}
 	if !o.output.isStructured() {
-		run.Stdout, run.Stderr, run.Prefix = o.env.Out, o.env.Err, several
+		run.Stdout, run.Stderr = terminal.WithoutRewrite(o.env.Out), terminal.WithoutRewrite(o.env.Err)
+		run.Prefix = several
 	}
 	results := run.RunAll(ctx, login)
 	if o.output.isStructured() {

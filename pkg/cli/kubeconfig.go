@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/kubeconfig"
@@ -48,7 +49,7 @@ func (a *app) runGetKubeconfig(ctx context.Context, name string, merge bool) err
 		return err
 	}
 	if !merge {
-		_, err = a.env.Out.Write(content)
+		_, err = terminal.WithoutRewrite(a.env.Out).Write(content)
 		return err
 	}
 	done, err := a.mergeKubeconfig(ctx, c.Ref(), content, false)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/access"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 )
 
 const (
@@ -107,7 +108,8 @@ func (o *machineLogsOptions) runOnMachines(ctx context.Context, name string, lin
 				err: fmt.Errorf("it took longer than %s; --tail and --since make it shorter", machineLogTimeout)})
 			defer cancel()
 		}
-		errs := q.WriteLogs(readCtx, login, targets, maxFollowedMachines, o.IsSeveral(), o.env.Out)
+		errs := q.WriteLogs(readCtx, login, targets, maxFollowedMachines, o.IsSeveral(),
+			terminal.WithoutRewrite(o.env.Out))
 		if o.follow && ctx.Err() != nil {
 			return &interruptedError{}
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/manifest"
 )
 
@@ -26,7 +27,7 @@ nothing. The command needs no server. After an upgrade of skyctl, write the file
 			if err != nil {
 				return err
 			}
-			_, err = a.env.Out.Write(text)
+			_, err = terminal.WithoutRewrite(a.env.Out).Write(text)
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/server/service"
@@ -77,8 +78,8 @@ func (o *logsOptions) run(ctx context.Context, lines int) error {
 		since = o.env.Now().Add(-o.since.value)
 	}
 	if s != nil && s.HasJournal() {
-		err = s.StreamJournal(ctx, service.JournalOptions{Follow: o.follow, Since: since, Lines: lines}, o.env.Out,
-			o.env.Err)
+		err = s.StreamJournal(ctx, service.JournalOptions{Follow: o.follow, Since: since, Lines: lines},
+			terminal.WithoutRewrite(o.env.Out), terminal.WithoutRewrite(o.env.Err))
 	} else {
 		err = o.printFile(ctx, cfg, daemon.LogOptions{Follow: o.follow, Since: since, Lines: lines})
 	}
@@ -89,7 +90,7 @@ func (o *logsOptions) run(ctx context.Context, lines int) error {
 }
 
 func (o *logsOptions) printFile(ctx context.Context, cfg *config.Config, options daemon.LogOptions) error {
-	err := daemon.WriteLog(ctx, o.env.Out, cfg.LogFile(), options)
+	err := daemon.WriteLog(ctx, terminal.WithoutRewrite(o.env.Out), cfg.LogFile(), options)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &codedError{err: fmt.Errorf("there is no log yet: %s does not exist, because no server was started in "+
 			"the background", cfg.LogFile()), code: ExitNotFound}

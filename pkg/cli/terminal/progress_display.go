@@ -20,6 +20,8 @@ type ProgressDisplay struct {
 	title string
 	began time.Time
 	now   func() time.Time
+	// rewrite changes the text of messages.
+	rewrite rewriter
 
 	mu sync.Mutex
 	// cluster and notice are what was seen last.
@@ -36,7 +38,7 @@ type ProgressDisplay struct {
 // StartProgress shows an operation on c, which may be nil, until one of the methods ends it.
 func StartProgress(w io.Writer, now func() time.Time, title string, c *api.Cluster) *ProgressDisplay {
 	p := &ProgressDisplay{w: rawWriter(w), tty: IsTerminal(w), title: printable.Line(title), now: now, began: now(),
-		cluster: c, halt: make(chan struct{})}
+		cluster: c, halt: make(chan struct{}), rewrite: rewriterOf(w)}
 	if !p.tty {
 		fmt.Fprintln(p.w, p.title)
 		return p
@@ -62,7 +64,7 @@ func StartProgress(w io.Writer, now func() time.Time, title string, c *api.Clust
 // StartQuietProgress is StartProgress that shows only a failure.
 func StartQuietProgress(w io.Writer, now func() time.Time, title string, c *api.Cluster) *ProgressDisplay {
 	return &ProgressDisplay{w: rawWriter(w), title: printable.Line(title), now: now, began: now(), cluster: c,
-		quiet: true}
+		quiet: true, rewrite: rewriterOf(w)}
 }
 
 // ShowUpdate shows the current state of the cluster, and a notice, which may be empty.
@@ -107,7 +109,7 @@ func (p *ProgressDisplay) ShowNotice(s string) {
 }
 
 func (p *ProgressDisplay) printLine(s string) {
-	fmt.Fprintf(p.w, "%6s  %s\n", render.FormatDuration(p.Elapsed()), printable.Line(s))
+	fmt.Fprintf(p.w, "%6s  %s\n", render.FormatDuration(p.Elapsed()), printable.Line(p.rewrite.apply(s)))
 }
 
 // drawBlock redraws the block. It fits the terminal, because the cursor cannot move back over wrapped or scrolled
@@ -129,7 +131,7 @@ func (p *ProgressDisplay) drawBlock() {
 	var b strings.Builder
 	p.rewindCursor(&b)
 	for _, l := range lines {
-		b.WriteString(render.TruncateCells(printable.Line(l), width-1) + "\x1b[K\n")
+		b.WriteString(render.TruncateCells(printable.Line(p.rewrite.apply(l)), width-1) + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
 	p.drawn = len(lines)
@@ -174,7 +176,7 @@ func (p *ProgressDisplay) ReportSuccess() {
 // ReportFailure replaces the block with the error; hints are printed below it.
 func (p *ProgressDisplay) ReportFailure(err error, hints ...string) {
 	p.eraseBlock()
-	printFailure(p.w, p.title, err, hints)
+	printFailure(p.w, p.title, p.rewrite.apply(err.Error()), p.rewrite.apply(strings.Join(hints, "\n")))
 }
 
 // Elapsed is how long the operation has been shown.

@@ -3,6 +3,8 @@ package terminal
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -66,4 +68,36 @@ func TestProgressBlockIsRedrawnAndFitsTheTerminal(t *testing.T) {
 	if !strings.Contains(term.Text(), "…") {
 		t.Error("long lines were not cut")
 	}
+}
+
+func TestMessagesAreRewrittenInEveryPlace(t *testing.T) {
+	rewrite := func(text string) string { return strings.ReplaceAll(text, "skyctl get", "skyctl --context team get") }
+	var b bytes.Buffer
+	w := &SanitizingWriter{To: &b, Rewrite: rewrite}
+	failure := errors.New("no\n1 skyctl get a")
+	s := StartSpinner(w, "Spinning", false)
+	s.PrintNote("2 skyctl get b")
+	s.ReportFailure(failure, "3 skyctl get c", "4 skyctl get d")
+	p := StartProgress(w, time.Now, "Changing", nil)
+	p.ShowNotice("5 skyctl get e")
+	p.ReportFailure(failure, "6 skyctl get f")
+	io.WriteString(w, "7 skyctl get g\n")
+	for i := 1; i <= 7; i++ {
+		if want := fmt.Sprintf("%d skyctl --context team get ", i); !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	b.Reset()
+	io.WriteString(WithoutRewrite(w), "skyctl get h")
+	if b.String() != "skyctl get h" {
+		t.Errorf("output of a machine: %q", b.String())
+	}
+
+	term := pseudoterminal.Open(t, 60, 10)
+	drawn := StartProgress(&SanitizingWriter{To: term.Far, Rewrite: rewrite}, time.Now, "Changing", nil)
+	drawn.ShowUpdate(fixture.NewFreshCluster(), "skyctl get clusters, which goes on to the edge of the terminal")
+	awaitScreen(t, "the block has the notice, cut to the width", func() bool {
+		return strings.Contains(term.Text(), "  skyctl --context team get clusters, which goes on to the…")
+	})
+	drawn.ReportSuccess()
 }

@@ -27,6 +27,8 @@ type Spinner struct {
 	title string
 	tty   bool
 	quiet bool
+	// rewrite changes the text of messages.
+	rewrite rewriter
 
 	mu   sync.Mutex // held while writing
 	stop chan struct{}
@@ -35,7 +37,8 @@ type Spinner struct {
 
 // StartSpinner prints title on w and keeps it spinning until one of the methods ends it.
 func StartSpinner(w io.Writer, title string, quiet bool) *Spinner {
-	s := &Spinner{w: rawWriter(w), title: printable.Line(title), tty: IsTerminal(w), quiet: quiet}
+	s := &Spinner{w: rawWriter(w), title: printable.Line(title), tty: IsTerminal(w), quiet: quiet,
+		rewrite: rewriterOf(w)}
 	s.startSpinning()
 	return s
 }
@@ -92,7 +95,7 @@ func (s *Spinner) PrintNote(text string) {
 	if s.stop != nil {
 		io.WriteString(s.w, EraseEOL)
 	}
-	fmt.Fprintln(s.w, printable.Line(text))
+	fmt.Fprintln(s.w, printable.Line(s.rewrite.apply(text)))
 }
 
 func (s *Spinner) ReportSuccess() {
@@ -105,13 +108,17 @@ func (s *Spinner) ReportSuccess() {
 // ReportFailure replaces the line with the error; hints are printed below it.
 func (s *Spinner) ReportFailure(err error, hints ...string) {
 	s.ClearLine()
-	printFailure(s.w, s.title, err, hints)
+	printFailure(s.w, s.title, s.rewrite.apply(err.Error()), s.rewrite.apply(strings.Join(hints, "\n")))
 }
 
-func printFailure(w io.Writer, title string, err error, hints []string) {
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+// printFailure prints what failed, and hints on lines of their own.
+func printFailure(w io.Writer, title, why, hints string) {
+	lines := strings.Split(strings.TrimSpace(why), "\n")
 	fmt.Fprintf(w, "✗ %s failed: %s\n", title, printable.Line(lines[0]))
-	for _, l := range append(lines[1:], hints...) {
+	if hints != "" {
+		lines = append(lines, strings.Split(hints, "\n")...)
+	}
+	for _, l := range lines[1:] {
 		fmt.Fprintf(w, "  %s\n", printable.Line(l))
 	}
 }

@@ -29,5 +29,5 @@ func styleTable(w io.Writer, t *render.Table) io.Writer {
 		t.ColorStatuses()
 		return s.To // it would remove the colours; the table has only printable text beside them
 	}
-	return w
+	return WithoutRewrite(w) // else the table would no longer fit
 }
