@@ -29,7 +29,7 @@ each cloud again, which takes a few seconds per cloud, and picks up new credenti
 Before your first cluster on the Docker of this computer, run skyctl check --cloud docker: it names
 all that would go wrong at once, each with its fix: the engine, memory, CPUs, disk, cgroups, kernel,
 networks, firewall, proxy, clock, ports. docs/troubleshooting.md explains each finding. A create
-refuses a computer that has a problem; warnings may do harm, and may not.
+refuses a computer that has a problem; a warning names what may go wrong, and refuses nothing.
 
 With --cluster it looks at the machines of that cluster instead, as skyctl does before it makes them
 nodes: their system, size, disks, clocks, kernel, firewalls, and whether they reach each other. It

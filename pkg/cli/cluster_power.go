@@ -27,7 +27,7 @@ func (o *powerOptions) bindFlags(cmd *cobra.Command, until string) {
 	cmd.Args = o.selector.requireNames
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "show the progress until "+until+"; Ctrl-C stops only the display")
 	o.timeout.bindFlag(cmd)
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 }
 
 // powerSteps is what stop or start does with clusters.

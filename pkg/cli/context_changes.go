@@ -67,7 +67,8 @@ func (a *app) newSetContextCommand() *cobra.Command {
 		Use:   "set-context NAME --config-dir DIR",
 		Short: "Add a context, or change its directory",
 		Long: `Adds a context: a name for the installation in the state directory DIR. If there is a context of that
-name, its directory is changed. A relative DIR is made absolute. The directory itself is not changed.
+name, its directory is changed. A relative DIR is made absolute, and ~/ is your home directory. The
+directory itself is not changed.
 
 The contexts are in skyctl/contexts.yaml below $XDG_CONFIG_HOME (~/.config). Comments in it stay.`,
 		Example: `  skyctl config set-context team --config-dir ~/.skyconf-team

@@ -14,8 +14,8 @@ func TestCommandsInTextGetTheContext(t *testing.T) {
 	root := NewCommandTree()
 	for text, want := range map[string]string{
 		"To watch it: skyctl get cluster dev -w\n":     "To watch it: skyctl --context team get cluster dev -w\n",
-		"skyctl use dev && skyctl reconcile":           "skyctl --context team use dev && skyctl --context team reconcile",
-		"run skyctl check, or skyctl server restart.":  "run skyctl --context team check, or skyctl --context team server restart.",
+		"skyctl use a && skyctl get pl":                "skyctl --context team use a && skyctl --context team get pl",
+		"run skyctl check, skyctl stop.":               "run skyctl --context team check, skyctl --context team stop.",
 		`{"next":"skyctl describe cluster dev"}`:       `{"next":"skyctl --context team describe cluster dev"}`,
 		"skyctl config set rke2.cni cilium":            "skyctl --context team config set rke2.cni cilium",
 		"skyctl config use-context NAME":               "",

@@ -106,6 +106,8 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	bindDryRun(cmd, &o.dryRun, "only list the possible placements and their prices, or print the "+
 		"cluster as a file with -o yaml or json")
 	o.output = addOutputFlags(cmd)
+	describeOutputFlag(cmd, "print only the created cluster, or with --dry-run its file, as json, yaml, name or a "+
+		"template: see skyctl help output")
 	addFieldSections(cmd)
 }
 

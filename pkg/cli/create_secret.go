@@ -62,7 +62,7 @@ exists: machines that are launched from then on get the new ones.`,
 		registerCompletion(cmd, name, completeFiles)
 	}
 	f.BoolVar(&o.replace, "replace", false, "replace all values of the secret if it exists")
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 	return cmd
 }
 

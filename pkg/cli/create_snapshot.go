@@ -49,7 +49,7 @@ machines, so that it outlives them.`,
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until the snapshot is kept off the machines; Ctrl-C stops only "+
 		"the wait")
 	o.timeout.bindFlag(cmd)
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 	return cmd
 }
 

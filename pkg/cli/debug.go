@@ -47,7 +47,7 @@ Secrets that skyctl knows are replaced with [hidden]: keys, tokens, passwords, t
 in any encoding. It also hides text that looks like a secret. Still look through the files before you
 give them to others: names, addresses and what your programs log are in them.
 
-What cannot be had, such as the logs of a machine that does not answer, is listed in REPORT.txt with
+What cannot be read, such as the logs of a machine that does not answer, is listed in REPORT.txt with
 the reason; the command succeeds nevertheless. The archive has at most 128 MiB before compression,
 and the logs of at most 50 machines.`,
 		Example: `  skyctl debug bundle dev

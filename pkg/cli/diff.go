@@ -37,6 +37,8 @@ The exit code is 0 if there is no difference, 1 if there is one, and 2 or more a
 	}
 	files.bindFlags(cmd)
 	prune.bindFlags(a, cmd)
+	cmd.Flags().Lookup("prune").Usage = "also show the clusters that apply --prune would delete; needs -l"
+	cmd.Flags().Lookup("selector").Usage = "of these, clusters whose labels match, such as team=vision,env!=prod"
 	output := addOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := prune.checkFlags(); err != nil {

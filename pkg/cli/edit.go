@@ -54,7 +54,7 @@ fields is applied; skyctl diff shows where a file says otherwise.`,
 			return a.runEdit(cmd.Context(), args[0], *flags, output)
 		},
 	}
-	output = addOutputFlags(cmd)
+	output = addChangedOutputFlags(cmd)
 	flags.bindFlags(cmd, "the cluster is changed")
 	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "do not ask before machines are ended or replaced")
 	return cmd

@@ -16,7 +16,7 @@ func (a *app) newExplainCommand() *cobra.Command {
 		Use:   "explain cluster[.FIELD...]",
 		Short: "Describe the fields of a cluster file",
 		Long: `Describes a field of a cluster file: what it is, which values it takes, its default, and how it changes
-on a cluster that exists. A field that never changes says why, and what to do instead. Of an object
+on a cluster that exists. A field that never changes says why, and what to do instead. For an object
 it lists the fields; --recursive lists the whole tree below it.
 
 The command needs no server.`,

@@ -50,7 +50,7 @@ const exitCodesHelp = `Every command exits with one of these codes:
   2    bad input: a flag, an argument, a setting; nothing was written or launched
   3    the cluster exists already, its state does not allow the command, or somebody else has just
        changed it
-  4    the cluster, pool, machine or snapshot does not exist
+  4    the cluster, pool, machine, snapshot, secret or orphan does not exist
   5    etcd, Temporal, the worker or skyd cannot be reached or started, or a machine cannot be reached
   6    --timeout passed while waiting; the operation continues
   130  interrupted with Ctrl-C; an operation that was started continues
@@ -113,7 +113,7 @@ func renderUsage(cmd *cobra.Command, width int) string {
 		isTopic := (*cobra.Command).IsAdditionalHelpTopicCommand
 		parts = append(parts, listCommands("More help", "skyctl help ", cmd, isTopic))
 	}
-	return strings.Join(append(parts, "skyctl help options lists the flags of every command."), "\n\n") + "\n"
+	return strings.Join(append(parts, "skyctl help options lists the flags that all commands have."), "\n\n") + "\n"
 }
 
 // listSubcommands returns the lists of the subcommands of a command, each with its heading.

@@ -25,7 +25,7 @@ kubeconfig is also in ~/.skyconf/clusters/NAME/kubeconfig. To decrypt it you nee
 of the installation: ~/.skyconf/secrets.key, or the file that secretsKeyFile names.
 
 --merge puts it into your own kubeconfig instead ($KUBECONFIG or ~/.kube/config) as the context
-skyctl-NAME. Nothing else in the file changes, and the entries go when the cluster is deleted. If you
+skyctl-NAME. Nothing else in the file changes, and the entries are removed with the cluster. If you
 use SkyPilot on this computer, it may use the context too. skyctl use NAME also makes it the current
 context.`,
 		Example: `  (umask 077; skyctl get kubeconfig dev > dev.kubeconfig)

@@ -41,8 +41,9 @@ func (a *app) newLabelClusterCommand() *cobra.Command {
 value needs --overwrite. If one of the clusters cannot get the labels, none is changed.
 
 The nodes of a cluster get its labels too, also those that join later, and lose the ones that are
-removed. A label of the same key that a pool has comes first on the nodes of that pool. Keys in the
-domains of Kubernetes, RKE2 and skyctl stay on the cluster object only; the command prints a note.
+removed. On the nodes of a pool, a label of the pool overrides that of the cluster with the same key.
+Keys in the domains of Kubernetes, RKE2 and skyctl stay on the cluster object only; the command
+prints a note.
 
 The command returns once the change is recorded; --wait waits until the nodes have the labels.`,
 		Example: `  skyctl label cluster dev team=vision owner-
@@ -59,7 +60,7 @@ The command returns once the change is recorded; --wait waits until the nodes ha
 	o.selector = a.addSelectionFlags(cmd, "clusters")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "change labels that have another value")
 	bindDryRun(cmd, &o.dryRun, "only show what would change")
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 	o.bindFlags(cmd, "the nodes have the labels")
 	var names []string
 	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {

@@ -51,8 +51,21 @@ func addListOutputFlags(cmd *cobra.Command) *outputFlags {
 func addDeletedOutputFlags(cmd *cobra.Command, kind string) *outputFlags {
 	o := addOutputFlags(cmd)
 	o.deletes = kind
-	cmd.Flags().Lookup("output").Usage = fmt.Sprintf("name: print only %s/NAME of each deleted %[1]s", kind)
+	describeOutputFlag(cmd, fmt.Sprintf("name: print only %s/NAME of each deleted %[1]s", kind))
 	return o
+}
+
+// addChangedOutputFlags is addOutputFlags for a command that changes objects: with -o it prints only these.
+func addChangedOutputFlags(cmd *cobra.Command) *outputFlags {
+	o := addOutputFlags(cmd)
+	describeOutputFlag(cmd, "print only the changed object, as json, yaml, name or a template: see skyctl help output")
+	return o
+}
+
+// describeOutputFlag gives -o another help, and none about the default, which prints no object.
+func describeOutputFlag(cmd *cobra.Command, help string) {
+	f := cmd.Flags().Lookup("output")
+	f.Usage, f.DefValue = help, ""
 }
 
 // requireNameOfDeleted refuses formats that need an object where it is gone.

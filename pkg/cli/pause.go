@@ -70,7 +70,7 @@ func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
 		Use: "reconcile [CLUSTER | -l SELECTOR | --all]", Short: w.short, Long: w.long, Example: w.example,
 		Args: allowClusterName, ValidArgsFunction: a.completeClusterNames,
 	}
-	selector, output := a.addSelectionFlags(cmd, "clusters"), addOutputFlags(cmd)
+	selector, output := a.addSelectionFlags(cmd, "clusters"), addChangedOutputFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := selector.refuseWithNames(args); err != nil {
 			return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -70,6 +71,13 @@ type dryRunFlags struct {
 func (d *dryRunFlags) bindFlags(cmd *cobra.Command) {
 	bindDryRun(cmd, &d.on, "only show the steps, machine by machine, and the price per hour")
 	d.output = addOutputFlags(cmd)
+	help := "print only the changed object, or with --dry-run the plan, as json, yaml, name or a template: see " +
+		"skyctl help output"
+	if d.deletes != "" {
+		help = fmt.Sprintf("name: print only %s/NAME; with --dry-run the plan in any format: see skyctl help output",
+			d.deletes)
+	}
+	describeOutputFlag(cmd, help)
 }
 
 // checkCombination refuses flags that would be ignored because of others.

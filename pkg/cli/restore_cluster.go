@@ -50,8 +50,8 @@ func (a *app) newRestoreClusterCommand() *cobra.Command {
 		Aliases: listAliases("cluster"),
 		Short:   "Bring a cluster back to the state of a snapshot",
 		Long: `Restores a cluster's etcd from a snapshot. What has changed after the snapshot is lost. Pods that are
-newer than the snapshot end, and Nodes whose machines are gone are removed. The kubeconfig's path
-stays.
+newer than the snapshot end, and Nodes whose machines are gone are removed. The kubeconfig
+keeps its path.
 
 The present state is kept first as a snapshot of its own, if the server answers. The machines stay,
 with their volumes. If the machine of the server is gone, a new one is launched for it, and the
@@ -78,7 +78,7 @@ deleted; it needs --force and --new-machines.`,
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
 	o.timeout.bindFlag(cmd)
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 	panicOnError(cmd.RegisterFlagCompletionFunc("snapshot",
 		func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return a.completeSnapshots(cmd, func(s api.Snapshot) bool {

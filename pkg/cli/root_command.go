@@ -45,7 +45,7 @@ one in the background; see skyctl help server.`,
 	root.AddCommand(newHelpTopic("exit-codes", "Exit codes of commands", exitCodesHelp),
 		newHelpTopic("output", "Output formats", outputHelp),
 		newHelpTopic("settings", "Settings and where they are read from", settingsHelp()),
-		newHelpTopic("options", "Flags of every command", optionsHelp(a.flags, width)))
+		newHelpTopic("options", "Flags that all commands have", optionsHelp(a.flags, width)))
 	addCobraCommands(root)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	a.completePersistentFlags(root)
@@ -97,6 +97,13 @@ func addCobraCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	help, completion := findSubcommand(root, "help"), findSubcommand(root, "completion")
+	help.Short = "Show the help of a command, or of a topic"
+	help.Long = "Shows the help of a command, as --help does, or of a topic.\n" +
+		"skyctl --help lists the topics at its end."
+	help.Example = "  skyctl help create cluster\n  skyctl help exit-codes"
+	completion.Short = "Print the script that completes commands in a shell"
+	completion.Long = "Prints a script with which a shell completes the commands of skyctl, their flags, and names " +
+		"of\nclusters. To set it up, see the help of your shell, such as skyctl completion bash --help."
 	help.Run, help.RunE = nil, func(_ *cobra.Command, args []string) error { return showHelp(root, args) }
 	completion.Args, completion.RunE = refuseUnknownSubcommand, refuseMissingSubcommand
 	for _, shell := range completion.Commands() {

@@ -45,7 +45,7 @@ the background, skyd.log in the state directory. Without --since it prints the l
 
 func (o *logsOptions) bindFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "print new lines until Ctrl-C")
-	cmd.Flags().Var(&o.since, "since", "print only lines of this last time, such as 90s, 30m or 2h")
+	cmd.Flags().Var(&o.since, "since", "print only lines that are at most this old, such as 90s, 30m or 2h")
 	cmd.Flags().IntVar(&o.tail, "tail", defaultLogLines, "print at most this many of the last lines; 0: all")
 }
 

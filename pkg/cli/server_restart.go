@@ -15,9 +15,9 @@ import (
 func (a *app) newServerRestartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restart", Short: "Stop the server and start it again", Args: refuseArgs,
-		Long: `Stops the server, if it runs, and starts it again with the program and the settings of now: after an
-upgrade, or after a change of config.yaml. Running operations resume. If skyctl server install has made
-the server a service, the service is restarted.`,
+		Long: `Stops the server, if it runs, and starts it again with the installed program and the present
+settings: after an upgrade, or after a change of config.yaml. Running operations resume. If skyctl
+server install has made the server a service, the service is restarted.`,
 		Example: "  skyctl server restart",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerRestart(cmd.Context()) },
 	}

@@ -105,6 +105,7 @@ func TestBadInputAboutSnapshots(t *testing.T) {
 		"get snapshots --cluster D":                                   `cluster "D"`,
 		"verify snapshot one":                                         "missing --cluster",
 		"verify snapshot":                                             "missing the name of a snapshot",
+		"wait snapshot one --for=delete":                              "missing --cluster",
 		"verify snapshot a/b --cluster dev":                           `snapshot "a/b"`,
 		"verify snapshot one --cluster dev --wait=false --timeout 1m": "--timeout needs --wait",
 		"describe snapshot one":                                       "missing --cluster",

@@ -46,7 +46,7 @@ several machines, and skyctl cp copies files.`,
 		ValidArgsFunction: a.completeClustersAndMachines,
 	}
 	o.timeout.bindFlag(cmd, 24*time.Hour, "longest duration of a command without a terminal")
-	cmd.Flags().BoolVarP(&o.tty, "tty", "t", false, "open a terminal for the command, as without one")
+	cmd.Flags().BoolVarP(&o.tty, "tty", "t", false, "open a terminal for the command, as for a login")
 	cmd.Flags().BoolVarP(&o.noInput, "no-stdin", "n", false, "give the command no input")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, command, err := splitCommand(cmd, args)

@@ -20,7 +20,7 @@ func (a *app) newStartClusterCommand() *cobra.Command {
 		Aliases: listAliases("cluster"),
 		Short:   "Launch the machines of stopped clusters, and restore their state",
 		Long: `Launches machines for a stopped cluster as its spec says, in another place if the old one has no room,
-and restores the snapshot of its stop. The kubeconfig's path stays. If that fails, the cluster is
+and restores the snapshot of its stop. The kubeconfig keeps its path. If that fails, the cluster is
 STOPPED again, and no machine is left.
 
 You can name several clusters, or select them with -l or --all; those that run stay as they are. If

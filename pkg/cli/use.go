@@ -14,8 +14,8 @@ func (a *app) newUseCommand() *cobra.Command {
 		Use:   "use NAME",
 		Short: "Make a cluster the current context of your kubectl",
 		Long: `Merges the kubeconfig of a cluster into yours ($KUBECONFIG or ~/.kube/config) as the context
-skyctl-NAME, and makes it the current context. When the cluster is deleted, its entries go, and the
-context that was current before is it again.
+skyctl-NAME, and makes it the current context. When the cluster is deleted, its entries are
+removed, and the context that was current before is current again.
 
 Nothing else in the file changes. The first merge keeps a copy of the file next to it
 (config.before-skyctl).`,

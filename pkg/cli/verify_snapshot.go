@@ -37,8 +37,8 @@ func (a *app) newVerifySnapshotCommand() *cobra.Command {
 Kubernetes API start there, so no workload of the snapshot runs. skyd counts the keys of each kind,
 compares them with those in the file, and removes the host. It needs a Docker engine where skyd runs.
 
-The command waits for the result, and exits with 1 unless the snapshot is proven. The result stands on
-the snapshot too: skyctl get snapshots. With --wait=false it returns once the request is recorded.
+The command waits for the result, and exits with 1 unless the snapshot is proven. skyctl get
+snapshots shows the result too. With --wait=false it returns once the request is recorded.
 Verifications run one at a time.`,
 		Example: `  skyctl verify snapshot before-migration --cluster prod
   skyctl verify snapshot before-migration --cluster prod --wait=false`,
@@ -54,7 +54,7 @@ Verifications run one at a time.`,
 	a.bindSnapshotCluster(cmd, &o.cluster)
 	cmd.Flags().BoolVar(&o.wait, "wait", true, "wait for the result; Ctrl-C stops only the wait")
 	o.timeout.bindFlag(cmd)
-	o.output = addOutputFlags(cmd)
+	o.output = addChangedOutputFlags(cmd)
 	return cmd
 }
 

@@ -90,7 +90,7 @@ if the cluster is being deleted; see skyctl help exit-codes. Ctrl-C stops only t
 func (a *app) newWaitClusterCommand() *cobra.Command {
 	o := &waitOptions{app: a, subject: waitClusters}
 	cmd := &cobra.Command{
-		Use:     "cluster NAME... | -l SELECTOR | --all",
+		Use:     "cluster (NAME... | -l SELECTOR | --all) --for STATE",
 		Aliases: listAliases("cluster"),
 		Short:   "Wait until clusters are in a state",
 		Long:    waitClusterHelp,

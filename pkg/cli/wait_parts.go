@@ -17,7 +17,7 @@ import (
 func (a *app) newWaitMachineCommand() *cobra.Command {
 	o := &waitOptions{app: a, subject: waitMachines}
 	cmd := &cobra.Command{
-		Use:     "machine NAME...",
+		Use:     "machine NAME... --for STATE",
 		Aliases: listAliases("machine"),
 		Short:   "Wait until machines are in a state",
 		Long: `Waits until machines are in a state. --for is condition=Ready, phase=STATE, delete, or
@@ -92,7 +92,7 @@ func (a *app) newWaitSnapshotCommand() *cobra.Command {
 	o := &waitOptions{app: a, subject: waitSnapshots}
 	var cluster string
 	cmd := &cobra.Command{
-		Use:     "snapshot NAME...",
+		Use:     "snapshot NAME... --cluster CLUSTER --for STATE",
 		Aliases: listAliases("snapshot"),
 		Short:   "Wait until snapshots are in a state",
 		Long: `Waits until snapshots are in a state. --for is condition=Kept, phase=STATE, delete, or
@@ -114,6 +114,9 @@ skyctl wait cluster.`,
 	a.bindSnapshotCluster(cmd, &cluster)
 	o.bindFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
+		if err := requireClusterFlag(cmd, cluster); err != nil {
+			return err
+		}
 		if err := o.begin(); err != nil {
 			return err
 		}

@@ -145,7 +145,7 @@ var mayImport = map[string]string{
 		"pkg/cli/inputfile pkg/cli/plugin pkg/cli/render pkg/cli/terminal pkg/computer pkg/manifest pkg/operation " +
 		"pkg/config pkg/contexts pkg/gateway pkg/server/backup pkg/server/daemon pkg/server/service pkg/server/unit " +
 		"pkg/diskspace pkg/home pkg/kube/kubefile pkg/kubeconfig pkg/client pkg/plan pkg/regularfile pkg/remote " +
-		"pkg/store pkg/tunnel pkg/await pkg/version pkg/printable pkg/spelling pkg/requestlog",
+		"pkg/store pkg/tunnel pkg/await pkg/version pkg/printable pkg/spelling pkg/lazyregexp pkg/requestlog",
 	"pkg/server/embedded": "pkg/await pkg/api pkg/computer pkg/operation pkg/config pkg/home pkg/regularfile " +
 		"pkg/server/backup pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +
