@@ -170,12 +170,13 @@ func TestRequestedVerificationIsNotWaitedFor(t *testing.T) {
 	p.run(append(args, "--wait=false")...).checkOutput(t, 0, "The verification of snapshot one is requested.\n", "")
 	p.run(append(args, "--wait=false")...).checkOutput(t, 0, "was already requested.\n", "")
 	p.run(append(args, "--timeout", "1s")...).checkOutput(t, ExitTimeout, "", "is not verified after 1s; skyd goes on")
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		time.Sleep(time.Second)
-		cancel()
-	}()
-	p.runCtx(ctx, args...).checkOutput(t, ExitInterrupted, "",
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, errs syncBuffer
+	done := make(chan int)
+	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), args) }()
+	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Verifying snapshot one\n") })
+	interrupt()
+	runResult{code: <-done, out: out.String(), err: errs.String()}.checkOutput(t, ExitInterrupted, "",
 		"skyd goes on. To see it: skyctl describe snapshot one --cluster patient\n")
 }
 
