@@ -43,8 +43,8 @@ func (c *Config) checkGateway(sources map[string]string) error {
 		if sources[key] == "" || !c.external {
 			continue
 		}
-		for name, value := range map[string]string{"etcd.tls.ca": c.Etcd.TLS.CA, "etcd.tls.cert": c.Etcd.TLS.Cert} {
-			if value == "" {
+		for _, file := range [][2]string{{"etcd.tls.ca", c.Etcd.TLS.CA}, {"etcd.tls.cert", c.Etcd.TLS.Cert}} {
+			if name, value := file[0], file[1]; value == "" {
 				return fmt.Errorf("%s is set (%s) but %s is not: the two ends of a gateway know each other by the "+
 					"certificates with which they reach etcd; set %s", key, sources[key], name, c.HowToSet(name))
 			}

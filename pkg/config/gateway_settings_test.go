@@ -25,8 +25,8 @@ func TestGatewayIsReadAndChecked(t *testing.T) {
 		"gateway: {listen: 'example.com:7222'}":                     "use a loopback address such as 127.0.0.1:7222",
 		"gateway: {listen: '7222'}":                                 "host:port without a scheme",
 		"gateway: {address: 'https://example.com'}":                 "skyctl.example.com:7222",
-		plain + "gateway: {listen: '127.0.0.1:7222'}":               "etcd.tls.",
-		plain + "gateway: {address: 'skyctl.example.com:7222'}":     "etcd.tls.",
+		plain + "gateway: {listen: '127.0.0.1:7222'}":               "but etcd.tls.ca is not",
+		plain + "gateway: {address: 'skyctl.example.com:7222'}":     "but etcd.tls.ca is not",
 		secured + bastion + "gateway: {address: 'example.com:722'}": "unset one of the two",
 	} {
 		if _, err := loadSSHSettings(t, text); err == nil || !strings.Contains(err.Error(), want) {

@@ -90,7 +90,11 @@ func (c Client) DialMachine(ctx context.Context, machine, clusterUID string) (ne
 func (c Client) connect(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no connection within %s", connectTimeout))
 	defer cancel()
-	return (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", c.Address)
+	conn, err := (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", c.Address)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return conn, err
 }
 
 // request asks for the connection to a machine. The answer to a refused certificate comes here, after the handshake.
@@ -117,7 +121,7 @@ func (c Client) request(conn net.Conn, authority string) (net.Conn, error) {
 // ReadVersion returns the version of skyd that serves the gateway. If the gateway does not answer, the error is an
 // *UnreachableError.
 func (c Client) ReadVersion(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no answer within %s", connectTimeout))
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+c.Address+healthPath, http.NoBody)
 	if err != nil {

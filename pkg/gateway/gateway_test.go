@@ -281,6 +281,9 @@ func TestOnlyCertificatesOfTheAuthorityAreServed(t *testing.T) {
 	if version, err := s.newClient().ReadVersion(t.Context()); err != nil || version != "v1.2.3" {
 		t.Errorf("ann: %q, %v", version, err)
 	}
+	if hungUp, err := net.Dial("tcp", s.server.Address()); err != nil || hungUp.Close() != nil {
+		t.Error(err)
+	}
 	elsewhere := &scene{t: t, dir: newCertificates(t), server: s.server}
 	anonymous, stranger, misled := s.newClient(), elsewhere.newClient(), elsewhere.newClient()
 	anonymous.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -297,17 +300,45 @@ func TestOnlyCertificatesOfTheAuthorityAreServed(t *testing.T) {
 			t.Errorf("the version: %v, want %q", err, says)
 		}
 	}
-	if hungUp, err := net.Dial("tcp", s.server.Address()); err != nil || hungUp.Close() != nil {
-		t.Error(err)
-	}
-	eventually.Holds(t, "the refusals are logged", func() bool {
-		return strings.Count(s.log.String(), "the gateway refused a client") >= 2
+	eventually.Holds(t, "the refusals of the anonymous client and the stranger are logged", func() bool {
+		return strings.Count(s.log.String(), "the gateway refused a client") >= 4
 	})
 	if strings.Contains(s.log.String(), "EOF") {
 		t.Errorf("who hangs up is logged: %s", &s.log)
 	}
 	if n := s.lookups.Load(); n != 0 {
 		t.Errorf("%d machines were looked up", n)
+	}
+}
+
+// What accepts the connection may be no gateway, and say nothing.
+func TestReasonOfAnEndedAttemptIsNamed(t *testing.T) {
+	s, silent := newScene(t, 0), listen(t)
+	for what, try := range map[string]func(context.Context, gateway.Client) error{
+		"a machine": func(ctx context.Context, c gateway.Client) error {
+			_, err := c.DialMachine(ctx, "sky-far-0", "uid-far")
+			return err
+		},
+		"the version": func(ctx context.Context, c gateway.Client) error {
+			_, err := c.ReadVersion(ctx)
+			return err
+		},
+	} {
+		enough := errors.New("no more time for this")
+		ctx, end := context.WithCancelCause(t.Context())
+		go func() {
+			if c, err := silent.Accept(); err == nil {
+				end(enough)
+				_, _ = io.Copy(io.Discard, c)
+				c.Close()
+			}
+		}()
+		c := s.newClient()
+		c.Address = silent.Addr().String()
+		if err := try(ctx, c); !errors.Is(err, enough) {
+			t.Errorf("%s: %v, want the reason", what, err)
+		}
+		end(nil)
 	}
 }
 
