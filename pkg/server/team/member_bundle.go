@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -47,6 +48,12 @@ func (m Member) WriteBundle(w io.Writer) error {
 	if m.Gateway != "" {
 		if err := config.CheckGatewayAddress(m.Gateway); err != nil {
 			return fmt.Errorf("the gateway is %q, want %w", m.Gateway, err)
+		}
+	}
+	for _, h := range m.GatewayHosts {
+		if net.ParseIP(h) == nil && (h == "" || strings.ContainsAny(h, ":/ ")) {
+			return fmt.Errorf("the host of the gateway is %q, want a name or an address without a port, such as "+
+				"skyctl.example.com", h)
 		}
 	}
 	ca, err := pki.LoadAuthority(Certificates{Dir: m.Dir}.authorityPair(), m.Now)

@@ -197,6 +197,13 @@ func TestBundleOfAWorkerServesAGateway(t *testing.T) {
 	if err := m.WriteBundle(io.Discard); err == nil || !strings.Contains(err.Error(), "host:port") {
 		t.Errorf("an address that is none: %v", err)
 	}
+	m.Gateway = ""
+	for _, host := range []string{"", "skyctl.example.com:7222", "[::1]:7222", "https://skyctl.example.com", "a b"} {
+		m.GatewayHosts = []string{"skyctl.example.com", host}
+		if err := m.WriteBundle(io.Discard); err == nil || !strings.Contains(err.Error(), "without a port") {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
 }
 
 func TestBundleNeedsANameAndAnAuthority(t *testing.T) {
