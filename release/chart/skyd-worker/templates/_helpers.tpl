@@ -46,7 +46,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not .Values.secretsKey.secretName }}
 {{- $missing = append $missing "secretsKey.secretName is empty: set the Secret with the installation's key, which skyd team member writes as secrets.key" }}
 {{- end }}
-{{- if and .Values.gateway.enabled (not .Values.etcd.tls.secretName) }}
+{{- if and (.Values.gateway).enabled (not .Values.etcd.tls.secretName) }}
 {{- $missing = append $missing "gateway.enabled without etcd.tls.secretName: the gateway knows members by the certificates with which they reach etcd; set the Secret with the worker's" }}
 {{- end }}
 {{- if gt (int .Values.replicas) 1 }}
