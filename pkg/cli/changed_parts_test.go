@@ -144,8 +144,10 @@ func TestAllNamesTheContext(t *testing.T) {
 	p.run("stop", "clusters", "--all", "--yes", "--wait").checkOutput(t, 0, "Cluster two of context team is STOPPED",
 		"")
 	p.run("stop", "cluster", "one", "--yes").checkOutput(t, 0, "Cluster one is already STOPPED.\n", "")
-	p.run("--context", "default", "start", "clusters", "--all", "--wait").checkOutput(t, 0,
+	started := p.run("--context", "default", "start", "clusters", "--all", "--wait")
+	started.checkOutput(t, 0,
 		"Cluster one of context default is being started.\nCluster two of context default is being started.\n", "")
+	started.checkOutput(t, 0, "Cluster two of context default is READY after ", "")
 	dir := filepath.Join(p.env["HOME"], "other")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

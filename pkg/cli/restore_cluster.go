@@ -146,7 +146,7 @@ func (o *clusterRestoreOptions) run(ctx context.Context, name string) error {
 		return o.printResult(text, name, o.snapshot)
 	})
 	if err == nil && o.wait {
-		err = o.awaitRestored(ctx, ops, asked.Cluster, "Restoring cluster", o.timeout.value)
+		err = o.awaitRestored(ctx, ops, asked.Cluster, "Restoring cluster", "", o.timeout.value)
 	}
 	if err != nil {
 		return err
@@ -207,8 +207,8 @@ func (o *clusterRestoreOptions) confirm(ctx context.Context, s *terminal.Spinner
 	return o.requireConfirmation(ctx, question, "changed")
 }
 
-// awaitRestored shows the progress of a restore or a start until the cluster is READY.
-func (a *app) awaitRestored(ctx context.Context, ops *client.Client, asked *api.Cluster, title string,
+// awaitRestored shows the progress of a restore or a start until the cluster is READY. where is as in powerOptions.
+func (a *app) awaitRestored(ctx context.Context, ops *client.Client, asked *api.Cluster, title, where string,
 	limit time.Duration) error {
 	name := asked.Metadata.Name
 	if asked.Status.Restore == nil {
@@ -226,7 +226,7 @@ func (a *app) awaitRestored(ctx context.Context, ops *client.Client, asked *api.
 		return a.reportFailedWait(p, name, err)
 	}
 	p.ReportSuccess()
-	if err := a.printResult("Cluster %s is READY after %s, restored %s.\n", name,
+	if err := a.printResult("Cluster %s%s is READY after %s, restored %s.\n", name, where,
 		render.FormatDuration(p.Elapsed()), render.DescribeRestored(*ready.Status.Restored, a.env.Now())); err != nil {
 		return err
 	}

@@ -74,5 +74,5 @@ func (o *startOptions) startCluster(ctx context.Context, ops *client.Client, nam
 }
 
 func (o *startOptions) awaitStarted(ctx context.Context, ops *client.Client, asked *api.Cluster) error {
-	return o.awaitRestored(ctx, ops, asked, "Starting cluster", o.timeout.value)
+	return o.awaitRestored(ctx, ops, asked, "Starting cluster", o.where, o.timeout.value)
 }
