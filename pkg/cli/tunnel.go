@@ -31,8 +31,8 @@ deleted. Broken connections are reopened automatically.
 If skyd runs on this computer, it keeps these ports open and you do not need this command, unless
 another program uses the port.
 
-Where the setting gateway.address is set, the tunnel leads through skyd, and can also lead to an API
-that is open to others: name a port then.`,
+Where the setting gateway.address is set, the tunnel leads through skyd. It can then also lead to an
+open API that this computer does not reach: choose a port with --port.`,
 		Example: `  skyctl tunnel dev
   skyctl tunnel dev --port 7443`,
 		Args:              requireClusterName,
