@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +18,28 @@ import (
 
 // programDir comes first in the machine's PATH.
 const programDir = "/opt/fake"
+
+// mountDirs mounts the directories of its arguments. A directory that this computer lacks is created in a layer over
+// what is above it, so that the computer stays as it is: a mount point that one test removes there would take the mounts
+// of the tests that run at the same time (rmdir detaches them, in all namespaces).
+const mountDirs = `
+mount -t tmpfs tmpfs /opt
+layers=
+for dir; do
+	above=$dir
+	while [ ! -d "$above" ]; do above=$(dirname "$above"); done
+	in_layer=
+	for layer in $layers; do case $above/ in "$layer"/*) in_layer=1 ;; esac; done
+	if [ "$above" != "$dir" ] && [ -z "$in_layer" ]; then
+		own=/opt/layers$above
+		mkdir -p "$own/upper" "$own/work"
+		mount -t overlay overlay -o "lowerdir=$above,upperdir=$own/upper,workdir=$own/work" "$above"
+		layers="$layers $above"
+	fi
+	mkdir -p "$dir"
+done
+for dir; do mount -t tmpfs tmpfs "$dir"; done
+mkdir "$0"; echo up; exec sleep infinity`
 
 // Machine is a machine whose chosen directories are empty at the start and vanish with the test.
 type Machine struct {
@@ -34,11 +55,8 @@ type Machine struct {
 func Start(t *testing.T, dirs []string, env ...string) *Machine {
 	t.Helper()
 	needs.Root(t)
-	dirs = append(slices.Clone(dirs), "/opt")
-	removeMountPoints(t, dirs)
-	namespace := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `
-for d in `+strings.Join(dirs, " ")+`; do mkdir -p "$d"; mount -t tmpfs tmpfs "$d"; done
-mkdir `+programDir+`; echo up; exec sleep infinity`)
+	namespace := exec.CommandContext(t.Context(), "unshare", append([]string{"--mount", "--propagation", "private",
+		"sh", "-ec", mountDirs, programDir}, dirs...)...)
 	out, err := namespace.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,24 +78,6 @@ mkdir `+programDir+`; echo up; exec sleep infinity`)
 	}
 	t.Cleanup(func() { h.Close() })
 	return &Machine{Host: h, Server: s, t: t}
-}
-
-// removeMountPoints removes the directories that are created as mount points, once the test has ended. If
-// /run/systemd/system remained, for example, other programs would believe that systemd runs.
-func removeMountPoints(t *testing.T, dirs []string) {
-	var missing []string
-	for _, d := range dirs {
-		for ; d != "/"; d = filepath.Dir(d) {
-			if _, err := os.Stat(d); os.IsNotExist(err) {
-				missing = append(missing, d)
-			}
-		}
-	}
-	t.Cleanup(func() {
-		for _, d := range missing {
-			_ = os.Remove(d) // children come before their parents
-		}
-	})
 }
 
 // InstallProgram puts a script into the machine's PATH, before programs of the same name.
