@@ -155,14 +155,19 @@ func (s *scene) newClient() gateway.Client {
 	return gateway.Client{Address: s.server.Address(), TLS: own}
 }
 
-// dial connects to a machine of the cluster.
+// dial connects to a machine of the cluster that listen made, and reads its greeting.
 func (s *scene) dial(machine string) (net.Conn, error) {
 	s.t.Helper()
 	c, err := s.newClient().DialMachine(s.t.Context(), machine, s.cluster.Metadata.UID)
-	if err == nil {
-		s.t.Cleanup(func() { c.Close() })
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	s.t.Cleanup(func() { c.Close() })
+	got := make([]byte, len(greeting))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != greeting {
+		s.t.Errorf("the machine says %q, %v; want %q", got, err, greeting)
+	}
+	return c, nil
 }
 
 // logIn logs in to a machine that is an SSH server, as skyctl does. The client's record has an unreachable address.
@@ -183,7 +188,7 @@ func addressOf(s *sshserver.Server) net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(s.Target.Address), Port: s.Target.Port}
 }
 
-// listen returns a listener that stands for a machine.
+// listen returns a listener.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -193,6 +198,33 @@ func listen(t *testing.T) net.Listener {
 	t.Cleanup(func() { l.Close() })
 	return l
 }
+
+// greeting is what an SSH server says first.
+const greeting = "SSH-2.0-test\r\n"
+
+// machinePort stands for the SSH port of a machine: it says words to each client, which Accept then returns.
+type machinePort struct {
+	net.Listener
+	greeted chan net.Conn
+}
+
+func newMachinePort(t *testing.T, words string) machinePort {
+	t.Helper()
+	p := machinePort{listen(t), make(chan net.Conn, 8)}
+	go func() {
+		for {
+			c, err := p.Listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, words)
+			p.greeted <- c
+		}
+	}()
+	return p
+}
+
+func (p machinePort) Accept() (net.Conn, error) { return <-p.greeted, nil }
 
 func TestCommandsAndStreamsPassThroughTheGateway(t *testing.T) {
 	machine := sshserver.Start(t)
@@ -226,7 +258,7 @@ func TestGatewayLeavesTheHostKeyToTheClient(t *testing.T) {
 }
 
 func TestOneDirectionEndsBeforeTheOther(t *testing.T) {
-	l := listen(t)
+	l := newMachinePort(t, greeting)
 	go func() {
 		c, err := l.Accept()
 		if err != nil {
@@ -252,9 +284,9 @@ func TestOneDirectionEndsBeforeTheOther(t *testing.T) {
 }
 
 func TestGatewayRefusesWhatItCannotReach(t *testing.T) {
-	gone, waiting := listen(t), listen(t)
+	gone, waiting, other := listen(t), listen(t), newMachinePort(t, "HTTP/1.1 400 Bad Request\r\n\r\n")
 	gone.Close()
-	s := newScene(t, 0, gone.Addr(), waiting.Addr())
+	s := newScene(t, 0, gone.Addr(), waiting.Addr(), other.Addr())
 	s.cluster.Status.Machines[1].Address = ""
 	for _, e := range []struct {
 		machine, uid string
@@ -263,6 +295,7 @@ func TestGatewayRefusesWhatItCannotReach(t *testing.T) {
 	}{
 		{"sky-far-0", "uid-far", http.StatusBadGateway, "refused"},
 		{"sky-far-1", "uid-far", http.StatusConflict, "machine sky-far-1 cannot be reached: it is Ready"},
+		{"sky-far-2", "uid-far", http.StatusBadGateway, "no SSH server"},
 		{"sky-far-7", "uid-far", http.StatusNotFound, `cluster far has no machine "sky-far-7"`},
 		{"sky-far-0", "uid-before", http.StatusNotFound, "no cluster far with UID uid-before"},
 		{"sky-near-0", "uid-far", http.StatusNotFound, "no cluster near with UID uid-far"},
@@ -273,6 +306,33 @@ func TestGatewayRefusesWhatItCannotReach(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Status != e.status || !strings.Contains(err.Error(), e.says) {
 			t.Errorf("%s of %s: %v, want status %d and %q", e.machine, e.uid, err, e.status, e.says)
 		}
+	}
+}
+
+func TestNothingReachesAServerThatWaitsForItsClient(t *testing.T) {
+	l := listen(t)
+	s := newScene(t, 0, l.Addr())
+	ctx, cancel := context.WithCancel(t.Context())
+	received := make(chan []byte, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		cancel()
+		all, _ := io.ReadAll(c)
+		received <- all
+	}()
+	if c, err := s.newClient().DialMachine(ctx, "sky-far-0", "uid-far"); err == nil {
+		c.Close()
+		t.Error("it is passed on before the server shows that it is one of SSH")
+	}
+	if err := s.server.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := <-received; len(got) > 0 {
+		t.Errorf("the server got %q", got)
 	}
 }
 
@@ -351,7 +411,7 @@ func TestCertificateOfAClientCannotServeAGateway(t *testing.T) {
 }
 
 func TestStopEndsAllConnections(t *testing.T) {
-	l := listen(t)
+	l := newMachinePort(t, greeting)
 	s := newScene(t, 0, l.Addr())
 	person, err := s.dial("sky-far-0")
 	if err != nil {
@@ -384,7 +444,7 @@ func TestStopEndsAllConnections(t *testing.T) {
 func isReset(err error) bool { return strings.Contains(err.Error(), "reset by peer") }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	l := listen(t)
+	l := newMachinePort(t, greeting)
 	s := newScene(t, 1, l.Addr())
 	first, err := s.dial("sky-far-0")
 	if err != nil {

@@ -224,7 +224,12 @@ func (s *Server) dialMachine(ctx context.Context, name string, index int, cluste
 	if err != nil {
 		return nil, &refusal{http.StatusBadGateway, fmt.Errorf("the machine cannot be reached from there: %w", err)}
 	}
-	return c, nil
+	greeted, err := awaitSSHVersion(ctx, c)
+	if err != nil {
+		c.Close()
+		return nil, &refusal{http.StatusBadGateway, fmt.Errorf("the machine cannot be reached from there: %w", err)}
+	}
+	return greeted, nil
 }
 
 // findTarget reads where the machine is from etcd.
