@@ -20,8 +20,8 @@ import (
 const programDir = "/opt/fake"
 
 // mountDirs mounts the directories of its arguments. A directory that this computer lacks is created in a layer over
-// what is above it, so that the computer stays as it is: a mount point that one test removes there would take the mounts
-// of the tests that run at the same time (rmdir detaches them, in all namespaces).
+// what is above it, so that the computer stays as it is. If a test removed a mount point there, the tests that run at
+// the same time would lose their mounts: rmdir detaches them, in all namespaces.
 const mountDirs = `
 mount -t tmpfs tmpfs /opt
 layers=
