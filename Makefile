@@ -119,7 +119,8 @@ lint: $(LINTERS)/revive ## gofmt, go vet, staticcheck, revive, a tidy go.mod, an
 	$(LINTERS)/workflowcheck ./workflows
 	$(MAKE) -C test/rke2kit lint LINTERS=$(LINTERS)
 
-# Tests that run whole servers, SkyPilot's too, or hosts. They mostly wait: two packages at a time.
+# Tests that run whole servers, SkyPilot's too, or hosts. They mostly wait: two packages at a time took 1,375 s, one at a time
+# 1,950 s.
 HEAVY := /(activities/snapshots|cmd/skyd|pkg/(cli|client|cloud/(docker|skypilot)|server/(embedded|service))|test/(external|faults|integration|skypilot))$$
 
 unit: light heavy ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts

@@ -41,10 +41,10 @@ func TestWriteFileSetsContentAndMode(t *testing.T) {
 // onlyFile fails if the directory contains anything else.
 func onlyFile(t *testing.T, name string) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(name))
-	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(name) {
-		t.Errorf("next to %s: %v, %v", name, entries, err)
-	}
+	eventually.Holds(t, "only "+name+" is in its directory", func() bool {
+		entries, err := os.ReadDir(filepath.Dir(name))
+		return err == nil && len(entries) == 1 && entries[0].Name() == filepath.Base(name)
+	})
 }
 
 func TestReadingAMissingFileIsErrNotExist(t *testing.T) {
