@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // printResult prints on stdout what a command has done. If a program reads the output, it gets the object instead.
@@ -64,8 +66,8 @@ func (a *app) writeChanged(ctx context.Context, ops *client.Client, o *outputFla
 	}
 	if p := changed.part; p != nil {
 		object := p.find(&now[0])
-		if object == nil {
-			return nil
+		if object == nil { // somebody deleted it meanwhile
+			return &store.NotFoundError{Cluster: now[0].Metadata.Name, What: strings.ToLower(p.kind) + " " + p.name}
 		}
 		return o.writeKind(a.env.Out, p.kind, object)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/printer"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
@@ -159,5 +160,15 @@ func TestAllNamesTheContext(t *testing.T) {
 	got := p.run("delete", "clusters", "--all", "-o", "json")
 	if err := json.Unmarshal([]byte(got.err), &failed); err != nil || failed.Error.Reason != "InvalidRequest" {
 		t.Errorf("%v: %q", err, got.err)
+	}
+}
+
+func TestPartThatIsGoneIsNotWrittenAsNothing(t *testing.T) {
+	o := &outputFlags{request: printer.Request{Output: "json"}}
+	c := &api.Cluster{Metadata: api.Metadata{Name: "dev"}}
+	err := (&app{}).writeChanged(t.Context(), nil, o, changedClusters{clusters: []*api.Cluster{c},
+		part: &changedPart{kind: "Pool", name: "big", find: func(*api.Cluster) any { return nil }}})
+	if err == nil || err.Error() != `cluster "dev" has no pool big` || exitCode(err) != ExitNotFound {
+		t.Errorf("%v", err)
 	}
 }
