@@ -64,28 +64,17 @@ func (o *powerOptions) run(ctx context.Context, names []string, steps powerSteps
 			return err
 		}
 	}
-	changed := changedClusters{isList: isList, waited: o.wait}
-	keep := func(c *api.Cluster, err error) {
-		if err == nil {
-			changed.clusters = append(changed.clusters, c)
-		}
-	}
 	var await func(context.Context, *api.Cluster) error
 	if o.wait {
 		await = func(ctx context.Context, c *api.Cluster) error {
-			err := steps.await(ctx, ops, c)
-			keep(c, err)
-			return err
+			return steps.await(ctx, ops, c)
 		}
 	}
-	err = o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
-		c, err := steps.begin(ctx, ops, name)
-		if !o.wait {
-			keep(c, err)
-		}
-		return c, err
+	changed, err := o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return steps.begin(ctx, ops, name)
 	}, await)
-	return errors.Join(err, o.writeChanged(ctx, ops, o.output, changed))
+	return errors.Join(err, o.writeChanged(ctx, ops, o.output,
+		changedClusters{clusters: changed, isList: isList, waited: o.wait}))
 }
 
 // confirmExisting asks for several clusters, all of which have to exist.

@@ -144,9 +144,10 @@ func (d *deleteOptions) deleteTargets(ctx context.Context, ops *client.Client, s
 		byName[t.cluster.Metadata.Name] = t
 		names = append(names, t.cluster.Metadata.Name)
 	}
-	return d.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+	_, err := d.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
 		return byName[name].cluster, d.deleteCluster(ctx, ops, s, byName[name], false)
 	}, d.awaitIfWanted(ops))
+	return err
 }
 
 // awaitIfWanted returns what waits for a cluster that is being deleted; nil without --wait.

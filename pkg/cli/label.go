@@ -104,28 +104,17 @@ func (o *labelOptions) run(ctx context.Context, names []string) error {
 		}
 	}
 	defer o.noteKeysWithoutNodes()
-	changed := changedClusters{isList: isList, waited: o.wait}
-	keep := func(c *api.Cluster, err error) {
-		if err == nil {
-			changed.clusters = append(changed.clusters, c)
-		}
-	}
 	var await func(context.Context, *api.Cluster) error
 	if o.wait {
 		await = func(ctx context.Context, c *api.Cluster) error {
-			err := o.awaitChange(ctx, ops, o.newRequest(c.Metadata.Name), c)
-			keep(c, err)
-			return err
+			return o.awaitChange(ctx, ops, o.newRequest(c.Metadata.Name), c)
 		}
 	}
-	err = o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
-		c, err := o.recordChange(ctx, ops, o.newRequest(name))
-		if !o.wait {
-			keep(c, err)
-		}
-		return c, err
+	changed, err := o.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+		return o.recordChange(ctx, ops, o.newRequest(name))
 	}, await)
-	return errors.Join(err, o.writeChanged(ctx, ops, o.output, changed))
+	return errors.Join(err, o.writeChanged(ctx, ops, o.output,
+		changedClusters{clusters: changed, isList: isList, waited: o.wait}))
 }
 
 // checkAll tries the change on every cluster before one is written. A dry run prints what would change.

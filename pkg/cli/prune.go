@@ -138,7 +138,8 @@ func (a *app) carryOutPrune(ctx context.Context, ops *client.Client, pruned []ap
 		names = append(names, pruned[i].Metadata.Name)
 		byName[pruned[i].Metadata.Name] = &pruned[i]
 	}
-	return a.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
+	_, err := a.runThenAwait(ctx, names, func(ctx context.Context, name string) (*api.Cluster, error) {
 		return byName[name], d.startDeletion(ctx, ops, byName[name])
 	}, d.awaitIfWanted(ops))
+	return err
 }

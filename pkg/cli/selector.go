@@ -164,25 +164,38 @@ func (a *app) runForEach(ctx context.Context, names []string,
 }
 
 // runThenAwait begins something with each cluster, also after one where that fails, and then waits for those that it
-// has begun with. A nil await waits for none.
+// has begun with. A nil await waits for none. It returns the clusters with which all of it succeeded.
 func (a *app) runThenAwait(ctx context.Context, names []string,
 	begin func(ctx context.Context, name string) (*api.Cluster, error),
-	await func(ctx context.Context, begun *api.Cluster) error) error {
-	begun := map[string]*api.Cluster{}
+	await func(ctx context.Context, begun *api.Cluster) error) ([]*api.Cluster, error) {
+	var begun, ended []*api.Cluster
 	err := a.runForEach(ctx, names, func(ctx context.Context, name string) error {
 		c, err := begin(ctx, name)
 		if err == nil {
-			begun[name] = c
+			begun = append(begun, c)
 		}
 		return err
 	})
-	if await == nil || exitCode(err) == ExitInterrupted {
-		return err
+	if await == nil {
+		return begun, err
 	}
-	started := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return begun[name] == nil })
-	return errors.Join(err, a.runForEach(ctx, started, func(ctx context.Context, name string) error {
-		return await(ctx, begun[name])
+	if exitCode(err) == ExitInterrupted {
+		return nil, err
+	}
+	started := map[string]*api.Cluster{}
+	var waiting []string
+	for _, c := range begun {
+		started[c.Metadata.Name] = c
+		waiting = append(waiting, c.Metadata.Name)
+	}
+	err = errors.Join(err, a.runForEach(ctx, waiting, func(ctx context.Context, name string) error {
+		err := await(ctx, started[name])
+		if err == nil {
+			ended = append(ended, started[name])
+		}
+		return err
 	}))
+	return ended, err
 }
 
 // printNothingMatches says that a selector matches no cluster. That is no error, as in kubectl.
