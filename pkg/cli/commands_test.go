@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -163,7 +164,7 @@ func TestCtrlCLeavesTheOperationRunningAndSaysHowToFollow(t *testing.T) {
 	}})
 	p := newExternalUser(t)
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), createArgs("left", "--wait")) }()
 	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Provisioning cluster") })
@@ -325,7 +326,7 @@ func TestWatchPrintsChangesUntilCtrlC(t *testing.T) {
 	p := newExternalUser(t)
 	p.run(createArgs("watched")...)
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "clusters", "watched", "-w"})
@@ -347,7 +348,7 @@ func TestWideRowsOfAWatchCountReadyNodes(t *testing.T) {
 	p := newExternalUser(t)
 	p.newReadyCluster("broad")
 	ctx, interrupt := context.WithCancel(t.Context())
-	out, done := new(syncBuffer), make(chan int)
+	out, done := new(lockedbuffer.Buffer), make(chan int)
 	go func() {
 		done <- Run(ctx, p.environment(nil, out, out), []string{"get", "clusters", "-w", "-o", "wide"})
 	}()
@@ -401,7 +402,8 @@ func TestWatchSaysHowFarACreateIs(t *testing.T) {
 		return readCluster(t, "halfway").Status.Phase == api.PhaseProvisioning
 	})
 	ctx, interrupt := context.WithCancel(t.Context())
-	one, all, objects, term := new(syncBuffer), new(syncBuffer), new(syncBuffer), pseudoterminal.Open(t, 140, 24)
+	one, all, objects := new(lockedbuffer.Buffer), new(lockedbuffer.Buffer), new(lockedbuffer.Buffer)
+	term := pseudoterminal.Open(t, 140, 24)
 	onTerminal := p.onTerminal(term)
 	done := make(chan int)
 	for _, watch := range []struct {
@@ -521,7 +523,7 @@ func TestTheSameCreateWithWaitShowsTheProgressOfTheFirst(t *testing.T) {
 			"run the same create with --wait, or skyctl get cluster attached -w\n") {
 		t.Errorf("exit %d: %s", again.code, again.err)
 	}
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	code := make(chan int)
 	go func() { code <- Run(t.Context(), p.environment(nil, &out, &errs), createArgs("attached", "--wait")) }()
 	eventually.Holds(t, "the progress is shown", func() bool {

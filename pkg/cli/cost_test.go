@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -53,7 +54,7 @@ func TestDeleteWaitPrintsTheFinalCost(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeBilledCluster(t, "awaited-dear")
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
 		in operation.DeleteInput) error {
 		for i := range 2 { // the machines ran for another hour

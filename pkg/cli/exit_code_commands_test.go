@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -19,7 +20,7 @@ func (p *testUser) runUntil(printed string, then func(interrupt func()), args ..
 	p.t.Helper()
 	ctx, interrupt := context.WithCancel(p.t.Context())
 	defer interrupt()
-	var output syncBuffer
+	var output lockedbuffer.Buffer
 	done := make(chan int, 1)
 	go func() { done <- Run(ctx, p.environment(nil, &output, &output), args) }()
 	eventually.Holds(p.t, "it has printed "+printed, func() bool { return strings.Contains(output.String(), printed) })

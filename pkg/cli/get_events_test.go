@@ -9,6 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 func TestEventsOfADeletedClusterAreShown(t *testing.T) {
@@ -51,7 +52,7 @@ func TestEventWatchPrintsEachEventOnceUntilCtrlC(t *testing.T) {
 	}
 	record("before")
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "events", ref.Name, "-w"})

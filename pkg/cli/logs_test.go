@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // journalStandIn prints its arguments, as a journal would, with a secret of the cluster.
@@ -70,7 +71,7 @@ func TestLogsFollowUntilInterrupted(t *testing.T) {
 	servers[0].Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
 	p := newKeyHolder(t)
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	ended := make(chan int, 1)
 	go func() { ended <- Run(ctx, p.environment(nil, &out, &errs), []string{"logs", "followed", "-f"}) }()
 	eventually.Holds(t, "a line", func() bool { return strings.HasSuffix(out.String(), " -f\n") })

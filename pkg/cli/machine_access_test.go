@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
@@ -137,7 +138,7 @@ func TestSSHOpensATerminalThatResizes(t *testing.T) {
 	p := newKeyHolder(t)
 	p.env["TERM"] = "vt220"
 	term := pseudoterminal.Open(t, 91, 31)
-	var errs syncBuffer
+	var errs lockedbuffer.Buffer
 	env := p.environment(nil, nil, &errs)
 	env.In, env.Out = term.Far, term.Far
 	ended := make(chan int, 1)

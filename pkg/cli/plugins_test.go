@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // asSkyctl is the environment variable with which this program is skyctl.
@@ -50,7 +52,7 @@ type pluginRun struct{ args []string }
 // runWithPlugins runs a command whose plugins are only recorded.
 func runWithPlugins(t *testing.T, path string, args ...string) (runResult, *pluginRun) {
 	t.Helper()
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	var ran *pluginRun
 	p := &testUser{t: t, env: map[string]string{"PATH": path, "HOME": t.TempDir()}}
 	env := p.environment(new(bytes.Buffer), &out, &errs)

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 )
 
@@ -31,7 +32,7 @@ func parsePruneFlags(t *testing.T, args ...string) (*pruneOptions, error) {
 }
 
 // newApp returns a run of skyctl as this user.
-func (p *testUser) newApp(out, errs *syncBuffer) *app {
+func (p *testUser) newApp(out, errs *lockedbuffer.Buffer) *app {
 	a := &app{env: p.environment(bytes.NewBufferString(p.in), out, errs)}
 	a.newRootCommand()
 	p.t.Cleanup(a.closeClient)
@@ -104,7 +105,7 @@ func TestPruneOffATerminalNeedsTheNumber(t *testing.T) {
 		{"1", "--prune-count is 1, but 2 clusters would be deleted (a, b); nothing was changed", true},
 		{"2", "", true},
 	} {
-		var out, errs syncBuffer
+		var out, errs lockedbuffer.Buffer
 		o, err := parsePruneFlags(t, "--prune", "-l", "team=vision", "--prune-count", tt.count)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +119,7 @@ func TestPruneOffATerminalNeedsTheNumber(t *testing.T) {
 			t.Errorf("the list is not shown: %s", errs.String())
 		}
 	}
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	o, err := parsePruneFlags(t, "--prune", "-l", "team=vision", "--prune-count", "1")
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func TestPruneDeletesOnlyWhatApplyCreated(t *testing.T) {
 	world.StartWorker(t)
 	storeApplied(t, "old-applied", "kept-applied", "by-hand", "late-applied")
 	p := newExternalUser(t)
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	a := p.newApp(&out, &errs)
 	ops, err := a.connectClient(t.Context())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -150,7 +151,7 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 			return ctx.Err()
 		}})
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), []string{"reconcile", "going", "--wait"}) }()
 	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Repairing cluster") })

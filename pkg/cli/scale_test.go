@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -312,7 +313,7 @@ func TestStatusSaysWhatIsUnderWay(t *testing.T) {
 	p.run("describe", "cluster", "moving").checkOutput(t, 0,
 		"Generation:  2 is wanted, 1 is reached\nUnder way:   adding 2, removing 0, for ", "")
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"scale", "cluster", "moving", "--num_nodes", "5",

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -80,7 +81,7 @@ func TestWatchFollowsTheSelectedClusters(t *testing.T) {
 	storeTeams(t)
 	p := newExternalUser(t)
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "clusters", "-l", "team=vision", "-w"})

@@ -19,6 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/server/service"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // fakeSystemd is a user's systemd that knows one unit. It starts what the unit's file says, with the variables of the
@@ -29,7 +30,7 @@ type fakeSystemd struct {
 	root    string
 	running *exec.Cmd
 	ended   chan struct{}
-	journal syncBuffer
+	journal lockedbuffer.Buffer
 	ran     []string
 }
 
@@ -295,7 +296,7 @@ func TestLogsOfTheBackgroundServer(t *testing.T) {
 func followMovedLog(t *testing.T, p *testUser, name string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	env := p.environment(new(bytes.Buffer), &out, &errs)
 	ended := make(chan int, 1)
 	go func() { ended <- Run(ctx, env, []string{"server", "logs", "-f", "--tail", "1"}) }()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // newLocalUser returns a user without settings and running servers.
@@ -64,7 +65,7 @@ func TestCommandsThatNeedNoServerStartNone(t *testing.T) {
 func TestFailedServerStartExitsWithFiveAndTheReason(t *testing.T) {
 	p := newLocalUser(t)
 	env := p.environment(nil, nil, nil)
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	env.Out, env.Err = &out, &errs
 	env.Skyd = func() (string, error) { return "/bin/false", nil }
 	if code := Run(t.Context(), env, []string{"get", "clusters"}); code != ExitUnreachable ||

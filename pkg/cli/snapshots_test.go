@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -171,7 +172,7 @@ func TestRequestedVerificationIsNotWaitedFor(t *testing.T) {
 	p.run(append(args, "--wait=false")...).checkOutput(t, 0, "was already requested.\n", "")
 	p.run(append(args, "--timeout", "1s")...).checkOutput(t, ExitTimeout, "", "is not verified after 1s; skyd goes on")
 	ctx, interrupt := context.WithCancel(t.Context())
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	done := make(chan int)
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), args) }()
 	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Verifying snapshot one\n") })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 func TestStaleSweepsAreNoted(t *testing.T) {
@@ -44,7 +45,7 @@ func TestStaleSweepsAreNoted(t *testing.T) {
 }
 
 func TestMissingSweepTimesOfAnOlderSkydAreNotNoted(t *testing.T) {
-	var errs syncBuffer
+	var errs lockedbuffer.Buffer
 	old := api.NewCluster("old", "uid", api.GroupSpec{}, nil, time.Now().Add(-time.Hour))
 	old.Status.Phase = api.PhaseReady
 	a := &app{env: Environment{Err: &errs, Now: time.Now}, worker: &knownWorker{level: 0}}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/server/service"
 	build "github.com/sky-shift/skyctl/pkg/version"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -115,12 +115,12 @@ func (p *testUser) run(args ...string) runResult {
 }
 
 func (p *testUser) runCtx(ctx context.Context, args ...string) runResult {
-	var out, errs syncBuffer
+	var out, errs lockedbuffer.Buffer
 	code := Run(ctx, p.environment(bytes.NewBufferString(p.in), &out, &errs), args)
 	return runResult{out: out.String(), err: errs.String(), code: code}
 }
 
-func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environment {
+func (p *testUser) environment(in *bytes.Buffer, out, errs *lockedbuffer.Buffer) Environment {
 	environ := func() (all []string) {
 		for k, v := range p.env {
 			all = append(all, k+"="+v)
@@ -136,22 +136,4 @@ func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environm
 			}
 			return os.Executable()
 		}}
-}
-
-// syncBuffer can be read while a command still writes.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

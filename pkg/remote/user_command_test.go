@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 func TestUserCommandPassesStreamsAndExitStatus(t *testing.T) {
@@ -123,7 +123,7 @@ func TestTerminalSessionResizesAndReturnsItsExitStatus(t *testing.T) {
 	_, h := start(t)
 	keys, typed := io.Pipe()
 	defer typed.Close()
-	var out lockedBuffer
+	var out lockedbuffer.Buffer
 	resized := make(chan remote.WindowSize)
 	ended := make(chan int, 1)
 	go func() {
@@ -180,22 +180,4 @@ func TestInterruptedTerminalSessionHangsUp(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	eventually.Holds(t, "the command is gone", func() bool { return isGone(pid) })
-}
-
-// lockedBuffer can be read while it is written to.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -256,7 +257,7 @@ func TestBusyPortIsReportedAndUsedOnceFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer squatter.Close()
-	log := &lockedBuffer{}
+	log := &lockedbuffer.Buffer{}
 	keep(t, s, log)
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(),
 		fmt.Sprintf("cannot listen on port %d", port)); time.Sleep(20 * time.Millisecond) {
@@ -362,21 +363,4 @@ func TestTunnelGoesThroughTheBastionOfTheCluster(t *testing.T) {
 	if bastion.Logins.Load() != 1 || head.Logins.Load() != 1 {
 		t.Errorf("%d logins to the bastion, %d to the head", bastion.Logins.Load(), head.Logins.Load())
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

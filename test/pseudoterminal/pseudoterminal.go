@@ -2,21 +2,21 @@
 package pseudoterminal
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // Terminal is a pseudo-terminal: Text returns what is written to Far, and Far reads what is written to Near.
 type Terminal struct {
 	Near, Far *os.File
-	screen    screenBuffer
+	screen    lockedbuffer.Buffer
 }
 
 // Open opens a terminal of that size, and closes it when the test ends.
@@ -45,24 +45,6 @@ func Open(t *testing.T, width, height uint16) *Terminal {
 	go io.Copy(&term.screen, near)
 	t.Cleanup(func() { far.Close(); near.Close() })
 	return term
-}
-
-// screenBuffer may be read while the terminal is written to.
-type screenBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *screenBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *screenBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // Text returns all output, with the terminal's line ends.
