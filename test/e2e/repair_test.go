@@ -84,9 +84,10 @@ func (i *installation) inSync(name string) api.Cluster {
 	if !slices.Equal(nodes, want) {
 		i.t.Errorf("nodes %v, want %v", nodes, want)
 	}
-	if n := strings.Count(i.kubectl(name, "get", "nodes", "--no-headers"), " Ready "); n != 3 {
-		i.t.Errorf("%d nodes Ready, want 3", n)
-	}
+	// A cluster is in sync too while a node is not ready for a moment, as after a restart of the head.
+	eventually.HoldsEvery(i.t, time.Second, time.Minute, "three nodes are Ready", func() bool {
+		return strings.Count(i.kubectl(name, "get", "nodes", "--no-headers"), " Ready ") == 3
+	})
 	return c
 }
 
