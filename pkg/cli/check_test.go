@@ -116,21 +116,23 @@ func newTakenPort(t *testing.T) (port, owner string) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), me.Username
 }
 
-// readFindings runs check as JSON, and returns its exit code with the findings of a part by their names.
-func (p *testUser) readFindings(part string) (code int, found map[string]api.Finding) {
+// readFinding runs check as JSON, and returns its exit code with a part's finding of that name whose message contains a text.
+// Another skyd of the computer causes findings of the same name.
+func (p *testUser) readFinding(part, name, contains string) (code int, found api.Finding) {
 	p.t.Helper()
 	got := p.run("check", "--cloud", "docker", "-o", "json")
 	var r render.CheckReport
 	if err := json.Unmarshal([]byte(got.out), &r); err != nil {
 		p.t.Fatalf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
 	}
-	found = map[string]api.Finding{}
 	for _, f := range r.Parts {
 		if f.Name != part {
 			continue
 		}
 		for _, finding := range f.Findings {
-			found[finding.Check] = finding
+			if finding.Check == name && strings.Contains(finding.Message, contains) {
+				found = finding
+			}
 		}
 	}
 	return got.code, found
@@ -140,13 +142,13 @@ func TestCheckNamesTheOwnerOfAPortThatASettingNames(t *testing.T) {
 	t.Setenv(withWorker, "1")
 	p := newLocalUser(t)
 	port, owner := newTakenPort(t)
-	code, found := p.readFindings("computer")
-	if code != 0 || found["Ports"].Check != "" {
-		t.Errorf("without a setting: exit %d, %+v", code, found["Ports"])
+	code, f := p.readFinding("computer", "Ports", port)
+	if code != 0 || f.Check != "" {
+		t.Errorf("without a setting: exit %d, %+v", code, f)
 	}
 	p.env["SKYCTL_DEV_ETCD_PORT"] = port
-	_, found = p.readFindings("computer") // skyd runs on other ports
-	if f := found["Ports"]; f.Severity != api.FindingWarning ||
+	_, f = p.readFinding("computer", "Ports", port) // skyd runs on other ports
+	if f.Severity != api.FindingWarning ||
 		!strings.Contains(f.Message, port+" (etcd) belongs to "+owner) || !strings.Contains(f.Fix, "--dev-etcd-port") {
 		t.Errorf("with a setting: %+v", f)
 	}
@@ -168,11 +170,11 @@ func TestCheckNamesTheComputersFindingsIfSkydCannotStart(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", says, got.out)
 		}
 	}
-	if _, found := p.readFindings("computer"); found["Ports"].Severity != api.FindingProblem {
-		t.Errorf("the port: %+v", found)
+	if _, f := p.readFinding("computer", "Ports", port); f.Severity != api.FindingProblem {
+		t.Errorf("the port: %+v", f)
 	}
-	if _, found := p.readFindings("Docker"); found["DockerEngine"].Fix == "" {
-		t.Errorf("the engine: %+v", found)
+	if _, f := p.readFinding("Docker", "DockerEngine", ""); f.Fix == "" {
+		t.Errorf("the engine: %+v", f)
 	}
 	if got := p.run("check", "--cloud", "aws"); strings.Contains(got.out, "DockerEngine") {
 		t.Errorf("aws needs no Docker:\n%s", got.out)
@@ -182,7 +184,7 @@ func TestCheckNamesTheComputersFindingsIfSkydCannotStart(t *testing.T) {
 func TestCheckNamesWhatIsWrongWithDockerIfNoWorkerAnswers(t *testing.T) {
 	p := newLocalUser(t) // the stand-in has no worker
 	p.env["DOCKER_HOST"] = "unix://" + t.TempDir() + "/docker.sock"
-	if code, found := p.readFindings("Docker"); code != ExitUnreachable || found["DockerEngine"].Fix == "" {
-		t.Errorf("exit %d, %+v", code, found)
+	if code, f := p.readFinding("Docker", "DockerEngine", ""); code != ExitUnreachable || f.Fix == "" {
+		t.Errorf("exit %d, %+v", code, f)
 	}
 }
