@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -48,6 +49,12 @@ type scene struct {
 // newScene starts a gateway. Each machine is at the address of an SSH server or another listener.
 func newScene(t *testing.T, maxConnections int, addresses ...net.Addr) *scene {
 	t.Helper()
+	return newSceneWith(t, gateway.Options{MaxConnections: maxConnections}, addresses...)
+}
+
+// newSceneWith is newScene with further options of the gateway.
+func newSceneWith(t *testing.T, o gateway.Options, addresses ...net.Addr) *scene {
+	t.Helper()
 	s := &scene{t: t, dir: newCertificates(t)}
 	s.cluster = api.NewCluster("far", "uid-far", api.GroupSpec{Cloud: "docker", NumNodes: 1}, nil, time.Now())
 	for i, a := range addresses {
@@ -62,10 +69,9 @@ func newScene(t *testing.T, maxConnections int, addresses ...net.Addr) *scene {
 	}
 	pool := remote.NewPool(0)
 	t.Cleanup(pool.Close)
-	s.server, err = gateway.Start(gateway.Options{Listen: "127.0.0.1:0", TLS: secured, ReadCluster: s.readCluster,
-		Dial: pool.DialMachine, MaxConnections: maxConnections, Version: "v1.2.3",
-		Log: slog.New(slog.NewTextHandler(&s.log, nil))})
-	if err != nil {
+	o.Listen, o.TLS, o.ReadCluster, o.Dial = cmp.Or(o.Listen, "127.0.0.1:0"), secured, s.readCluster, pool.DialMachine
+	o.Version, o.Log = "v1.2.3", slog.New(slog.NewTextHandler(&s.log, nil))
+	if s.server, err = gateway.Start(o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.server.Close() })
@@ -115,6 +121,9 @@ func (s *scene) loadSettings(who string) *config.Config {
 
 func (s *scene) readCluster(_ context.Context, ref api.Ref, indexes ...int) (*api.Cluster, error) {
 	s.lookups.Add(1)
+	if ref.Name == "panic" {
+		panic("a fault of the look-up")
+	}
 	if ref != s.cluster.Ref() {
 		return nil, &store.NotFoundError{Cluster: ref.Name}
 	}

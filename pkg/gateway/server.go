@@ -5,11 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +24,9 @@ import (
 const (
 	// DefaultMaxConnections is how many connections to machines there can be at a time.
 	DefaultMaxConnections = 1024
-	// headerTimeout bounds the TLS handshake, and the request after it.
-	headerTimeout = 10 * time.Second
+	// handshakeTimeout bounds the TLS handshake, and headerTimeout the request after it.
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = 10 * time.Second
 	// idleTimeout ends a connection that asks for nothing.
 	idleTimeout = 30 * time.Second
 	// maxHeader bounds a request, in bytes. It names one machine.
@@ -47,8 +46,10 @@ type Options struct {
 	Dial func(context.Context, remote.Target) (net.Conn, error)
 	// MaxConnections bounds the connections to machines; 0 is DefaultMaxConnections.
 	MaxConnections int
-	Version        string // of this program, for those who check whether the server works
-	Log            *slog.Logger
+	// HandshakeTimeout bounds the TLS handshake; 0 is 10 s.
+	HandshakeTimeout time.Duration
+	Version          string // of this program, for those who check whether the server works
+	Log              *slog.Logger
 }
 
 // Server passes on connections to the SSH ports of machines.
@@ -70,6 +71,9 @@ func Start(o Options) (*Server, error) {
 	if o.MaxConnections == 0 {
 		o.MaxConnections = DefaultMaxConnections
 	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = handshakeTimeout
+	}
 	// Clients that are gone are found by TCP keep-alive, which listeners of Go use unless they are told not to.
 	l, err := net.Listen("tcp", o.Listen) //nolint:noctx // it does not wait
 	if err != nil {
@@ -80,33 +84,23 @@ func Start(o Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           s,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: headerTimeout, // also that of the handshake
+		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(handshakeLog{o.Log}, "", 0),
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelError), // such as panics
 		Protocols:         &http.Protocols{},
 	}
 	s.http.Protocols.SetHTTP1(true)
-	// Twice as many, so that refusals are answered; the rest waits for its turn.
-	encrypted := tls.NewListener(netutil.LimitListener(l, 2*o.MaxConnections), o.TLS)
+	// Twice as many, so that refusals are answered; the rest waits for its turn. A client without a certificate gets an
+	// eighth of them.
+	authenticated := newHandshakeListener(netutil.LimitListener(l, 2*o.MaxConnections), handshakeOptions{tls: o.TLS,
+		timeout: o.HandshakeTimeout, perClient: max(1, o.MaxConnections/4), log: o.Log})
 	s.serving.Go(func() {
-		if err := s.http.Serve(encrypted); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(authenticated); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Error("the gateway has stopped", "error", err)
 		}
 	})
 	return s, nil
-}
-
-// handshakeLog takes what the HTTP server logs: failed handshakes. Load balancers that check the port hang up in the
-// middle of one, again and again, and are left out.
-type handshakeLog struct{ log *slog.Logger }
-
-func (l handshakeLog) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if !strings.HasSuffix(text, ": EOF") && !strings.HasSuffix(text, "connection reset by peer") {
-		l.log.Info("the gateway refused a client", "reason", text)
-	}
-	return len(line), nil
 }
 
 // Address is the host:port at which the server listens.
