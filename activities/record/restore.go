@@ -252,7 +252,7 @@ func findServer(machines []api.Machine) *api.Machine {
 func describeResult(r api.RestoreResult, in FinishRestoreInput) string {
 	text := fmt.Sprintf("the cluster has its state of %s, from snapshot %s", r.StateOf.UTC().Format(time.RFC3339),
 		r.Snapshot)
-	switch lost := r.Until.Sub(r.StateOf).Round(time.Second); {
+	switch lost := r.Until.Sub(r.StateOf).Truncate(time.Second); { // as skyctl describe says it
 	case r.Reason == api.RestoreStart:
 		text = fmt.Sprintf("started from snapshot %s, with the state of %s", r.Snapshot,
 			r.StateOf.UTC().Format(time.RFC3339))
