@@ -166,6 +166,26 @@ func TestClusterIsRestoredInPlace(t *testing.T) {
 	w.keep("restore-in-place", w.closed(ref.Name)[0])
 }
 
+func TestWorkerWithANewerNodePasswordRejoins(t *testing.T) {
+	w := newWorld(t)
+	ref, s := w.snapshotted("newer-password", 2)
+	w.check(w.cloud.RenewNodePassword("sky-newer-password-1"))
+	before := w.incarnations(ref)
+	_, err := w.restore(ref, client.RestoreOptions{Snapshot: s})
+	w.check(err)
+	w.hasStateOfBefore(ref, 2)
+	if !maps.Equal(before, w.incarnations(ref)) {
+		t.Errorf("machines %v, before %v", w.incarnations(ref), before)
+	}
+	if said := w.lastEvent(ref, "Restored"); strings.Contains(said, "is repaired next") {
+		t.Errorf("the event says %q", said)
+	}
+	journal, _, err := w.cloud.ReadMachineFile("sky-newer-password-1", "/run/systemd/system/journal")
+	if err != nil || !strings.Contains(journal, "Node password rejected") {
+		t.Errorf("the password of before fits: %v\n%s", err, journal)
+	}
+}
+
 func TestLostServerIsRestoredAndItsWorkersRejoin(t *testing.T) {
 	w := newWorld(t)
 	ref, s := w.snapshotted("newserver", 3)

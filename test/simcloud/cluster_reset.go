@@ -146,5 +146,5 @@ func (h *host) startFromState(keys map[string][]byte, token string) error {
 	}
 	// The first normal start forgets the password of its own Node; nothing sees it before.
 	h.api.registry.deletePasswordSecret(h.configValue("node-name") + passwordSecretSuffix)
-	return h.takeOverAuthority(keys[bootstrapKey+sealed], token)
+	return errors.Join(h.api.rejectOtherPasswords(), h.takeOverAuthority(keys[bootstrapKey+sealed], token))
 }

@@ -94,8 +94,7 @@ func (c *Cloud) BreakUnit(machine, unit string) {
 func (c *Cloud) TakeNodeName(machine string, taken bool) {
 	c.changeDefects(machine, func(d *machineDefects) {
 		if d.refused = ""; taken {
-			d.refused = `level=error msg="Node password rejected, duplicate hostname or contents of ` +
-				`'/etc/rancher/node/password' may not match server node-passwd entry"`
+			d.refused = passwordRejected
 		}
 	})
 }

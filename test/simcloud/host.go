@@ -43,8 +43,6 @@ type host struct {
 	alive     io.Closer // the first process's standard input: the process ends with us
 	req       cloud.LaunchRequest
 	lies      *sshFaults
-	// password is the node password, which reserves the name of its Node.
-	password string
 	// The API of the cluster, and its certificate; on a head only.
 	api *apiServer
 	tls *tls.Config
@@ -57,6 +55,8 @@ type host struct {
 
 	mu   sync.Mutex
 	sick nodeSickness
+	// password is the node password, which reserves the name of its Node.
+	password string
 	// serving is what the API shows now.
 	serving *tls.Config
 }

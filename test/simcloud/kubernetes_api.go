@@ -185,7 +185,7 @@ func (a *apiServer) listPods(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *apiServer) deleteSecret(w http.ResponseWriter, r *http.Request) {
-	if !a.registry.deletePasswordSecret(r.PathValue("name")) {
+	if !a.forgetPassword(r.PathValue("name")) {
 		writeNotFound(w, r)
 		return
 	}

@@ -97,7 +97,7 @@ func (a *apiServer) joinedMembers() map[string]member {
 			h.configValue("server") == "https://"+net.JoinHostPort(a.head.address, "9345"))
 		if name := h.configValue("node-name"); joined && name != "" {
 			run := h.unitInvocation(unit)
-			up[name] = member{host: h, password: h.password, invocation: run,
+			up[name] = member{host: h, password: h.nodePassword(), invocation: run,
 				ready: h.isHealthyRun(run) && h.isAtConfiguredAddress()}
 		}
 	}

@@ -23,11 +23,12 @@ up() {
     becomes failed
     return
   fi
-  if [ -e "/opt/fake/refused.$unit" ]; then
-    for i in 1 2 3; do cat "/opt/fake/refused.$unit" >>journal; done
+  for why in refused rejected; do
+    [ -e "/opt/fake/$why.$unit" ] || continue
+    for i in 1 2 3; do cat "/opt/fake/$why.$unit" >>journal; done
     becomes activating
     return
-  fi
+  done
   # An agent waits for ever for a head that it can't reach.
   if [ "$unit" = rke2-agent ] && grep -Eqs '^(9345|6443) ' /opt/fake/closed; then
     becomes activating
