@@ -2,6 +2,8 @@ package snapshots
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +64,8 @@ func (k *keeper) useActivities(pool *remote.Pool) {
 func (k *keeper) create(policy api.SnapshotPolicy) {
 	k.T.Helper()
 	ctx := k.T.Context()
-	c := api.NewCluster("c", "uid-"+k.T.Name(), api.GroupSpec{Cloud: simcloud.Name, NumNodes: 1, Provision: true}, nil,
+	uid := "uid-" + strings.ReplaceAll(k.T.Name(), "/", "-")
+	c := api.NewCluster("c", uid, api.GroupSpec{Cloud: simcloud.Name, NumNodes: 1, Provision: true}, nil,
 		time.Now())
 	c.Spec.Snapshots = policy
 	c, err := k.Store.CreateCluster(ctx, c)
@@ -212,29 +215,41 @@ func TestSilentServerIsToldAndNotWaitedFor(t *testing.T) {
 }
 
 func TestOldSnapshotsArePrunedOnBothSides(t *testing.T) {
-	k := newKeeper(t, api.SnapshotPolicy{Keep: 2})
-	for i, name := range []string{"a", "b", "c"} {
-		k.Ask(name)
-		k.Keep()
-		k.Update(name, func(s *api.Snapshot) {
-			s.Reason, s.TakenAt = api.SnapshotScheduled, s.TakenAt.Add(-time.Duration(3-i)*time.Hour)
+	for what, policy := range map[string]api.SnapshotPolicy{"by count": {Keep: 1}, "by age": {KeepFor: "1h"}} {
+		t.Run(what, func(t *testing.T) {
+			k := newKeeper(t, policy)
+			k.Ask("by-a-person")
+			file := k.TakeScheduled(k.Keep()[0].TakenAt)
+			old := k.Keep()[0]
+			if old.File != file || !old.OnMachine || !k.isOnMachine(file) {
+				t.Fatalf("%+v, want it from %s", old, file)
+			}
+			for _, s := range k.Snapshots() {
+				k.Update(s.Name, func(s *api.Snapshot) { s.TakenAt = s.TakenAt.Add(-2 * time.Hour) })
+			}
+			newest := k.TakeScheduled(old.TakenAt)
+			all := k.Keep()
+			files := k.KeptFiles()
+			slices.Sort(files)
+			if len(all) != 2 || all[0].File != newest || all[1].Name != "by-a-person" ||
+				!slices.Equal(files, []string{all[0].Name, all[1].Name}) {
+				t.Errorf("left: %s; files %q", scenes.Describe(all), files)
+			}
+			if k.isOnMachine(file) || !k.isOnMachine(newest) {
+				t.Errorf("on the machine: %s %t, %s %t", file, k.isOnMachine(file), newest, k.isOnMachine(newest))
+			}
 		})
 	}
-	file := k.TakeScheduled(time.Now())
-	k.Update("c", func(s *api.Snapshot) { s.File, s.OnMachine, s.AskedAt = file, true, time.Time{} })
-	k.Ask("by-a-person")
-	all := k.Keep()
-	var names []string
-	for _, s := range all {
-		names = append(names, s.Name)
+}
+
+// isOnMachine reports whether the server has the file of a snapshot.
+func (k *keeper) isOnMachine(file string) bool {
+	k.T.Helper()
+	_, _, err := k.Cloud.ReadMachineFile(k.Head(), "/var/lib/rancher/rke2/server/db/snapshots/"+file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		k.T.Fatal(err)
 	}
-	slices.Sort(names)
-	files := k.KeptFiles()
-	slices.Sort(files)
-	if len(names) != 3 || !slices.Contains(names, "by-a-person") || slices.Contains(names, "a") ||
-		!slices.Equal(names, files) {
-		t.Errorf("left: %s; files %q", scenes.Describe(all), files)
-	}
+	return err == nil
 }
 
 func TestQuotaRemovesTheOldestThatCanBeSpared(t *testing.T) {
