@@ -61,7 +61,7 @@ func (a *Activities) newServerNode(ctx context.Context, step *machineStep) (rke2
 	}
 	node := newRKE2Node(step.cluster, step.record)
 	node.AgentToken, node.TLSSANs = string(password), serverSANs(step.record)
-	return node, a.addRKE2Settings(ctx, step, &node)
+	return node, a.addRKE2Settings(ctx, step.cluster, &node)
 }
 
 // AwaitServer waits until the head's Kubernetes API answers.
@@ -147,7 +147,7 @@ func (a *Activities) joinHead(ctx context.Context, step *machineStep, restart bo
 	node := newRKE2Node(step.cluster, step.record)
 	node.Server = serverURL(head)
 	node.Restart = restart || step.record.HasOutdatedConfig(head)
-	if err := a.addRKE2Settings(ctx, step, &node); err != nil {
+	if err := a.addRKE2Settings(ctx, step.cluster, &node); err != nil {
 		return err
 	}
 	a.warnOfSmallPackets(ctx, step)

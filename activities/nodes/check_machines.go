@@ -30,14 +30,16 @@ func (a *Activities) CheckMachines(ctx context.Context, ref api.Ref) (operation.
 	if err != nil {
 		return operation.CheckMachinesResult{}, activities.StepError(ctx, step, "", err)
 	}
-	head, _ := c.Head()
+	look := clusterCheck{Activities: a, cluster: c}
+	look.head, _ = c.Head()
+	look.env, look.envError = a.readRKE2Env(ctx, c)
 	machines := listCheckable(c)
 	checks := make([]api.MachineCheck, len(machines))
 	var group errgroup.Group
 	group.SetLimit(machineChecksAtOnce)
 	for i, m := range machines {
 		group.Go(func() error {
-			checks[i] = a.checkMachine(ctx, c, m, head)
+			checks[i] = look.checkMachine(ctx, m)
 			return nil
 		})
 	}
@@ -57,8 +59,18 @@ func listCheckable(c *api.Cluster) []*api.Machine {
 	return machines
 }
 
-// checkMachine looks at one machine; head is nil if the cluster has none.
-func (a *Activities) checkMachine(ctx context.Context, c *api.Cluster, m, head *api.Machine) api.MachineCheck {
+// clusterCheck is what the looks at the machines of one cluster have in common.
+type clusterCheck struct {
+	*Activities
+	cluster *api.Cluster
+	// head is nil if the cluster has none.
+	head *api.Machine
+	// env are the variables of rke2.env, envError is why they cannot be read.
+	env      map[string]string
+	envError error
+}
+
+func (a clusterCheck) checkMachine(ctx context.Context, m *api.Machine) api.MachineCheck {
 	ctx, cancel := activities.WithDeadline(ctx, machineCheckTimeout)
 	defer cancel()
 	check := api.MachineCheck{Machine: m.Name, Role: m.Role}
@@ -66,7 +78,7 @@ func (a *Activities) checkMachine(ctx context.Context, c *api.Cluster, m, head *
 		check.Unchecked = "it has no address yet"
 		return check
 	}
-	found, err := a.findMachineProblems(ctx, c, m, head)
+	found, err := a.findMachineProblems(ctx, m)
 	if err != nil {
 		check.Unchecked = redact.Text(err.Error())
 		return check
@@ -78,8 +90,8 @@ func (a *Activities) checkMachine(ctx context.Context, c *api.Cluster, m, head *
 	return check
 }
 
-func (a *Activities) findMachineProblems(ctx context.Context, c *api.Cluster, m, head *api.Machine) (
-	[]preflight.Finding, error) {
+func (a clusterCheck) findMachineProblems(ctx context.Context, m *api.Machine) ([]preflight.Finding, error) {
+	c := a.cluster
 	key, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
 	if err != nil {
 		return nil, err
@@ -89,8 +101,12 @@ func (a *Activities) findMachineProblems(ctx context.Context, c *api.Cluster, m,
 		return nil, err
 	}
 	requirements := newRequirements(c, m)
-	if head != nil && m.Role == api.RoleWorker {
-		requirements.Peers = listPeers(head)
+	requirements.Env = a.env
+	if a.envError != nil {
+		requirements.SourceURL = "" // the way to it is not known
+	}
+	if a.head != nil && m.Role == api.RoleWorker {
+		requirements.Peers = listPeers(a.head)
 	}
 	asked := a.Now()
 	facts, err := preflight.GatherFacts(ctx, h, requirements)
@@ -98,11 +114,16 @@ func (a *Activities) findMachineProblems(ctx context.Context, c *api.Cluster, m,
 		return nil, err
 	}
 	skew := preflight.MeasureClockSkew(facts.Clock, asked, a.Now())
-	return append(a.findClosedPorts(ctx, c, m, head), preflight.FindProblems(facts, requirements, skew)...), nil
+	found := append(a.findClosedPorts(ctx, m), preflight.FindProblems(facts, requirements, skew)...)
+	if a.envError != nil {
+		found = append(found, preflight.NewUnreadableEnvFinding(a.envError))
+	}
+	return found, nil
 }
 
 // findClosedPorts tries the ports that a worker and its head need of each other, if both are nodes.
-func (a *Activities) findClosedPorts(ctx context.Context, c *api.Cluster, m, head *api.Machine) []preflight.Finding {
+func (a clusterCheck) findClosedPorts(ctx context.Context, m *api.Machine) []preflight.Finding {
+	c, head := a.cluster, a.head
 	if head == nil || m.Role != api.RoleWorker || m.State != api.MachineReady || head.State != api.MachineReady {
 		return nil
 	}

@@ -20,21 +20,26 @@ func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error
 		if step.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
 		}
+		env, err := a.readRKE2Env(ctx, step.cluster)
+		if err != nil {
+			return err
+		}
 		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
 		installCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
-		if err := a.makeFit(installCtx, h, step); err != nil {
+		if err := a.makeFit(installCtx, h, step, env); err != nil {
 			return err
 		}
-		if err := rke2.InstallRelease(installCtx, h, *step.cluster.Status.Artifacts, step.report); err != nil {
+		pinned := *step.cluster.Status.Artifacts
+		if err := rke2.InstallRelease(installCtx, h, pinned, env, step.report); err != nil {
 			return err
 		}
 		imagesCtx, cancelImages := activities.WithDeadline(ctx, a.Deadlines.Images)
 		defer cancelImages()
-		if err := rke2.InstallImages(imagesCtx, h, step.cluster.Status.Artifacts.Images, step.report); err != nil {
+		if err := rke2.InstallImages(imagesCtx, h, pinned.Images, env, step.report); err != nil {
 			return err
 		}
 		if err := rke2.ApplyProfile(imagesCtx, h, step.cluster.Spec.RKE2.Config); err != nil {
@@ -51,9 +56,11 @@ func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error
 const reasonMachineWarning = "MachineWarning"
 
 // makeFit refuses a machine that cannot be a node, records what else is wrong with it, and mends what skyctl can mend.
-func (a *Activities) makeFit(ctx context.Context, h *remote.Host, step *machineStep) error {
+// env are the variables of rke2.env.
+func (a *Activities) makeFit(ctx context.Context, h *remote.Host, step *machineStep, env map[string]string) error {
 	step.report("checking the machine")
 	requirements := newRequirements(step.cluster, step.record)
+	requirements.Env = env
 	if head, err := step.cluster.Head(); err == nil && step.record.Role == api.RoleWorker {
 		requirements.Peers = listPeers(head)
 	}

@@ -13,9 +13,9 @@ import (
 // addRKE2Settings fills in the registries and the variables that the cluster's spec gives RKE2, with the values of the
 // secrets that it refers to. It records those values as secrets of the cluster first: its machines may print them for
 // as long as they live.
-func (a *Activities) addRKE2Settings(ctx context.Context, step *machineStep, node *rke2.Node) error {
-	settings := step.cluster.Spec.RKE2
-	values, err := a.readUsedSecrets(ctx, step.cluster)
+func (a *Activities) addRKE2Settings(ctx context.Context, c *api.Cluster, node *rke2.Node) error {
+	settings := c.Spec.RKE2
+	values, err := a.readUsedSecrets(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,13 @@ func (a *Activities) addRKE2Settings(ctx context.Context, step *machineStep, nod
 		}
 	}
 	return nil
+}
+
+// readRKE2Env returns the variables that addRKE2Settings fills in.
+func (a *Activities) readRKE2Env(ctx context.Context, c *api.Cluster) (map[string]string, error) {
+	var node rke2.Node
+	err := a.addRKE2Settings(ctx, c, &node)
+	return node.Env, err
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -97,7 +97,7 @@ func (k *keeper) create(policy api.SnapshotPolicy) {
 	k.Check(simcloud.WriteRelease(dir))
 	release, err := rke2.ResolveArtifacts(ctx, simcloud.Version, dir, "")
 	k.Check(err)
-	k.Check(rke2.InstallRelease(ctx, host, release, nil))
+	k.Check(rke2.InstallRelease(ctx, host, release, nil, nil))
 	k.Check(rke2.StartServer(ctx, host, rke2.Node{Role: api.RoleHead, NodeName: m.NodeName, NodeIP: m.Address,
 		AgentToken: "secret", SnapshotEvery: policy.Interval()}))
 	k.Check(rke2.AwaitServer(ctx, host, nil))

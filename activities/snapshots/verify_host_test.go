@@ -156,7 +156,7 @@ func (l *lab) startCluster() *remote.Host {
 	l.t.Cleanup(func() { _ = h.Close() })
 	release, err := rke2.ResolveArtifacts(l.ctx, l.kit.Version, l.kit.Source, "")
 	l.check(err)
-	l.check(rke2.InstallRelease(l.ctx, h, release, nil))
+	l.check(rke2.InstallRelease(l.ctx, h, release, nil, nil))
 	l.check(rke2.StartServer(l.ctx, h, rke2.Node{Role: api.RoleHead, NodeName: m.Name, NodeIP: m.Address,
 		AgentToken: "secret-of-agents"}))
 	l.check(rke2.AwaitServer(l.ctx, h, nil))

@@ -136,8 +136,10 @@ func CheckImages(images []api.ImageArchive) []api.FieldError {
 }
 
 // InstallImages copies the pinned archives to a machine, into the directory from which RKE2 imports them when it
-// starts. An archive that is there already is not copied again. progress may be nil.
-func InstallImages(ctx context.Context, h *remote.Host, images []api.PinnedImages, progress func(string)) error {
+// starts. An archive that is there already is not copied again. env are the variables of rke2.env: a download uses the
+// proxy that they set. progress may be nil.
+func InstallImages(ctx context.Context, h *remote.Host, images []api.PinnedImages, env map[string]string,
+	progress func(string)) error {
 	if len(images) == 0 {
 		return nil
 	}
@@ -152,19 +154,21 @@ func InstallImages(ctx context.Context, h *remote.Host, images []api.PinnedImage
 		if archive.Arch != "" && archive.Arch != f.Arch {
 			continue
 		}
-		if err := installArchive(ctx, h, archive, progress); err != nil {
+		if err := installArchive(ctx, h, archive, env, progress); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func installArchive(ctx context.Context, h *remote.Host, archive api.PinnedImages, progress func(string)) error {
+func installArchive(ctx context.Context, h *remote.Host, archive api.PinnedImages, env map[string]string,
+	progress func(string)) error {
 	local := api.ImageArchive{Path: archive.From}
 	target := imagesDir + "/" + local.Name()
 	if local.IsURL() {
 		progress("downloading " + local.Name())
-		err := h.FollowScript(ctx, "downloading "+local.Name(), renderArchiveDownload(archive, target),
+		script := RenderProxyVariables(env, archive.From) + renderArchiveDownload(archive, target)
+		err := h.FollowScript(ctx, "downloading "+local.Name(), script,
 			func(megabytes string) { progress("downloading " + local.Name() + ": " + megabytes + " MB") })
 		return explainArchiveFailure(h, archive, err)
 	}

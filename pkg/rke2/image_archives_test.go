@@ -93,7 +93,8 @@ func TestImagesArriveOncePerMachine(t *testing.T) {
 		{From: filepath.Join(d, "c.linux-arm64.tar"), SHA256: sumOf("x"), Arch: "arm64"}}
 	var said []string
 	for range 2 {
-		if err := InstallImages(t.Context(), m.Host, images, func(s string) { said = append(said, s) }); err != nil {
+		if err := InstallImages(t.Context(), m.Host, images, nil,
+			func(s string) { said = append(said, s) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,7 +118,8 @@ func TestImagesThatChangedAreRefused(t *testing.T) {
 		"no file":        {filepath.Join(d, "gone.tar"), BadArtifacts},
 		"no such adress": {url + "/" + version + "/gone.tar", BadArtifacts},
 	} {
-		err := InstallImages(t.Context(), m.Host, []api.PinnedImages{{From: tt.from, SHA256: sumOf("pinned")}}, nil)
+		images := []api.PinnedImages{{From: tt.from, SHA256: sumOf("pinned")}}
+		err := InstallImages(t.Context(), m.Host, images, nil, nil)
 		if kindOf(err) != tt.kind || !IsFinal(err) || !strings.Contains(err.Error(), tt.from) {
 			t.Errorf("%s: %v", name, err)
 		}

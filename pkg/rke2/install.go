@@ -23,8 +23,10 @@ const (
 
 // InstallRelease installs the pinned release on a machine, as RKE2's install script does with a tarball. It does not
 // change a machine that already has the release. It verifies the tarball before unpacking; a stamp, written last, marks
-// a complete installation. progress may be nil.
-func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
+// a complete installation. env are the variables of rke2.env: a download uses the proxy that they set. progress may be
+// nil.
+func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, env map[string]string,
+	progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
@@ -46,7 +48,7 @@ func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 	if isInstalled(installed, a.Version, sum) {
 		return nil
 	}
-	job := installJob{h: h, a: a, f: f, sum: sum, progress: progress}
+	job := installJob{h: h, a: a, f: f, sum: sum, env: env, progress: progress}
 	if filepath.IsAbs(a.Source) {
 		err = job.uploadTarball(ctx)
 	} else {
@@ -77,10 +79,13 @@ type installJob struct {
 	a        api.Artifacts
 	f        Facts
 	sum      string
+	env      map[string]string
 	progress func(string)
 }
 
 func (j installJob) stagedPath() string { return stagingDir + "/" + j.sum + ".tar.gz" }
+
+func (j installJob) url() string { return artifactURL(j.a, tarballName(j.f.Arch)) }
 
 func (j installJob) uploadTarball(ctx context.Context) error {
 	j.progress("uploading RKE2")
@@ -98,7 +103,8 @@ func (j installJob) uploadTarball(ctx context.Context) error {
 
 func (j installJob) downloadTarball(ctx context.Context) error {
 	j.progress("downloading RKE2")
-	err := j.h.FollowScript(ctx, "downloading RKE2", j.withVariables(downloadScript), func(bytes string) {
+	script := RenderProxyVariables(j.env, j.url()) + j.withVariables(downloadScript)
+	err := j.h.FollowScript(ctx, "downloading RKE2", script, func(bytes string) {
 		j.progress("downloading RKE2: " + bytes + " MB")
 	})
 	return j.explainFailure(err)
@@ -113,7 +119,7 @@ func (j installJob) withVariables(s string) string {
 	vars := ""
 	for _, v := range [][2]string{
 		{"dir", stagingDir}, {"file", j.stagedPath()}, {"sum", j.sum}, {"prefix", j.f.Prefix}, {"version", j.a.Version},
-		{"url", artifactURL(j.a, tarballName(j.f.Arch))}, {"protocols", protocols},
+		{"url", j.url()}, {"protocols", protocols},
 	} {
 		vars += v[0] + "=" + remote.QuoteShell(v[1]) + "\n"
 	}
@@ -151,7 +157,8 @@ while :; do
 done
 if [ $status -ne 0 ]; then
   [ -z "$proxy" ] ||
-    echo "the machine's environment sets the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
+    echo "${proxy_owner:-the machine's environment} sets the proxy" \
+      "$(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
   exit 73
 fi
 echo "sha256 of the received data: $(sha256sum <"$part" | cut -c1-64)" >&2
@@ -200,7 +207,7 @@ func (j installJob) explainFailure(err error) error {
 	}
 	tail := strings.Join(run.Tail, "; ")
 	e := &Error{Machine: j.h.Name(), Lines: run.Tail, Cause: err}
-	url := artifactURL(j.a, tarballName(j.f.Arch))
+	url := j.url()
 	switch run.Exit {
 	case exitChecksum:
 		e.Kind, e.Permanent, e.Cause = ChecksumMismatch, true, nil

@@ -42,7 +42,7 @@ func InstallOffline(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 	if err := relayImages(ctx, h, a, f.Arch, progress); err != nil {
 		return err
 	}
-	return InstallRelease(ctx, h, a, progress) // it finds the tarball there
+	return InstallRelease(ctx, h, a, nil, progress) // it finds the tarball there
 }
 
 // relayImages copies the first archive that the source has.

@@ -41,11 +41,11 @@ func (m *machine) installed() {
 func TestReleaseIsInstalledOnce(t *testing.T) {
 	m := newMachine(t)
 	_, a := writeRelease(t, version)
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
-	if err := InstallRelease(t.Context(), m.Host, a, func(s string) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, func(s string) {
 		if !strings.HasPrefix(s, "checking") {
 			t.Errorf("the second call reports %s", s)
 		}
@@ -53,7 +53,7 @@ func TestReleaseIsInstalledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.RunShell("echo '#!/bin/sh' >/opt/rke2/bin/rke2")
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -70,14 +70,14 @@ touch /opt/hanging; sleep 86400
 `, 0o755)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- InstallRelease(ctx, m.Host, a, nil) }()
+	go func() { result <- InstallRelease(ctx, m.Host, a, nil, nil) }()
 	eventually.Holds(t, "tar hangs", func() bool { return m.RunShell("ls /opt/hanging 2>/dev/null || true") != "" })
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	m.RunShell("rm /opt/fake/tar")
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -87,7 +87,7 @@ func TestReleaseWithAnotherVersionIsRejected(t *testing.T) {
 	m := newMachine(t)
 	_, a := writeRelease(t, "v1.0.0+rke2r1")
 	for range 2 {
-		if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != WrongVersion || !IsFinal(err) ||
+		if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != WrongVersion || !IsFinal(err) ||
 			!strings.Contains(err.Error(), "v1.0.0+rke2r1") {
 			t.Errorf("got %v", err)
 		}
@@ -100,7 +100,7 @@ func TestUploadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	for _, arch := range releaseArchitectures {
 		write(t, filepath.Join(d, tarballName(arch)), "damaged since it was pinned")
 	}
-	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) {
 		t.Errorf("got %v", err)
 	}
 	if got := m.RunShell("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
@@ -112,7 +112,7 @@ func TestFullDiskIsAFinalError(t *testing.T) {
 	m := newMachine(t)
 	_, a := writeRelease(t, version)
 	m.RunShell("mount -o remount,size=64k /opt")
-	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != InstallFailed || !IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != InstallFailed || !IsFinal(err) ||
 		!strings.Contains(err.Error(), "No space left") {
 		t.Errorf("got %v", err)
 	}
@@ -156,11 +156,11 @@ func TestInterruptedDownloadIsResumed(t *testing.T) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != SourceUnreachable || IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != SourceUnreachable || IsFinal(err) ||
 		!strings.Contains(err.Error(), a.Source) {
 		t.Fatalf("interrupted: got %v", err)
 	}
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -173,7 +173,7 @@ func TestDamagedPartialDownloadIsRepeated(t *testing.T) {
 	for _, junk := range []string{"junk", strings.Repeat("junk", 1<<20)} { // the second is longer than the file
 		m.RunShell("rm -rf /opt/rke2")
 		m.Write(stagingDir+"/"+a.SHA256["amd64"]+".tar.gz.part", junk, 0o600)
-		if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+		if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		m.installed()
@@ -186,7 +186,7 @@ func TestDownloadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		_, _ = w.Write([]byte("sign in first"))
 	})
-	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) ||
 		!strings.Contains(err.Error(), a.Source) {
 		t.Errorf("got %v", err)
 	}
@@ -194,7 +194,7 @@ func TestDownloadWithAWrongChecksumIsNotUnpacked(t *testing.T) {
 		t.Errorf("on the machine: %s", got)
 	}
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
-	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != BadArtifacts || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); kindOf(err) != BadArtifacts || !IsFinal(err) {
 		t.Errorf("a missing tarball: got %v", err)
 	}
 }
@@ -320,7 +320,7 @@ func TestUninstallingRemovesAllAndIsRepeatable(t *testing.T) {
 	if err := UninstallRelease(t.Context(), m.Host); err != nil {
 		t.Errorf("not installed: %v", err)
 	}
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := StartServer(t.Context(), m.Host, aHead); err != nil {
@@ -349,14 +349,14 @@ func TestLostConnectionIsNotAnInstallFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	err = InstallRelease(t.Context(), h, a, nil)
+	err = InstallRelease(t.Context(), h, a, nil, nil)
 	if !remote.IsLost(err) && kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	m.Server.CutAfter.Store(0)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := InstallRelease(ctx, m.Host, a, nil); err != nil {
+	if err := InstallRelease(ctx, m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -373,7 +373,7 @@ func TestFactsAreReadFromTheMachine(t *testing.T) {
 			t.Errorf("type %s: got %+v, %v", fsType, f, err)
 		}
 	}
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	f, err := GatherFacts(t.Context(), m.Host)

@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -143,13 +146,13 @@ func TestMachineDownloadsThroughItsProxy(t *testing.T) {
 	m.Server.Env = append(m.Server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"),
 		"no_proxy=")
 	a.Source = "http://releases.example.com"
-	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil || asked.Load() == 0 {
+	if err := InstallRelease(t.Context(), m.Host, a, nil, nil); err != nil || asked.Load() == 0 {
 		t.Fatalf("the proxy was asked %d times: %v", asked.Load(), err)
 	}
 	m.installed()
 	proxy.Close()
 	m.RunShell("rm -r /opt/rke2 " + stagingDir)
-	err := InstallRelease(t.Context(), m.Host, a, nil)
+	err := InstallRelease(t.Context(), m.Host, a, nil, nil)
 	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "sets the proxy "+proxy.URL) ||
 		strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the proxy does not answer: %v", err)
@@ -210,5 +213,103 @@ func TestRKE2GetsTheMachinesProxyAndExceptions(t *testing.T) {
 	left := m.RunShell("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true")
 	if left != "/etc/systemd/system/rke2-agent.service.d:" {
 		t.Errorf("after the proxy was unset: %s", left)
+	}
+}
+
+// startRecordingProxy starts a proxy that answers for every host with the files of a directory, and passes the requests
+// that it got to record, one at a time. It opens no tunnels.
+func startRecordingProxy(t *testing.T, dir string, record func(*http.Request)) (address string) {
+	t.Helper()
+	var mu sync.Mutex
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		record(r)
+		mu.Unlock()
+		if r.Method == http.MethodConnect {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		http.ServeFile(w, r, filepath.Join(dir, path.Base(r.URL.Path)))
+	}))
+	t.Cleanup(proxy.Close)
+	return strings.TrimPrefix(proxy.URL, "http://")
+}
+
+func TestMachineDownloadsThroughTheProxyOfTheSpec(t *testing.T) {
+	m := newMachine(t)
+	dir, a := writeRelease(t, version)
+	asked := map[string]string{}
+	proxy := startRecordingProxy(t, dir, func(r *http.Request) {
+		asked[r.URL.Host+" "+path.Base(r.URL.Path)] = r.Header.Get("Proxy-Authorization")
+	})
+	// The proxy of the login does not answer. Other users of the machine can read the arguments of curl.
+	m.Server.Env = append(m.Server.Env, "http_proxy=http://127.0.0.1:1", "no_proxy=.corp.example.com")
+	m.Write("/opt/fake/curl", "#!/bin/sh\ngrep -l hunter[2] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+
+		"echo \"$no_proxy,\" >/opt/excluded; exec /usr/bin/curl \"$@\"\n", 0o755)
+	a.Source = "http://releases.example.com"
+	env := map[string]string{"HTTP_PROXY": "http://ann:hunter2@" + proxy, "NO_PROXY": ".shop.example.com"}
+	if err := InstallRelease(t.Context(), m.Host, a, env, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+	if len(asked) != 1 || asked["releases.example.com "+tarballName("amd64")] != "Basic YW5uOmh1bnRlcjI=" {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+	if seen := m.RunShell("cat /opt/seen"); seen != "" {
+		t.Errorf("the password is an argument in %s", seen)
+	}
+	excluded := m.RunShell("cat /opt/excluded")
+	for _, host := range []string{".corp.example.com,", ".shop.example.com,", "10.0.0.0/8,", ".svc,"} {
+		if !strings.Contains(excluded, host) {
+			t.Errorf("no_proxy is %s, without %s", excluded, host)
+		}
+	}
+}
+
+func TestArchivesAreDownloadedThroughTheProxyOfTheSpec(t *testing.T) {
+	m := newMachine(t)
+	var asked []string
+	proxy := startRecordingProxy(t, t.TempDir(), func(r *http.Request) { asked = append(asked, r.Method+" "+r.Host) })
+	images := []api.PinnedImages{{From: "https://files.example.com/own.tar", SHA256: sumOf("images of mine")}}
+	env := map[string]string{"https_proxy": "http://ann:hunter2@" + proxy}
+	err := InstallImages(t.Context(), m.Host, images, env, nil)
+	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "rke2.env sets the proxy http://"+proxy) ||
+		strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the proxy opens no tunnel: %v", err)
+	}
+	if len(asked) == 0 || asked[0] != "CONNECT files.example.com:443" {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+func TestProxyVariablesOfASpec(t *testing.T) {
+	const proxy, secure, plain = "http://proxy:3128", "https://example.com/rke2", "http://example.com/rke2"
+	for name, tt := range map[string]struct {
+		env     map[string]string
+		address string
+		// want is part of what is rendered; if it is empty, nothing is. lacks is not.
+		want, lacks string
+	}{
+		"none":   {nil, secure, "", "proxy"},
+		"others": {map[string]string{"GODEBUG": "x"}, secure, "", "proxy"},
+		"unset":  {map[string]string{"HTTPS_PROXY": ""}, secure, "", "proxy"},
+		"upper case": {map[string]string{"HTTPS_PROXY": proxy}, secure,
+			"https_proxy='" + proxy + "' HTTPS_PROXY=", " http_"},
+		"both cases": {map[string]string{"HTTP_PROXY": "http://old", "http_proxy": proxy}, plain,
+			"export http_proxy='" + proxy + "' HTTP_PROXY='" + proxy + "'\n", "http://old"},
+		"its owner":      {map[string]string{"HTTP_PROXY": proxy}, plain, "proxy_owner=rke2.env", "https_"},
+		"of other URLs":  {map[string]string{"HTTP_PROXY": proxy}, secure, "http_proxy=", "proxy_owner"},
+		"direct alone":   {map[string]string{"no_proxy": ".corp"}, secure, ".corp,localhost", "http"},
+		"private source": {map[string]string{"HTTP_PROXY": proxy}, "http://10.1.2.3:8080", ",10.1.2.3'", "example"},
+		"public source":  {map[string]string{"HTTP_PROXY": proxy}, "http://203.0.113.9", "10.0.0.0/8", "203.0.113.9"},
+		"excluded source": {map[string]string{"HTTP_PROXY": proxy, "NO_PROXY": "203.0.113.0/24"}, "http://203.0.113.9",
+			",203.0.113.9'", "example"},
+		"quotes": {map[string]string{"HTTP_PROXY": "http://a:it's@proxy"}, plain,
+			`'http://a:it'\''s@proxy'`, "example"},
+	} {
+		got := RenderProxyVariables(tt.env, tt.address)
+		if !strings.Contains(got, tt.want) || strings.Contains(got, tt.lacks) || (tt.want == "") != (got == "") {
+			t.Errorf("%s: got\n%s", name, got)
+		}
 	}
 }

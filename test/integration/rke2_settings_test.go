@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // registryCA is the certificate that the declaration of the field shows.
@@ -64,4 +65,36 @@ func TestSettingsOfRKE2ReachEveryMachine(t *testing.T) {
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	w.nothingLeft(ref)
+}
+
+// The proxy of simulated machines answers nothing: what they asked for is seen on them.
+func TestMachinesDownloadThroughTheProxyOfTheSpec(t *testing.T) {
+	w := newWorld(t)
+	w.writeSecret("proxy", map[string]string{"url": proxyURL + "\n"}, false)
+	for name, tt := range map[string]struct {
+		rke2 api.RKE2Settings
+		asks []string
+	}{
+		"release": {api.RKE2Settings{RKE2Release: api.RKE2Release{Source: "https://releases.example.com",
+			SHA256: strings.Repeat("a", 64)}}, []string{"--head", "rke2.linux-amd64.tar.gz\n"}},
+		"archive": {api.RKE2Settings{Images: []api.ImageArchive{{Path: "https://files.example.com/own.tar",
+			SHA256: strings.Repeat("a", 64)}}}, []string{" https://files.example.com/own.tar\n"}},
+	} {
+		fresh := api.NewCluster(name, "uid-"+name, spec(1), nil, time.Now().UTC())
+		fresh.Spec.RKE2 = tt.rke2
+		fresh.Spec.RKE2.Env = []api.EnvVariable{{Name: "HTTPS_PROXY", Secret: "proxy", Key: "url"}}
+		fresh.SetDefaults()
+		if _, err := w.store.CreateCluster(t.Context(), fresh); err != nil {
+			t.Fatal(err)
+		}
+		ref := w.create(name, 1, client.CreateOptions{})
+		for _, asks := range tt.asks {
+			eventually.Holds(t, name+": the proxy is asked for "+asks, func() bool {
+				requests, _, _ := w.cloud.ReadMachineFile("sky-"+name+"-0", "/opt/fake/proxied")
+				return strings.Contains(requests+"\n", proxyURL+" ") && strings.Contains(requests+"\n", asks)
+			})
+		}
+		w.delete(ref, false)
+		w.awaitGone(ref)
+	}
 }

@@ -46,7 +46,7 @@ func (i *installer) launch(name string, role api.Role) (cloud.Machine, *remote.H
 	if i.check(err); len(found) > 0 {
 		i.t.Errorf("found wrong with %s: %v", name, found)
 	}
-	i.check(rke2.InstallRelease(i.t.Context(), h, i.release, nil))
+	i.check(rke2.InstallRelease(i.t.Context(), h, i.release, nil, nil))
 	return m, h
 }
 

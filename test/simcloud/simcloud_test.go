@@ -114,7 +114,7 @@ func (p *pair) install(name string) {
 	p.check(simcloud.WriteRelease(dir))
 	release, err := rke2.ResolveArtifacts(p.ctx, simcloud.Version, dir, "")
 	p.check(err)
-	p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil))
+	p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil, nil))
 }
 
 // startServer starts the head's server and returns its address.

@@ -19,8 +19,10 @@ type Requirements struct {
 	Role api.Role
 	// Cloud is the machine's cloud, and Address its private address.
 	Cloud, Address string
-	// SourceURL is a file that the machine will download; "" if skyd copies the release.
+	// SourceURL is a file that the machine will download; "" if skyd copies the release. Env are the variables of
+	// rke2.env, whose proxy it uses for that.
 	SourceURL string
+	Env       map[string]string
 	// VXLAN and WireGuard say what the pod network uses.
 	VXLAN, WireGuard bool
 	// PodMTU is the size of packets of pods, in bytes; 0 if it is unknown or does not matter.
@@ -130,7 +132,7 @@ reach() {
 }
 if command -v bash >/dev/null; then for p in $peers; do reach "${p%,*}" "${p#*,}" & done; fi
 if [ -n "$source" ] && command -v curl >/dev/null; then
-  error=$(curl --head -sS -o /dev/null --connect-timeout 8 -m 12 "$source" 2>&1); status=$?
+  error=$(use_proxy; curl --head -sS -o /dev/null --connect-timeout 8 -m 12 "$source" 2>&1); status=$?
   echo "source $status $(echo "$error" | sed 's|//[^/@]*@|//|g' | tail -n 1)"
 fi
 wait
@@ -147,8 +149,9 @@ func formatPeers(peers []Peer) string {
 
 // GatherFacts reads the facts of a machine. It changes nothing there.
 func GatherFacts(ctx context.Context, h *remote.Host, r Requirements) (Facts, error) {
-	out, err := h.RunScript(ctx, "gathering facts", rke2.FactsScript+"peers="+
-		remote.QuoteShell(formatPeers(r.Peers))+"\nsource="+remote.QuoteShell(r.SourceURL)+"\n"+gatherScript)
+	variables := "peers=" + remote.QuoteShell(formatPeers(r.Peers)) + "\nsource=" + remote.QuoteShell(r.SourceURL) +
+		"\nuse_proxy() {\n:\n" + rke2.RenderProxyVariables(r.Env, r.SourceURL) + "}\n"
+	out, err := h.RunScript(ctx, "gathering facts", rke2.FactsScript+variables+gatherScript)
 	if err != nil {
 		return Facts{}, err
 	}

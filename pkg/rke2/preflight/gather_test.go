@@ -2,6 +2,8 @@ package preflight
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +84,23 @@ func TestFactsAreGatheredOnTheMachine(t *testing.T) {
 	}
 	if c := f.Contacts; !c["127.0.0.2"].reached || !c["127.0.0.3"].reached || c["nowhere.invalid"].reached {
 		t.Errorf("contacts: %+v", c)
+	}
+}
+
+func TestSourceIsAskedForThroughTheProxyOfTheSpec(t *testing.T) {
+	m := newMachine(t)
+	asked := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.URL.String() + " " + r.Header.Get("Proxy-Authorization")
+	}))
+	defer proxy.Close()
+	f, err := GatherFacts(t.Context(), m.Host, Requirements{SourceURL: "http://releases.example.com/rke2",
+		Env: map[string]string{"HTTP_PROXY": strings.Replace(proxy.URL, "://", "://ann:hunter2@", 1)}})
+	if err != nil || f.Source == nil || f.Source.status != 0 {
+		t.Fatalf("source: %+v, %v", f.Source, err)
+	}
+	if got := <-asked; got != "HEAD http://releases.example.com/rke2 Basic YW5uOmh1bnRlcjI=" {
+		t.Errorf("the proxy was asked for %s", got)
 	}
 }
 

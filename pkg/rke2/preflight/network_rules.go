@@ -197,6 +197,13 @@ func findUnreachableSource(f Facts, r Requirements) []Finding {
 		strings.TrimSpace(f.Source.message))}
 }
 
+// NewUnreadableEnvFinding says that a cluster's rke2.env cannot be read, so that the machine was not asked to reach the
+// source of RKE2 through the proxy in it.
+func NewUnreadableEnvFinding(err error) Finding {
+	return newWarning(checkSource, "create the secret again: skyctl create secret --help",
+		"the variables of rke2.env cannot be read, and RKE2 cannot be started again: %v", err)
+}
+
 // peerContact is how an attempt to reach a port of another machine ended.
 type peerContact struct {
 	// reached: it answered, if only with a rejection.

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Answers for a head's ports on the head itself, once its server is up, and for those of other machines at once. Like
-# the real curl it uses the proxy of its environment unless told otherwise; that proxy does not answer.
+# the real curl it uses the proxy of its environment unless told otherwise; that proxy does not answer, and what it was
+# asked for is in /opt/fake/proxied.
 out=; fail=
 case " $* " in
 *" --noproxy "*) ;;
 *)
   if [ -n "$https_proxy" ]; then
+    echo "$https_proxy $*" >>/opt/fake/proxied
     echo "curl: (7) Failed to connect to the proxy" >&2
     exit 7
   fi;;
