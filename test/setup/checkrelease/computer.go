@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// largestCluster is the number of hosts of the tests' largest cluster, and hostDiskGiB what a host takes: the
-	// release, its images (unpacked, about 3 GiB), and etcd.
-	largestCluster = 3
-	hostDiskGiB    = 8
-	// freeMemoryGiB is what such a cluster and skyd use at the same time, roughly: 3 GiB for the server and 1.5 for
-	// each worker.
-	freeMemoryGiB = 7
+	// mostHosts is how many hosts the tests have at the same time: two clusters of two, or one of four of which one is
+	// being replaced. hostDiskGiB is what a host takes: the release, its images (unpacked, about 3 GiB), and etcd.
+	mostHosts   = 5
+	hostDiskGiB = 8
+	// freeMemoryGiB is what they and skyd use at the same time, roughly: 3 GiB for each of two servers, 1.5 for each of
+	// three workers, and 0.5 for skyd.
+	freeMemoryGiB = 11
 	// capSysResource is the number of CAP_SYS_RESOURCE in capabilities(7). Kubelets need it to protect RKE2's static
 	// pods from the kernel's out-of-memory killer.
 	capSysResource = 24
 )
 
-// checkEngine has cloud docker judge its engine, and whether the largest cluster of the tests fits.
+// checkEngine has cloud docker judge its engine, and whether the hosts of the tests fit.
 func checkEngine(ctx context.Context) error {
 	c, err := docker.New(docker.Options{})
 	if err != nil {
@@ -36,9 +36,9 @@ func checkEngine(ctx context.Context) error {
 	if found, _ := c.InspectProvider(ctx); found.Problem != "" {
 		return errors.New(found.Problem)
 	}
-	if err := c.ValidateSpec(ctx, api.GroupSpec{NumNodes: largestCluster, CPUs: strconv.Itoa(api.MinServerCPUs),
+	if err := c.ValidateSpec(ctx, api.GroupSpec{NumNodes: mostHosts, CPUs: strconv.Itoa(api.MinServerCPUs),
 		Memory: strconv.Itoa(api.MinServerMemoryGiB), DiskSize: hostDiskGiB}); err != nil {
-		return fmt.Errorf("%d hosts of %d CPUs, %d GiB of memory and %d GiB of disk do not fit: %w", largestCluster,
+		return fmt.Errorf("%d hosts of %d CPUs, %d GiB of memory and %d GiB of disk do not fit: %w", mostHosts,
 			api.MinServerCPUs, api.MinServerMemoryGiB, hostDiskGiB, err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func judgeMemory(meminfo string) error {
 		return err
 	}
 	if gib := float64(kib) / (1 << 20); gib < freeMemoryGiB {
-		return fmt.Errorf("%.1f GiB are available; a cluster of %d nodes uses about %d GiB", gib, largestCluster,
+		return fmt.Errorf("%.1f GiB are available; the %d hosts of the tests use about %d GiB", gib, mostHosts,
 			freeMemoryGiB)
 	}
 	return nil

@@ -152,10 +152,12 @@ func TestComputerIsJudged(t *testing.T) {
 		return fmt.Sprintf("MemTotal: %d kB\nMemAvailable:   %d kB\n", 64*kib, int(gib*kib))
 	}
 	for name, tt := range map[string]struct{ got, want string }{
-		"enough memory":  {fmt.Sprint(judgeMemory(meminfo(freeMemoryGiB))), "<nil>"},
-		"little memory":  {fmt.Sprint(judgeMemory(meminfo(5.5))), "5.5 GiB are available"},
-		"unknown memory": {fmt.Sprint(judgeMemory("")), "MemAvailable is not told"},
-		"all privileges": {fmt.Sprint(judgePrivileges("Name:\tx\nCapBnd:\t000001ffffffffff\n")), "<nil>"},
+		"enough memory": {fmt.Sprint(judgeMemory(meminfo(freeMemoryGiB))), "<nil>"},
+		"little memory": {fmt.Sprint(judgeMemory(meminfo(5.5))), "5.5 GiB are available"},
+		// two servers and two workers at once, as in TestTwoClustersProvisionAtTheSameTime
+		"memory for one cluster": {fmt.Sprint(judgeMemory(meminfo(2*3 + 2*1.5))), "9.0 GiB are available; the 5 hosts"},
+		"unknown memory":         {fmt.Sprint(judgeMemory("")), "MemAvailable is not told"},
+		"all privileges":         {fmt.Sprint(judgePrivileges("Name:\tx\nCapBnd:\t000001ffffffffff\n")), "<nil>"},
 		"some privileges": {fmt.Sprint(judgePrivileges("CapBnd:\t000001fffeffffff\n")),
 			"cannot have CAP_SYS_RESOURCE"},
 		"unknown privileges": {fmt.Sprint(judgePrivileges("CapBnd:\n")), "CapBnd is not told"},
