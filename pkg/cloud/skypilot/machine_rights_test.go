@@ -2,11 +2,13 @@ package skypilot
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -16,55 +18,92 @@ import (
 )
 
 // ensureVenv returns a virtual environment with a file's pinned packages.
-func ensureVenv(t *testing.T, requirements string) string {
-	t.Helper()
-	needs.SkyPilot(t)
-	cmd := exec.CommandContext(t.Context(), "bash", "../../../test/skypilot/venv.sh", requirements)
-	cmd.Stderr = t.Output()
+func ensureVenv(requirements string) (string, error) {
+	cmd := exec.Command("bash", "../../../test/skypilot/venv.sh", requirements)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v", requirements, err)
+		return "", fmt.Errorf("%s: %w", requirements, err)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), nil
 }
 
-// askSource runs testdata/rights.py in the tests' SkyPilot, together with Azure's own models.
-func askSource(t *testing.T, answer any, args ...string) {
-	t.Helper()
-	models, err := filepath.Glob(filepath.Join(ensureVenv(t, "testdata/azure.txt"), "lib", "python*", "site-packages"))
+// GCP's API refuses a machine whose disk is too small with tooSmall.
+const (
+	tooSmall      = "Requested disk size cannot be smaller than the image size"
+	tooSmallWhole = "Invalid value for field 'resource.disks[0].initializeParams.diskSizeGb': '10'. " + tooSmall +
+		" (20 GB)"
+)
+
+// sourceAnswers are the answers of testdata/rights.py in the tests' SkyPilot, together with Azure's own models. It runs
+// once, because importing SkyPilot takes most of its time.
+var sourceAnswers = sync.OnceValues(func() (map[string]json.RawMessage, error) {
+	azure, err := ensureVenv("testdata/azure.txt")
+	if err != nil {
+		return nil, err
+	}
+	models, err := filepath.Glob(filepath.Join(azure, "lib", "python*", "site-packages"))
 	if err != nil || len(models) != 1 {
-		t.Fatalf("Azure's models: %v, %v", models, err)
+		return nil, fmt.Errorf("azure's models: %v, %w", models, err)
 	}
 	path := []string{models[0]}
 	for _, dir := range []string{"localserver/python", "bridge/python"} {
 		full, err := filepath.Abs(dir)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		path = append(path, full)
 	}
-	python := filepath.Join(ensureVenv(t, "../../../test/skypilot/requirements.txt"), "bin", "python")
-	cmd := exec.CommandContext(t.Context(), python, append([]string{"testdata/rights.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PYTHONPATH="+strings.Join(path, string(os.PathListSeparator)),
+	environment, err := ensureVenv("../../../test/skypilot/requirements.txt")
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp("", "skyctl-rights-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(home)
+	cmd := exec.Command(filepath.Join(environment, "bin", "python"), "testdata/rights.py", "invalid", tooSmallWhole)
+	cmd.Env = append(os.Environ(), "HOME="+home, "PYTHONPATH="+strings.Join(path, string(os.PathListSeparator)),
 		"PYTHONDONTWRITEBYTECODE=1", "SKYPILOT_DISABLE_USAGE_COLLECTION=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), answer); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+	var answers map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &answers); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	for question, answer := range answers {
+		if string(answer) == "null" {
+			return nil, fmt.Errorf("%s has no answer:\n%s", question, out)
+		}
+	}
+	return answers, nil
+})
+
+// askSource reads an answer of testdata/rights.py.
+func askSource(t *testing.T, answer any, question string) {
+	t.Helper()
+	needs.SkyPilot(t)
+	answers, err := sourceAnswers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(answers[question], answer); err != nil {
+		t.Fatalf("%s: %v\n%s", question, err, answers[question])
 	}
 }
 
 func TestPluginCreatesAzureMachinesWithoutIdentity(t *testing.T) {
 	type asked struct{ Deployed, Identities, Written []string }
 	var plain, lean asked
-	askSource(t, &plain, "azure", "plain")
+	askSource(t, &plain, "azure plain")
 	if !slices.Contains(plain.Deployed, "Microsoft.Authorization/roleAssignments") || len(plain.Identities) != 1 {
 		t.Errorf("without the plugin there would be no rights to take away: %+v", plain)
 	}
-	askSource(t, &lean, "azure", "lean")
+	askSource(t, &lean, "azure lean")
 	for _, kind := range lean.Deployed {
 		if strings.HasPrefix(kind, "Microsoft.Authorization/") ||
 			strings.HasPrefix(kind, "Microsoft.ManagedIdentity/") {
@@ -84,12 +123,12 @@ func TestPluginCreatesGCPMachinesWithoutServiceAccount(t *testing.T) {
 		Name       string
 	}
 	var plain, lean asked
-	askSource(t, &plain, "gcp", "plain")
+	askSource(t, &plain, "gcp plain")
 	if len(plain.Identities) != 1 || !strings.Contains(plain.Identities[0], "auth/cloud-platform") ||
 		plain.IAMCalls == 0 {
 		t.Errorf("without the plugin there would be no rights to take away: %+v", plain)
 	}
-	askSource(t, &lean, "gcp", "lean")
+	askSource(t, &lean, "gcp lean")
 	if len(lean.Identities) > 0 || lean.IAMCalls > 0 || lean.Name != "sky-x-0" {
 		t.Errorf("the machine has a service account, or one was looked after in the project: %+v", lean)
 	}
@@ -100,7 +139,7 @@ func TestPlacementsOfSeveralMachinesAreConnected(t *testing.T) {
 		One, Two, Named []string
 		Problem         struct{ Field, Want string }
 	}
-	askSource(t, &found, "apart", filepath.Join(t.TempDir(), "config.yaml"))
+	askSource(t, &found, "apart")
 	for _, c := range []struct {
 		got  []string
 		want string
@@ -117,15 +156,12 @@ func TestPlacementsOfSeveralMachinesAreConnected(t *testing.T) {
 // TestDiskSmallerThanTheImageIsABadRequest holds what is looked for to what the SkyPilot that is installed logs, and
 // looks for itself.
 func TestDiskSmallerThanTheImageIsABadRequest(t *testing.T) {
-	const words = "Requested disk size cannot be smaller than the image size"
 	var said struct {
 		Logged  []string
 		Handler string
 	}
-	askSource(t, &said, "refused", "invalid",
-		"Invalid value for field 'resource.disks[0].initializeParams.diskSizeGb': "+
-			"'10'. "+words+" (20 GB)")
-	if !strings.Contains(said.Handler, words) {
+	askSource(t, &said, "refused")
+	if !strings.Contains(said.Handler, tooSmall) {
 		t.Errorf("SkyPilot does not know these words of GCP:\n%s", said.Handler)
 	}
 	err := failure.ToCloudError("launch", &client.FailedRequest{Type: "ResourcesUnavailableError",

@@ -1,17 +1,17 @@
-"""Tells, as JSON, what SkyPilot's own code would ask of a cloud for one machine, with the lean plugin or without it:
+"""Tells, as JSON, what SkyPilot's own code would ask of a cloud for one machine, with the lean plugin or without it, and other
+things that tests hold to SkyPilot's source:
 
-    rights.py azure|gcp lean|plain
-    rights.py ports
-    rights.py setup
-    rights.py exposed
-    rights.py refused REASON MESSAGE
-    rights.py apart CONFIG
+    rights.py REASON MESSAGE
 
-The clients of the clouds record what they are asked. All between the configuration that SkyPilot renders and them is SkyPilot's.
+The reason and the message are those with which GCP's API refuses a machine. The answer has an entry for each question: the names
+of the functions below, those of azure and gcp with "lean" or "plain". The clients of the clouds record what they are asked. All
+between the configuration that SkyPilot renders and them is SkyPilot's.
 """
 import json
 import os
 import sys
+import tempfile
+import traceback
 import types
 from unittest import mock
 
@@ -167,8 +167,13 @@ def refused(reason, message):
             'handler': inspect.getsource(cloud_vm_ray_backend.FailoverCloudErrorHandlerV2._gcp_handler)}
 
 
-def apart(path):
+def apart():
     """Which clouds can hold two machines that reach each other: without a word in SkyPilot's configuration, and with one."""
+    with tempfile.TemporaryDirectory() as directory:
+        return _apart(os.path.join(directory, 'config.yaml'))
+
+
+def _apart(path):
     os.environ['SKYPILOT_GLOBAL_CONFIG'] = path
     with open(path, 'w', encoding='utf-8') as f:
         f.write('{}')
@@ -210,20 +215,35 @@ def setup():
     return found
 
 
+def isolated(question):
+    """Answers in a fork: the plugin changes SkyPilot's modules for good, and importing SkyPilot anew takes seconds. Returns None
+    if it fails."""
+    received, sent = os.pipe()
+    if os.fork() == 0:
+        status = 1
+        try:
+            with os.fdopen(sent, 'w') as out:
+                json.dump(question(), out, default=str)
+            status = 0
+        except Exception:  # pylint: disable=broad-except
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(sent)
+    with os.fdopen(received) as answer:
+        text = answer.read()
+    _, status = os.wait()
+    return json.loads(text) if status == 0 else None
+
+
 def main():
-    if sys.argv[1] == 'ports':
-        answer = ports()
-    elif sys.argv[1] == 'exposed':
-        answer = exposed()
-    elif sys.argv[1] == 'refused':
-        answer = refused(*sys.argv[2:])
-    elif sys.argv[1] == 'setup':
-        answer = setup()
-    elif sys.argv[1] == 'apart':
-        answer = apart(sys.argv[2])
-    else:
-        answer = {'azure': azure, 'gcp': gcp}[sys.argv[1]](sys.argv[2] == 'lean')
-    print('\n' + json.dumps(answer, default=str))
+    questions = {'ports': ports, 'exposed': exposed, 'setup': setup, 'apart': apart, 'refused': lambda: refused(*sys.argv[1:])}
+    for cloud in (azure, gcp):
+        questions[cloud.__name__ + ' lean'] = lambda cloud=cloud: cloud(True)
+        questions[cloud.__name__ + ' plain'] = lambda cloud=cloud: cloud(False)
+    print('\n' + json.dumps({name: isolated(question) for name, question in questions.items()}))
 
 
 main()
