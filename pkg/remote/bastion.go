@@ -43,6 +43,8 @@ type Routes struct {
 	// Gateway connects to the SSH port of a machine that its name and its cluster's UID identify. If it is set, all
 	// machines are reached through it, also those on loopback, and the other end of it uses their bastions.
 	Gateway func(context.Context, Target) (net.Conn, error)
+	// DirectAdvice ends the error of a machine that is reached directly and does not answer. It may be empty.
+	DirectAdvice string
 }
 
 // findBastion returns the bastion through which a machine is reached; the zero value is none. Loopback is always

@@ -93,7 +93,7 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 	if err != nil {
 		return nil, err
 	}
-	d.connect = p.FindRoute(t)
+	d.connect, d.directAdvice = p.FindRoute(t), p.routes.DirectAdvice
 	h, err := dial(ctx, d)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -120,7 +121,8 @@ type dialer struct {
 	signer  ssh.Signer
 	pinned  ssh.PublicKey
 	// connect opens the connection; nil opens it directly.
-	connect func(context.Context) (net.Conn, error)
+	connect      func(context.Context) (net.Conn, error)
+	directAdvice string // as in Routes
 }
 
 func newDialer(t Target, privatePEM []byte) (*dialer, error) {
@@ -146,6 +148,9 @@ func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, 
 	if err != nil {
 		if IsLost(err) {
 			return nil, false, err
+		}
+		if advice := d.directAdvice; advice != "" && d.connect == nil && !errors.Is(err, syscall.ECONNREFUSED) {
+			err = fmt.Errorf("%w; %s", err, advice)
 		}
 		return nil, false, lost("connecting to SSH", err)
 	}

@@ -141,11 +141,14 @@ func (c *Stack) CheckHealth(ctx context.Context, name string) error {
 
 // WriteMemberBundle writes a member's bundle, as skyd team member does.
 func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer) error {
-	cmd, err := c.translateCommand("certificates", []string{
-		"skyd", "team", "member", name, "--dir", "/etc/skyctl", "--host", loopback,
-		"--temporal-port", fmt.Sprint(c.place.ports.temporal), "--etcd-port", fmt.Sprint(c.place.ports.etcd), "--ui",
-		c.WebUIAddress(), "--gateway", c.GatewayAddress(),
-	})
+	return c.writeBundle(ctx, name, w, "--host", loopback, "--ui", c.WebUIAddress(), "--gateway", c.GatewayAddress())
+}
+
+// writeBundle runs skyd team member with the ports of the services.
+func (c *Stack) writeBundle(ctx context.Context, name string, w io.Writer, flags ...string) error {
+	cmd, err := c.translateCommand("certificates", append([]string{"skyd", "team", "member", name,
+		"--dir", "/etc/skyctl", "--temporal-port", fmt.Sprint(c.place.ports.temporal),
+		"--etcd-port", fmt.Sprint(c.place.ports.etcd)}, flags...))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,10 +60,17 @@ func bins() string {
 // skyctl runs the command line with only the given environment.
 func skyctl(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return skyctlIn(t, nil, env, args...)
+}
+
+// skyctlIn is skyctl behind another command, such as nsenter into a network.
+func skyctlIn(t *testing.T, enter, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := process.Run(ctx, process.Options{Argv: append([]string{filepath.Join(bins(), "skyctl")}, args...),
-		Env: append([]string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, env...)})
+	r, err := process.Run(ctx, process.Options{
+		Argv: slices.Concat(enter, []string{filepath.Join(bins(), "skyctl")}, args),
+		Env:  append([]string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, env...)})
 	if err != nil {
 		t.Fatalf("skyctl %s: %v", strings.Join(args, " "), err)
 	}

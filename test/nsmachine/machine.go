@@ -1,5 +1,5 @@
 // Package nsmachine gives tests a machine to change: this computer in a mount namespace of its own, reached over SSH.
-// It needs root.
+// It also gives them computers with a network of their own. Both need root.
 package nsmachine
 
 import (

@@ -1,5 +1,5 @@
 // Package sshserver is an SSH server in the test's process: it runs commands on this computer as OpenSSH does, and
-// tests make it refuse, hang up, freeze or lie at a chosen point.
+// tests make it refuse, hang up, freeze or lie at a chosen point. It also runs the server of OpenSSH itself.
 package sshserver
 
 import (

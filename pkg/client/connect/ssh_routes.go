@@ -16,6 +16,10 @@ import (
 func NewMemberRoutes(cfg *config.Config, s *store.Store) (remote.Routes, error) {
 	routes := NewSSHRoutes(cfg, s)
 	if cfg.Gateway.Address == "" {
+		if cfg.IsExternal() && cfg.SSH.ProxyJump == (api.JumpHost{}) {
+			routes.DirectAdvice = "if only the worker reaches machines, not this computer, set the address of the " +
+				"worker's gateway with " + cfg.HowToSet("gateway.address")
+		}
 		return routes, nil
 	}
 	through, err := NewGatewayClient(cfg)

@@ -68,14 +68,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 		DialKeepAliveTime:    15 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               zap.NewNop(),
-		DialOptions: append(requestlog.DialOptions(),
-			grpc.WithInitialWindowSize(flowControlWindow),
-			grpc.WithInitialConnWindowSize(flowControlWindow),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
-					MaxDelay: 2 * time.Second},
-				MinConnectTimeout: max(minConnectTimeout, o.Patience),
-			})),
+		DialOptions:          dialOptions(o),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %s: %w", strings.Join(o.Endpoints, ", "), err)
@@ -87,6 +80,22 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	c := NewClient(client)
 	c.patience, c.onSlow = o.Patience, o.OnSlow
 	return c, nil
+}
+
+func dialOptions(o Options) []grpc.DialOption {
+	list := append(requestlog.DialOptions(),
+		grpc.WithInitialWindowSize(flowControlWindow),
+		grpc.WithInitialConnWindowSize(flowControlWindow),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
+				MaxDelay: 2 * time.Second},
+			MinConnectTimeout: max(minConnectTimeout, o.Patience),
+		}))
+	if o.TLS != nil && o.TLS.ServerName != "" {
+		// Otherwise etcd's client has gRPC expect the host of the endpoint on the certificate.
+		list = append(list, grpc.WithAuthority(o.TLS.ServerName))
+	}
+	return list
 }
 
 // NewClient returns a Client that uses an existing connection.
