@@ -33,6 +33,7 @@ func (a *Activities) CheckMachines(ctx context.Context, ref api.Ref) (operation.
 	look := clusterCheck{Activities: a, cluster: c}
 	look.head, _ = c.Head()
 	look.env, look.envError = a.readRKE2Env(ctx, c)
+	look.next = pairWorkers(c)
 	machines := listCheckable(c)
 	checks := make([]api.MachineCheck, len(machines))
 	var group errgroup.Group
@@ -68,6 +69,27 @@ type clusterCheck struct {
 	// env are the variables of rke2.env, envError is why they cannot be read.
 	env      map[string]string
 	envError error
+	// next is the other worker that each worker tries to reach, by name.
+	next map[string]*api.Machine
+}
+
+// pairWorkers pairs each worker that is a node with the next one, and the last with the first: all pairs of a large
+// cluster would be too many. One worker alone has no pair.
+func pairWorkers(c *api.Cluster) map[string]*api.Machine {
+	var workers []*api.Machine
+	for i := range c.Status.Machines {
+		if m := &c.Status.Machines[i]; m.Role == api.RoleWorker && m.State == api.MachineReady {
+			workers = append(workers, m)
+		}
+	}
+	slices.SortFunc(workers, func(a, b *api.Machine) int { return a.Index - b.Index })
+	next := map[string]*api.Machine{}
+	for i, m := range workers {
+		if other := workers[(i+1)%len(workers)]; other != m {
+			next[m.Name] = other
+		}
+	}
+	return next
 }
 
 func (a clusterCheck) checkMachine(ctx context.Context, m *api.Machine) api.MachineCheck {
@@ -108,6 +130,9 @@ func (a clusterCheck) findMachineProblems(ctx context.Context, m *api.Machine) (
 	if a.head != nil && m.Role == api.RoleWorker {
 		requirements.Peers = listPeers(a.head)
 	}
+	if next := a.next[m.Name]; next != nil {
+		requirements.Peers = append(requirements.Peers, listPeers(next)...)
+	}
 	asked := a.Now()
 	facts, err := preflight.GatherFacts(ctx, h, requirements)
 	if err != nil {
@@ -121,27 +146,53 @@ func (a clusterCheck) findMachineProblems(ctx context.Context, m *api.Machine) (
 	return found, nil
 }
 
-// findClosedPorts tries the ports that a worker and its head need of each other, if both are nodes.
+// findClosedPorts tries the ports that a worker, its head and one other worker need of each other, if they are nodes.
 func (a clusterCheck) findClosedPorts(ctx context.Context, m *api.Machine) []preflight.Finding {
-	c, head := a.cluster, a.head
-	if head == nil || m.Role != api.RoleWorker || m.State != api.MachineReady || head.State != api.MachineReady {
-		return nil
+	routes := a.listRoutes(m)
+	closed := make([]*preflight.Finding, len(routes))
+	step := &machineStep{machine: activities.MachineRef{Cluster: a.cluster.Ref()}, cluster: a.cluster}
+	var group errgroup.Group
+	for i, r := range routes {
+		group.Go(func() error {
+			contact, listens, err := a.probeRoute(ctx, step, r)
+			if err == nil && listens && (contact == preflight.PortRejected || contact == preflight.PortSilent) {
+				f := preflight.NewClosedPortFinding(describeMachine(r.from), describeMachine(r.to), r.port, contact)
+				closed[i] = &f
+			}
+			return nil
+		})
 	}
-	routes := []portRoute{{m, head, preflight.HeadSupervisorPort}, {m, head, preflight.HeadAPIPort},
-		{head, m, preflight.KubeletPort}}
-	if overlay, known := overlayPort(c.Spec.Network.CNI, head); known {
-		routes = append(routes, portRoute{m, head, overlay}, portRoute{head, m, overlay})
-	}
+	_ = group.Wait()
 	var found []preflight.Finding
-	step := &machineStep{machine: activities.MachineRef{Cluster: c.Ref()}, cluster: c}
-	for _, r := range routes {
-		contact, listens, err := a.probeRoute(ctx, step, r)
-		if err != nil || !listens || !slices.Contains([]preflight.PortContact{preflight.PortRejected,
-			preflight.PortSilent}, contact) {
-			continue
+	for _, f := range closed {
+		if f != nil {
+			found = append(found, *f)
 		}
-		found = append(found, preflight.NewClosedPortFinding(describeMachine(r.from), describeMachine(r.to), r.port,
-			contact))
 	}
 	return found
+}
+
+// listRoutes lists what findClosedPorts tries for a machine. Of a pair of workers it is one direction: the other one's
+// turn is the other direction, or another pair.
+func (a clusterCheck) listRoutes(m *api.Machine) []portRoute {
+	head, next := a.head, a.next[m.Name]
+	if head == nil || m.Role != api.RoleWorker || m.State != api.MachineReady {
+		return nil
+	}
+	overlay, known := overlayPort(a.cluster.Spec.Network.CNI, head)
+	var routes []portRoute
+	if head.State == api.MachineReady {
+		routes = append(routes, portRoute{m, head, preflight.HeadSupervisorPort}, portRoute{m, head,
+			preflight.HeadAPIPort}, portRoute{head, m, preflight.KubeletPort})
+		if known {
+			routes = append(routes, portRoute{m, head, overlay}, portRoute{head, m, overlay})
+		}
+	}
+	if next != nil {
+		routes = append(routes, portRoute{m, next, preflight.KubeletPort})
+		if known {
+			routes = append(routes, portRoute{m, next, overlay})
+		}
+	}
+	return routes
 }

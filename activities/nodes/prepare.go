@@ -61,9 +61,11 @@ func (a *Activities) makeFit(ctx context.Context, h *remote.Host, step *machineS
 	step.report("checking the machine")
 	requirements := newRequirements(step.cluster, step.record)
 	requirements.Env = env
-	if head, err := step.cluster.Head(); err == nil && step.record.Role == api.RoleWorker {
-		requirements.Peers = listPeers(head)
+	beside, err := a.Store.ReadClusterPart(ctx, step.machine.Cluster, step.record.Index-1, step.record.Index+1)
+	if err != nil {
+		return err
 	}
+	requirements.Peers = listKnownPeers(beside, step.record)
 	facts, found, err := preflight.CheckMachine(ctx, h, requirements, a.Now, step.report)
 	if err != nil {
 		return err
@@ -108,6 +110,20 @@ func newRequirements(c *api.Cluster, r *api.Machine) preflight.Requirements {
 		requirements.SourceURL = a.Source
 	}
 	return requirements
+}
+
+// listKnownPeers returns the machines that a machine is to reach before it becomes a node: its head, and the others in
+// c to which skyctl has logged in already, so that they do not still boot.
+func listKnownPeers(c *api.Cluster, self *api.Machine) []preflight.Peer {
+	var peers []preflight.Peer
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		reached := m.HostKey != "" && m.State.MayExist() && m.State != api.MachineTerminating
+		if m.Index != self.Index && (m.Role == api.RoleHead || reached) {
+			peers = append(peers, listPeers(m)...)
+		}
+	}
+	return peers
 }
 
 // defaultSSHPort is where the SSH server of a machine listens at its private address if its public one is another.

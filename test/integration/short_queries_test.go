@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,29 @@ func TestWorkerAnswersBeforeAStopAndARestore(t *testing.T) {
 	}
 	if _, gone := os.Stat(file); err != nil || !os.IsNotExist(gone) {
 		t.Errorf("the deleted one: %v, its file: %v", err, gone)
+	}
+}
+
+func TestCheckTriesPortsBetweenWorkers(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("paired", 4, client.CreateOptions{})
+	w.awaitReady(ref)
+	w.cloud.ClosePort("sky-paired-1", 10250, "silent")
+	found, err := w.ops.CheckMachines(t.Context(), ref)
+	if err != nil || len(found.Machines) != 4 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	for _, m := range found.Machines {
+		problems := slices.DeleteFunc(m.Findings, func(f api.Finding) bool { return f.Severity != api.FindingProblem })
+		switch {
+		case m.Machine != "sky-paired-1":
+			if len(problems) > 0 || m.Unchecked != "" {
+				t.Errorf("%+v", m)
+			}
+		case len(problems) != 1 || problems[0].Check != "Reach" ||
+			!strings.Contains(problems[0].Message, "cannot reach port 10250/tcp of sky-paired-2 "):
+			t.Errorf("a blocked pair: %+v", m)
+		}
 	}
 }
 
