@@ -27,6 +27,9 @@ type machineDefects struct {
 	starting bool
 	// closed is a port of other machines that it cannot reach, and how it fails.
 	closed string
+	// service is a unit that runs beside RKE2's, and clock how far the machine's clock is ahead.
+	service string
+	clock   time.Duration
 	// outside means that a head has an address outside of loopback.
 	outside bool
 	// certificates is the lifetime of a head's first certificates; 0 is a year.
@@ -61,7 +64,21 @@ func (d machineDefects) applyTo(h *host) error {
 	}
 	return errors.Join(append(errs, h.setMarker("supervisor503", busy),
 		h.setMarker("api503", starting), h.setMarker("closed", d.closed),
-		h.runScript(disk))...)
+		h.runScript(disk), d.misconfigure(h))...)
+}
+
+// misconfigure runs the service, and sets the clock.
+func (d machineDefects) misconfigure(h *host) error {
+	var errs []error
+	if d.service != "" {
+		errs = append(errs, h.writeFile("/run/systemd/system/"+d.service+".LoadState", "loaded\n", 0o644),
+			h.writeFile("/run/systemd/system/"+d.service+".ActiveState", "active\n", 0o644))
+	}
+	if d.clock != 0 {
+		errs = append(errs, h.writeFile("/opt/fake/date", fmt.Sprintf("#!/bin/sh\n[ \"$*\" = +%%s ] || "+
+			"exec /bin/date \"$@\"\necho $(($(/bin/date +%%s) + %.0f))\n", d.clock.Seconds()), 0o755))
+	}
+	return errors.Join(errs...)
 }
 
 // changeDefects changes the defects of machines of a name.
@@ -102,6 +119,11 @@ func (c *Cloud) TakeNodeName(machine string, taken bool) {
 // FillDisk fills the disks of machines of that name, or frees them again.
 func (c *Cloud) FillDisk(machine string, full bool) {
 	c.changeDefects(machine, func(d *machineDefects) { d.fullDisk = full })
+}
+
+// Misconfigure has a unit run on machines of that name beside RKE2's, and their clocks be ahead.
+func (c *Cloud) Misconfigure(machine, service string, ahead time.Duration) {
+	c.changeDefects(machine, func(d *machineDefects) { d.service, d.clock = service, ahead })
 }
 
 // SetSupervisorBusy makes the supervisor of heads of that name answer 503, or answer again.
