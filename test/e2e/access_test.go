@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // checkAccess checks the ways into the machines of a cluster with three of them, with a real sshd and sudo.
@@ -79,7 +77,7 @@ func (i *installation) checkCommandsEnd(cluster string) {
 		if r := i.try(args...); r.code != 6 || time.Since(begin) > time.Minute {
 			i.t.Errorf("%s: exit %d after %s, want 6: %s", what, r.code, time.Since(begin), r.stderr)
 		}
-		eventually.Holds(i.t, what+": the command has ended on the machine", func() bool { return !isRunning() })
+		i.holds(what+": the command has ended on the machine", func() bool { return !isRunning() })
 	}
 }
 

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/docker/docker/api/types/container"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -53,15 +50,55 @@ func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 		t.Errorf("check of the machines:\n%s", r.stdout)
 	}
 
+	i.runScenes("cloud-cluster", []scene{
+		{"the same create again is refused with the status", refuseSecondCreate},
+		{"a delete leaves nothing", deleteCluster},
+		{"a delete while the first machine is launched leaves nothing", func(i *installation) {
+			i.deleteDuringCreate("early", machinesAt(1, api.MachineLaunching))
+		}},
+		{"a delete while two machines are prepared leaves nothing", func(i *installation) {
+			i.deleteDuringCreate("late", machinesAt(2, api.MachinePrepared))
+		}},
+	})
+}
+
+func refuseSecondCreate(i *installation) {
+	if r := i.create("cloud-cluster", "--num_nodes", "3", "--max_nodes", "500"); r.code != 3 ||
+		!strings.Contains(r.stderr, "READY") {
+		i.t.Errorf("exit %d, want 3 with the status\n%s", r.code, r.stderr)
+	}
+	if r := i.create("cloud-cluster", "--num_nodes", "2", "--max_nodes", "500"); r.code != 3 ||
+		!strings.Contains(r.stderr, "num_nodes") {
+		i.t.Errorf("exit %d, want 3 naming num_nodes\n%s", r.code, r.stderr)
+	}
+}
+
+func deleteCluster(i *installation) {
 	i.run("delete", "cluster", "cloud-cluster", "--yes", "--wait")
 	if left := i.hosts(""); len(left) != 0 {
-		t.Errorf("%d hosts left after delete", len(left))
+		i.t.Errorf("%d hosts left after delete", len(left))
 	}
 	if r := i.try("get", "cluster", "cloud-cluster"); r.code != 4 {
-		t.Errorf("get after delete: exit %d, want 4", r.code)
+		i.t.Errorf("get after delete: exit %d, want 4", r.code)
 	}
 	if _, err := os.Stat(filepath.Join(i.dir, "clusters", "cloud-cluster")); !os.IsNotExist(err) {
-		t.Errorf("the cluster's local files are still there (%v)", err)
+		i.t.Errorf("the cluster's local files are still there (%v)", err)
+	}
+}
+
+// deleteDuringCreate deletes a cluster of two machines as soon as its create has come to a state.
+func (i *installation) deleteDuringCreate(name string, state func(api.Cluster) bool) {
+	i.t.Helper()
+	if r := i.create(name, "--num_nodes", "2"); r.code != 0 {
+		i.t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
+	}
+	i.await(name, name, state)
+	i.run("delete", "cluster", name, "--yes", "--wait")
+	if n := len(i.hosts(name)); n != 0 {
+		i.t.Errorf("%d machines left", n)
+	}
+	if r := i.try("get", "cluster", name); r.code != 4 {
+		i.t.Errorf("get: exit %d, want 4", r.code)
 	}
 }
 
@@ -159,100 +196,4 @@ func (i *installation) checkMeasured(cluster string) {
 		now := c.Status.Resources.CPUs
 		return now.Total == before.Total && now.Available <= before.Available-0.49
 	})
-}
-
-// onHost runs a command on a Docker host.
-func (i *installation) onHost(name string, args ...string) (string, error) {
-	out, err := exec.Command("docker", append([]string{"exec", name}, args...)...).CombinedOutput()
-	return string(out), err
-}
-
-func TestTeamServersCreateTheSameClusters(t *testing.T) {
-	t.Parallel()
-	i := newTeam(t)
-	if r := i.create("shared", "--num_nodes", "2", "--wait"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
-	}
-	// The worker runs elsewhere, so skyctl writes the kubeconfig from the encrypted store.
-	if n := strings.Count(i.kubectl("shared", "get", "nodes", "--no-headers"), " Ready "); n != 2 {
-		t.Errorf("%d nodes Ready, want 2", n)
-	}
-	written, err := os.ReadFile(filepath.Join(i.dir, "clusters", "shared", "kubeconfig"))
-	if err != nil || string(written) != i.run("get", "kubeconfig", "shared").stdout {
-		t.Errorf("the written kubeconfig is not the printed one (%v)", err)
-	}
-	if _, err := os.Stat(filepath.Join(i.dir, "skyd.pid")); !os.IsNotExist(err) {
-		t.Errorf("skyd dev was started (%v)", err)
-	}
-	i.checkGateway("shared")
-	i.run("delete", "cluster", "shared", "--yes", "--wait")
-	if n := len(i.hosts("")); n != 0 {
-		t.Errorf("%d hosts left", n)
-	}
-	if _, err := os.Stat(filepath.Join(i.dir, "clusters", "shared")); !os.IsNotExist(err) {
-		t.Errorf("the cluster's local files are still there (%v)", err)
-	}
-}
-
-func TestTwoClustersProvisionAtTheSameTime(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	for _, name := range []string{"one", "two"} {
-		if r := i.create(name, "--num_nodes", "2"); r.code != 0 {
-			t.Fatalf("create %s: exit %d\n%s", name, r.code, r.stderr)
-		}
-	}
-	i.awaitReady("one")
-	i.awaitReady("two")
-	if n := len(i.hosts("")); n != 4 {
-		t.Errorf("%d hosts, want 4", n)
-	}
-}
-
-func TestRepeatedCreateIsRefusedWithTheStatus(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	if r := i.create("again"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
-	}
-	i.awaitReady("again")
-	if r := i.create("again"); r.code != 3 || !strings.Contains(r.stderr, "READY") {
-		t.Errorf("exit %d, want 3 with the status\n%s", r.code, r.stderr)
-	}
-	if r := i.create("again", "--num_nodes", "2"); r.code != 3 || !strings.Contains(r.stderr, "num_nodes") {
-		t.Errorf("exit %d, want 3 naming num_nodes\n%s", r.code, r.stderr)
-	}
-}
-
-func TestMachinesOfOthersAreNotChanged(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	// The foreign container uses the host image, which the first cluster builds.
-	if r := i.create("first"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
-	}
-	i.awaitReady("first")
-	image := i.hosts("first")[0].Image
-	if out, err := exec.Command("docker", "create", "--name", "sky-taken-1", image).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Cleanup(func() {
-		_ = i.docker.ContainerRemove(context.Background(), "sky-taken-1",
-			container.RemoveOptions{Force: true, RemoveVolumes: true})
-	})
-	if r := i.create("taken", "--num_nodes", "2", "--wait"); r.code != 1 ||
-		!strings.Contains(r.stderr+r.stdout, "sky-taken-1") {
-		t.Errorf("exit %d, want 1 naming the machine\n%s", r.code, r.stderr)
-	}
-	c := i.cluster("taken")
-	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil || c.Status.Failure.Reason != "Conflict" {
-		t.Errorf("phase %s, failure %+v", c.Status.Phase, c.Status.Failure)
-	}
-	if n := len(i.hosts("taken")); n != 0 {
-		t.Errorf("%d machines left", n)
-	}
-	i.run("delete", "cluster", "taken", "--yes", "--wait")
-	if _, err := i.docker.ContainerInspect(context.Background(), "sky-taken-1"); err != nil {
-		t.Errorf("the foreign container was changed: %v", err)
-	}
 }

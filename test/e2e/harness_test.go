@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -175,9 +176,12 @@ func (i *installation) run(args ...string) result {
 
 // create creates a cluster on Docker hosts, which are as large as a server of RKE2 has to be.
 func (i *installation) create(name string, more ...string) result {
-	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "2+", "--memory",
+	return i.try(createArguments(name, more...)...)
+}
+
+func createArguments(name string, more ...string) []string {
+	return append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "2+", "--memory",
 		"4"}, more...)
-	return i.try(args...)
 }
 
 // cluster reads a cluster from the command line.
@@ -198,12 +202,10 @@ func (i *installation) await(name, what string, holds func(api.Cluster) bool) ap
 	for time.Now().Before(deadline) {
 		r := i.try("get", "cluster", name, "-o", "json")
 		var c api.Cluster
-		if r.code == 0 && json.Unmarshal([]byte(r.stdout), &c) == nil {
-			if holds(c) {
-				return c
-			}
+		if r.code == 0 && json.Unmarshal([]byte(r.stdout), &c) == nil && holds(c) {
+			return c
 		}
-		pause()
+		time.Sleep(commandPause)
 	}
 	i.t.Fatalf("%s: not %s in time:\n%s", name, what, i.try("describe", "cluster", name).stdout)
 	return api.Cluster{}
@@ -219,6 +221,26 @@ func (i *installation) awaitReady(name string) api.Cluster {
 	})
 }
 
+// machinesAt is true once at least n machines are in one of the states.
+func machinesAt(n int, states ...api.MachineState) func(api.Cluster) bool {
+	return func(c api.Cluster) bool {
+		count := 0
+		for _, m := range c.Status.Machines {
+			if slices.Contains(states, m.State) {
+				count++
+			}
+		}
+		return count >= n
+	}
+}
+
+// startCommand runs a command in the background. Its result arrives once.
+func (i *installation) startCommand(args ...string) <-chan result {
+	done := make(chan result, 1)
+	go func() { done <- i.try(args...) }()
+	return done
+}
+
 // hosts lists the containers of a cluster of this installation, or of all its clusters.
 func (i *installation) hosts(cluster string) []container.Summary {
 	i.t.Helper()
@@ -231,6 +253,64 @@ func (i *installation) hosts(cluster string) []container.Summary {
 		i.t.Fatal(err)
 	}
 	return all
+}
+
+// scene is a part of a test. It goes on with what the scene before it left.
+type scene struct {
+	shows string
+	run   func(*installation)
+}
+
+// runScenes runs the scenes of a test, and ends it after the first one that fails. The cluster is what they are about.
+func (i *installation) runScenes(cluster string, scenes []scene) {
+	i.t.Helper()
+	for _, s := range scenes {
+		if !i.t.Run(s.shows, func(t *testing.T) { j := *i; j.t = t; s.run(&j) }) {
+			i.t.Fatalf("%s\nevents:\n%s", i.try("describe", "cluster", cluster).stdout,
+				i.try("get", "events", cluster).stdout)
+		}
+	}
+}
+
+// onHost runs a command on a Docker host.
+func (i *installation) onHost(name string, args ...string) (string, error) {
+	out, err := exec.Command("docker", append([]string{"exec", name}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// sh runs a script on a Docker host, which must succeed, and returns its output.
+func (i *installation) sh(host, script string) string {
+	i.t.Helper()
+	out, err := i.onHost(host, "sh", "-ec", script)
+	if err != nil {
+		i.t.Fatalf("on %s: %s: %v\n%s", host, script, err, out)
+	}
+	return out
+}
+
+// onceThere runs a script on a Docker host as soon as the host exists.
+func (i *installation) onceThere(host, script string) {
+	i.t.Helper()
+	eventually.Holds(i.t, "a script has run on "+host, func() bool {
+		_, err := i.onHost(host, "sh", "-ec", script)
+		return err == nil
+	})
+}
+
+// askFor is a script that asks the kit on a machine for faults: its README describes them.
+func askFor(faults map[string]string) string {
+	script := "mkdir -p /etc/skyctl-test"
+	for name, content := range faults {
+		script += fmt.Sprintf("\ncat >/etc/skyctl-test/%s <<'EOF'\n%s\nEOF", name, content)
+	}
+	return script
+}
+
+func (i *installation) dockerRun(args ...string) {
+	i.t.Helper()
+	if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
+		i.t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
 }
 
 // killSkyd kills skyd, like a crash.
@@ -250,8 +330,14 @@ func (i *installation) killSkyd() {
 	eventually.Holds(i.t, "skyd is dead", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
-// pause is the time between two checks of a condition.
-func pause() { time.Sleep(100 * time.Millisecond) }
+// commandPause is the time between two checks of a condition that run commands, each of which needs processor time.
+const commandPause = 400 * time.Millisecond
+
+// holds waits until a condition holds that is checked with commands.
+func (i *installation) holds(what string, condition func() bool) {
+	i.t.Helper()
+	eventually.HoldsEvery(i.t, commandPause, 2*time.Minute, what, condition)
+}
 
 func mustEnv(t *testing.T, name string) string {
 	t.Helper()

@@ -1,42 +1,14 @@
 package e2e
 
 import (
-	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/test/eventually"
 )
-
-// rule adds a rule to a host's firewall, as soon as the host exists.
-func (i *installation) rule(host string, args ...string) {
-	i.t.Helper()
-	eventually.Holds(i.t, host+" has its rule", func() bool {
-		_, err := i.onHost(host, append([]string{"iptables", "-I", "INPUT"}, args...)...)
-		return err == nil
-	})
-}
-
-func TestRejectedWorkerPortEndsTheCreateEarly(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	if r := i.create("closed", "--num_nodes", "2"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
-	}
-	i.rule("sky-closed-0", "-p", "tcp", "--dport", "9345", "!", "-i", "lo", "-j", "REJECT")
-	c := i.await("closed", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
-	f := c.Status.Failure
-	if f == nil || f.Machine != "sky-closed-1" || f.Reason != "PortClosed" ||
-		!strings.Contains(f.Message, "cannot reach port 9345/tcp of sky-closed-0") {
-		t.Fatalf("failure: %+v", f)
-	}
-	if n := len(i.hosts("closed")); n != 0 {
-		t.Errorf("%d hosts are left", n)
-	}
-}
 
 // deadProxy is a proxy that records requests and forwards none.
 func deadProxy(t *testing.T) (address string, asked func() string) {
@@ -73,53 +45,24 @@ func deadProxy(t *testing.T) (address string, asked func() string) {
 	}
 }
 
-func TestProxyIsNotUsedForTheClustersMachines(t *testing.T) {
-	needsKit(t, "the official release and its images would be fetched through the proxy, which forwards nothing")
-	t.Parallel()
-	i := newWatched(t)
+// withDeadProxy returns an environment with a dead proxy, and what has been asked of it.
+func withDeadProxy(t *testing.T, environ []string) (changed []string, asked func() string) {
+	t.Helper()
 	proxy, asked := deadProxy(t)
-	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy,
-		"NO_PROXY=", "no_proxy=")
-	if r := i.create("proxied", "--num_nodes", "3"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
-	}
-	for n := range 3 {
-		host := fmt.Sprintf("sky-proxied-%d", n)
-		eventually.Holds(t, host+" has its proxy", func() bool {
-			_, err := i.onHost(host, "sh", "-c", "echo https_proxy=http://127.0.0.1:1 >>/etc/environment")
-			return err == nil
-		})
-	}
-	i.awaitReady("proxied")
-	i.inSync("proxied")
-	if _, err := i.onHost("sky-proxied-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16",
-		"/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
-		t.Errorf("RKE2 on a worker has no list of addresses without the proxy: %v", err)
-	}
-	if line := asked(); line != "" {
-		t.Errorf("the proxy was used for %q", line)
-	}
-	i.apiOutOfReach()
+	return append(slices.Clone(environ), "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy,
+		"https_proxy=http://"+proxy, "NO_PROXY=", "no_proxy="), asked
 }
 
 // apiOutOfReach blocks the API of a healthy head for longer than an unhealthy head is tolerated.
-func (i *installation) apiOutOfReach() {
-	i.t.Helper()
+func apiOutOfReach(i *installation) {
 	run := func() string {
-		out, err := i.onHost("sky-proxied-0", "systemctl", "show", "-p", "InvocationID", "--value", "rke2-server")
-		if err != nil {
-			i.t.Fatalf("%v: %s", err, out)
-		}
-		return out
+		return i.sh("sky-fitted-0", "systemctl show -p InvocationID --value rke2-server")
 	}
 	before := run()
-	gateway, err := i.onHost("sky-proxied-0", "sh", "-c", "ip route | awk '/^default/ {print $3}'")
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	closed := []string{"-s", strings.TrimSpace(gateway), "-p", "tcp", "--dport", "6443", "-j", "REJECT"}
-	i.rule("sky-proxied-0", closed...)
-	i.await("proxied", "unreachable for longer than an unhealthy head is tolerated", func(c api.Cluster) bool {
+	gateway := i.sh("sky-fitted-0", "ip route | awk '/^default/ {print $3}'")
+	closed := "-s " + strings.TrimSpace(gateway) + " -p tcp --dport 6443 -j REJECT"
+	i.sh("sky-fitted-0", "iptables -I INPUT "+closed)
+	i.await("fitted", "unreachable for longer than an unhealthy head is tolerated", func(c api.Cluster) bool {
 		for _, d := range c.Status.Drift {
 			if d.Reason == api.DriftAPIUnreachable && time.Since(d.Since) > 30*time.Second {
 				return true
@@ -127,10 +70,8 @@ func (i *installation) apiOutOfReach() {
 		}
 		return false
 	})
-	if _, err := i.onHost("sky-proxied-0", append([]string{"iptables", "-D", "INPUT"}, closed...)...); err != nil {
-		i.t.Fatal(err)
-	}
-	c := i.inSync("proxied")
+	i.sh("sky-fitted-0", "iptables -D INPUT "+closed)
+	c := i.inSync("fitted")
 	if len(c.Status.Repairs) > 0 {
 		i.t.Errorf("a healthy cluster was repaired: %+v", c.Status.Repairs)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
-	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // webManifest is a service as people run it: it says when it is ready, keeps answering until no node sends it requests,
@@ -174,7 +173,7 @@ func (i *installation) readAPI() *steadyClient {
 
 func growByTwo(i *installation) {
 	i.runAndLog("scale", "cluster", "dev", "--num_nodes", "4")
-	eventually.Holds(i.t, "get clusters says what is under way", func() bool {
+	i.holds("get clusters says what is under way", func() bool {
 		return strings.Contains(i.run("get", "clusters").stdout, "READY (adding 2)")
 	})
 	i.settled("sky-dev-0", "sky-dev-1", "sky-dev-2", "sky-dev-3")
@@ -208,7 +207,7 @@ func applyFile(i *installation) {
 		i.t.Errorf("the second apply: %s", out)
 	}
 	i.runAndLog("diff", "-f", file)
-	eventually.Holds(i.t, "the label on every Node", func() bool {
+	i.holds("the label on every Node", func() bool {
 		nodes := i.kubectl("dev", "get", "nodes", "-l", "team=vision", "-o", "name")
 		return strings.Count(nodes, "node/") == len(i.cluster("dev").Status.Machines)
 	})

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -77,15 +76,10 @@ func certificateExample() string {
 	return ""
 }
 
-func TestClusterFitsIntoTheWorldAroundIt(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	dir := t.TempDir()
-	archive := filepath.Join(dir, "archived.tar")
-	writeImageArchive(t, filepath.Join(i.bin, "skyctl"), archive)
-	file := filepath.Join(dir, "fitted.yaml")
+// fittedFile is a cluster with settings of RKE2, whose image archive is at a path of this computer.
+func fittedFile(archive string) string {
 	ca := strings.ReplaceAll(certificateExample(), "\n", "\n        ")
-	text := fmt.Sprintf(`apiVersion: skyctl.sky-shift.org/v1
+	return fmt.Sprintf(`apiVersion: skyctl.sky-shift.org/v1
 kind: Cluster
 metadata: {name: fitted}
 spec:
@@ -106,24 +100,22 @@ spec:
   pools:
   - {name: default, replicas: 1, machine: {cpus: 1+, memory: "1"}}
 `, ca, archive)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	i.run("apply", "-f", file)
-	c := i.awaitReady("fitted")
-	for _, m := range c.Status.Machines {
+}
+
+func settingsReachMachines(i *installation) {
+	for _, m := range i.cluster("fitted").Status.Machines {
 		if pods := i.kubectl("fitted", "get", "node", m.NodeName, "-o",
 			"jsonpath={.status.allocatable.pods}"); pods != "77" {
-			t.Errorf("%s takes %s pods", m.Name, pods)
+			i.t.Errorf("%s takes %s pods", m.Name, pods)
 		}
 		registries, err := i.onHost(m.Name, "cat", "/etc/rancher/rke2/registries.yaml")
 		if err != nil || !strings.Contains(registries,
 			"ca_file: /etc/rancher/rke2/skyctl-registry-ca/registry.example.com.crt") {
-			t.Errorf("%s has the registries\n%s%v", m.Name, registries, err)
+			i.t.Errorf("%s has the registries\n%s%v", m.Name, registries, err)
 		}
 		log, err := i.onHost(m.Name, "journalctl", "--no-pager", "-u", "rke2-server", "-u", "rke2-agent")
 		if err != nil || strings.Contains(log, "Unknown flag") {
-			t.Errorf("RKE2 on %s does not know a key: %v\n%s", m.Name, err, log)
+			i.t.Errorf("RKE2 on %s does not know a key: %v\n%s", m.Name, err, log)
 		}
 		pod := "archived-" + m.Name
 		i.kubectl("fitted", "run", pod, "--image="+archivedImage, "--image-pull-policy=Never", "--restart=Never",
@@ -133,8 +125,7 @@ spec:
 	config, err := i.onHost("sky-fitted-0", "cat", "/etc/rancher/rke2/config.yaml")
 	for _, want := range []string{"ingress-controller: none\n", "enable-servicelb: true\n", "- api.example.com\n"} {
 		if err != nil || !strings.Contains(config, want) {
-			t.Errorf("the server's configuration lacks %q:\n%s%v", want, config, err)
+			i.t.Errorf("the server's configuration lacks %q:\n%s%v", want, config, err)
 		}
 	}
-	i.run("delete", "cluster", "fitted", "--yes", "--wait")
 }

@@ -35,7 +35,7 @@ func (w *skyWorld) moved(t *testing.T) {
 			t.Errorf("the certificate of the API: %v", err)
 		}
 	}
-	stored, err := w.etcd().ReadSecret(t.Context(), after.Ref(), store.SecretKubeconfig)
+	stored, err := w.store().ReadSecret(t.Context(), after.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}

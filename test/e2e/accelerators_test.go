@@ -135,11 +135,13 @@ func (w *gpuWorld) apply(manifest string) {
 // shows waits until a condition of kubectl's output holds.
 func (w *gpuWorld) shows(what string, holds func(out string) bool, args ...string) {
 	w.t.Helper()
-	eventually.Holds(w.t, what, func() bool { return holds(strings.TrimSpace(w.kubectl(gpuCluster, args...))) })
+	w.holds(what, func() bool { return holds(strings.TrimSpace(w.kubectl(gpuCluster, args...))) })
 }
 
 func is(want string) func(string) bool { return func(out string) bool { return out == want } }
 
+// TestAcceleratorsAreOfferedToPods takes longer than any other test, so it should start first: tests that run in
+// parallel start with the one in the first file.
 func TestAcceleratorsAreOfferedToPods(t *testing.T) {
 	needsKit(t, "it has the stand-ins for NVIDIA's software")
 	t.Parallel()
@@ -326,7 +328,7 @@ spec:
 
 // seen: one pod uses three of the eight accelerators.
 func (w *gpuWorld) seen(t *testing.T) {
-	eventually.Holds(t, "RESOURCES shows the free accelerators", func() bool {
+	w.holds("RESOURCES shows the free accelerators", func() bool {
 		return strings.Contains(w.run("get", "clusters").stdout, "V100: 5.0/8.0")
 	})
 	said := w.run("describe", "cluster", gpuCluster).stdout

@@ -24,27 +24,64 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// TestClusterIsReadyAgainAfterABoot stops everything as a power failure does, and starts skyd before the Docker engine
-// answers, as a boot may. No command is run until the cluster works. Then everything is removed.
-func TestClusterIsReadyAgainAfterABoot(t *testing.T) {
+// TestClusterOutlivesSkyd kills skyd while it creates, repairs and deletes a cluster. Then everything is removed.
+func TestClusterOutlivesSkyd(t *testing.T) {
 	t.Parallel()
 	i := newWatched(t)
-	if r := i.create("boot", "--num_nodes", "2", "--on_server_loss", "wait", "--wait"); r.code != 0 {
-		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	i.runScenes("boot", []scene{
+		{"a create goes on after each of three kills", killDuringCreate},
+		{"the cluster is READY again after a boot, without a command", bootComputer},
+		{"a delete goes on after a kill", killDuringDelete},
+		{"an uninstall leaves nothing", (*installation).uninstall},
+	})
+}
+
+// killDuringCreate kills skyd at three points. Each time the next command starts it again.
+func killDuringCreate(i *installation) {
+	if r := i.create("boot", "--num_nodes", "2", "--on_server_loss", "wait"); r.code != 0 {
+		i.t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
+	for _, point := range []struct {
+		what  string
+		state func(api.Cluster) bool
+	}{
+		{"launching a machine", machinesAt(1, api.MachineLaunching)},
+		{"preparing a machine", machinesAt(1, api.MachineUp)},
+		{"joining the machines", machinesAt(2, api.MachinePrepared, api.MachineReady)},
+	} {
+		i.await("boot", point.what, point.state)
+		i.killSkyd()
+	}
+	c := i.awaitReady("boot")
+	if n := len(i.hosts("boot")); n != 2 {
+		i.t.Errorf("%d machines, want exactly 2", n)
+	}
+	for _, m := range c.Status.Machines {
+		if m.State != api.MachineReady {
+			i.t.Errorf("%s is %s", m.Name, m.State)
+		}
+	}
+	if n := strings.Count(i.kubectl("boot", "get", "nodes", "--no-headers"), " Ready "); n != 2 {
+		i.t.Errorf("%d nodes Ready", n)
+	}
+}
+
+// bootComputer stops everything as a power failure does, and starts skyd before the Docker engine answers, as a boot
+// may. No command is run until the cluster works.
+func bootComputer(i *installation) {
 	before := i.cluster("boot")
 	if r := i.try("uninstall", "--yes"); r.code != 3 || !strings.Contains(r.stderr, "skyctl delete cluster boot") {
-		t.Fatalf("uninstall with a cluster: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+		i.t.Fatalf("uninstall with a cluster: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	i.killSkyd()
 	for _, h := range i.hosts("boot") {
-		if err := i.docker.ContainerKill(t.Context(), h.ID, "KILL"); err != nil {
-			t.Fatal(err)
+		if err := i.docker.ContainerKill(i.t.Context(), h.ID, "KILL"); err != nil {
+			i.t.Fatal(err)
 		}
 	}
 	answer := i.startSkydBeforeDocker()
 	answer()
-	eventually.HoldsWithin(t, 4*time.Minute, "all Nodes of the cluster are Ready again", func() bool {
+	eventually.HoldsEvery(i.t, commandPause, 4*time.Minute, "all Nodes of the cluster are Ready again", func() bool {
 		running := 0
 		for _, h := range i.hosts("boot") {
 			if h.State == container.StateRunning {
@@ -60,12 +97,19 @@ func TestClusterIsReadyAgainAfterABoot(t *testing.T) {
 	})
 	for n, was := range before.Status.Machines {
 		if is := after.Status.Machines[n]; is.Incarnation != was.Incarnation || is.Address != was.Address {
-			t.Errorf("machine %d was %s at %s and is %s at %s", n, was.Incarnation, was.Address, is.Incarnation,
+			i.t.Errorf("machine %d was %s at %s and is %s at %s", n, was.Incarnation, was.Address, is.Incarnation,
 				is.Address)
 		}
 	}
-	i.run("delete", "cluster", "boot", "--yes", "--wait")
-	i.uninstall()
+}
+
+func killDuringDelete(i *installation) {
+	i.run("delete", "cluster", "boot", "--yes")
+	i.killSkyd()
+	i.holds("the cluster is gone", func() bool { return i.try("get", "cluster", "boot").code == 4 })
+	if n := len(i.hosts("boot")); n != 0 {
+		i.t.Errorf("%d machines left", n)
+	}
 }
 
 // startSkydBeforeDocker starts skyd as a service manager does, with a Docker engine that hangs up on its first calls.
