@@ -3,6 +3,7 @@ package machines
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -44,14 +45,15 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		// a person waits for the answer and has to fix it
 		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Pools: pools, Warnings: a.listWarnings(in),
-			Worker: a.newWorkerInfo()},
+	return operation.PlanResult{Placements: placements, Pools: pools,
+			Warnings: a.listWarnings(in, placements, pools), Worker: a.newWorkerInfo()},
 		activities.StepError(ctx, step, "", err)
 }
 
-// listWarnings lists what the cloud of a new cluster warns of.
-func (a *Activities) listWarnings(in operation.PlanInput) []api.Finding {
-	if in.Pool != nil {
+// listWarnings lists what the cloud of a new cluster warns of, for the best placement.
+func (a *Activities) listWarnings(in operation.PlanInput, ranked []api.Placement,
+	pools []api.PoolPlacement) []api.Finding {
+	if in.Pool != nil || len(ranked) == 0 {
 		return nil
 	}
 	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
@@ -59,9 +61,22 @@ func (a *Activities) listWarnings(in operation.PlanInput) []api.Finding {
 		return nil
 	}
 	if w, ok := c.(cloud.Warner); ok {
-		return w.ListWarnings()
+		return w.ListWarnings(listMachinePlacements(in, ranked[0], pools))
 	}
 	return nil
+}
+
+// listMachinePlacements returns the placement of each machine of a new cluster: best, or that of its pool.
+func listMachinePlacements(in operation.PlanInput, best api.Placement, pools []api.PoolPlacement) []api.Placement {
+	if in.Cluster == nil {
+		return slices.Repeat([]api.Placement{best}, max(1, in.Spec.NumNodes))
+	}
+	all := slices.Repeat([]api.Placement{best}, max(0, in.Cluster.ControlPlane.Replicas))
+	for _, p := range in.Cluster.Pools {
+		its := api.FindPoolPlacement(pools, p.Name, best)
+		all = append(all, slices.Repeat([]api.Placement{its}, max(0, p.Replicas))...)
+	}
+	return all
 }
 
 // rankNewCluster checks the spec of a cluster that does not exist yet, and ranks its placements.

@@ -178,3 +178,34 @@ func TestReplacedServerGetsAPlacementThatIsLargeEnough(t *testing.T) {
 		t.Errorf("%v: %+v", err, ranked)
 	}
 }
+
+// warningCloud warns of the placements of all machines.
+type warningCloud struct{ strictCloud }
+
+func (c *warningCloud) ListWarnings(machines []api.Placement) []api.Finding {
+	var sum float64
+	for _, m := range machines {
+		sum += m.CPUs
+	}
+	return []api.Finding{{Message: fmt.Sprintf("%d machines, %g CPUs", len(machines), sum)}}
+}
+
+func TestCloudIsAskedForWarningsWithAllMachinesOfANewCluster(t *testing.T) {
+	two, eight := in("east", 1), in("east", 2)
+	two.CPUs, two.MemoryGiB, eight.CPUs, eight.MemoryGiB = 2, 4, 8, 4
+	c := &warningCloud{strictCloud{sizedCloud: sizedCloud{byCPUs: map[string][]api.Placement{"2": {two},
+		"8": {eight}}}}}
+	a := &Activities{Clouds: activities.Clouds{Others: c}, Deadlines: activities.Deadlines{Query: time.Minute}}
+	spec := api.ClusterSpec{Cloud: "sim", ControlPlane: api.ControlPlane{Replicas: 1,
+		Machine: api.MachineSpec{CPUs: "2"}}, Pools: []api.Pool{{Name: "alike", Replicas: 3,
+		Machine: api.MachineSpec{CPUs: "2"}}, {Name: "big", Replicas: 2, Machine: api.MachineSpec{CPUs: "8"}}}}
+	for want, in := range map[string]operation.PlanInput{
+		"5 machines, 10 CPUs": {Spec: api.GroupSpec{Cloud: "sim", CPUs: "2", NumNodes: 5}},
+		"6 machines, 24 CPUs": {Spec: spec.ControlPlaneGroup(), Cluster: &spec},
+	} {
+		got, err := a.CheckSpec(t.Context(), in)
+		if err != nil || len(got.Warnings) != 1 || got.Warnings[0].Message != want {
+			t.Errorf("%v: %+v, want %s", err, got.Warnings, want)
+		}
+	}
+}

@@ -47,8 +47,9 @@ type Checker interface {
 
 // Warner is a Cloud that knows what may do harm to new clusters on it.
 type Warner interface {
-	// ListWarnings lists what the last ValidateSpec has found that does not keep clusters from running there.
-	ListWarnings() []api.Finding
+	// ListWarnings lists what the last ValidateSpec has found that does not keep clusters from running there, and what
+	// may do harm to a cluster of machines with these placements, one for each machine.
+	ListWarnings(machines []api.Placement) []api.Finding
 }
 
 // Starter is a Cloud that can start a machine which was stopped from outside.

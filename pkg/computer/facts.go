@@ -121,7 +121,9 @@ type Engine struct {
 	Networks []Network
 	// Pools are the ranges from which it chooses the subnets of new networks.
 	Pools []netip.Prefix
-	Hosts RunningHosts
+	// Hosts are the Docker hosts that run on the engine, and NewHosts those that a create or an apply adds; none means
+	// that nothing is being created.
+	Hosts, NewHosts HostTotals
 }
 
 // Network is a network of the engine. MTU is in bytes. Own: it is that of this installation's hosts.
@@ -132,8 +134,8 @@ type Network struct {
 	MTU     int
 }
 
-// RunningHosts are the Docker hosts that run on the engine, with the sums of their limits.
-type RunningHosts struct {
+// HostTotals are Docker hosts with the sums of their limits.
+type HostTotals struct {
 	Count           int
 	CPUs, MemoryGiB float64
 }

@@ -113,11 +113,19 @@ var ruleCases = []struct {
 		[]string{"3.8 GiB of memory", "needs 4 GiB"}},
 	{"memory in use", func(f *Facts) { f.MemoryAvailable = 1.5 }, checkMemory, api.FindingWarning,
 		[]string{"1.5 of 16.0 GiB"}},
-	{"memory promised", func(f *Facts) { f.Engine.Hosts = RunningHosts{Count: 4, MemoryGiB: 15} }, checkMemory,
+	{"memory promised", func(f *Facts) { f.Engine.Hosts = HostTotals{Count: 4, MemoryGiB: 15} }, checkMemory,
 		api.FindingWarning, []string{"4 running hosts may use 15.0 of the 16.0 GiB"}},
 	{"one CPU", func(f *Facts) { f.Engine.CPUs = 1 }, checkCPUs, api.FindingProblem, []string{"1 CPUs", "needs 2"}},
-	{"CPUs promised", func(f *Facts) { f.Engine.Hosts = RunningHosts{Count: 4, CPUs: 8} }, checkCPUs,
-		api.FindingWarning, []string{"4 running hosts may use 8 CPUs", "has 8"}},
+	{"CPUs promised", func(f *Facts) { f.Engine.Hosts = HostTotals{Count: 4, CPUs: 8} }, checkCPUs,
+		api.FindingWarning, []string{"the server of another cluster and 4 running hosts have 10 CPUs together",
+			"the computer's 8"}},
+	{"a first cluster with more CPUs than the computer", func(f *Facts) {
+		f.Engine.NewHosts = HostTotals{Count: 5, CPUs: 10}
+	}, checkCPUs, api.FindingWarning, []string{"the cluster's 5 machines have 10 CPUs together",
+		"share the computer's 8", "nothing has to be done"}},
+	{"a second cluster with more CPUs than are left", func(f *Facts) {
+		f.Engine.Hosts, f.Engine.NewHosts = HostTotals{Count: 1, CPUs: 6}, HostTotals{Count: 1, CPUs: 2.5}
+	}, checkCPUs, api.FindingWarning, []string{"the cluster's machine and 1 running host have 8.5 CPUs together"}},
 	{"a full disk", func(f *Facts) { f.Engine.Space = newSpace(20, 1) }, checkDisk, api.FindingProblem,
 		[]string{"only 1.0 GiB", "docker system prune"}},
 	{"a large disk, of which the kubelet wants more free", func(f *Facts) { f.Engine.Space = newSpace(1000, 50) },
@@ -228,9 +236,15 @@ func TestNothingIsFoundOnAGoodComputer(t *testing.T) {
 		"Debian's engine":            func(f *Facts) { f.Engine.Version = "20.10.24+dfsg1" },
 		"disk unknown":               func(f *Facts) { f.Engine.Space = diskspace.Space{} },
 		"file system without inodes": func(f *Facts) { f.Engine.Space.Files, f.Engine.Space.FreeFiles = 0, 0 },
-		"root raises the limits":     func(f *Facts) { f.InotifyInstances, f.Root = 128, true },
-		"a VPN for everything":       route("128.0.0.0/1", "tun0"),
-		"another network of pods":    route("10.42.0.0/24", "cni0"),
+		"a first cluster with all CPUs": func(f *Facts) {
+			f.Engine.NewHosts = HostTotals{Count: 4, CPUs: 8}
+		},
+		"the last CPUs": func(f *Facts) {
+			f.Engine.Hosts, f.Engine.NewHosts = HostTotals{Count: 2, CPUs: 7}, HostTotals{Count: 1, CPUs: 1}
+		},
+		"root raises the limits":  func(f *Facts) { f.InotifyInstances, f.Root = 128, true },
+		"a VPN for everything":    route("128.0.0.0/1", "tun0"),
+		"another network of pods": route("10.42.0.0/24", "cni0"),
 		"a network of nobody among pods": func(f *Facts) {
 			f.Engine.Networks = append(f.Engine.Networks,
 				Network{Name: "x", MTU: 9000, Subnets: prefixes("10.42.0.0/24")})

@@ -60,12 +60,27 @@ func findTooFewCPUs(f Facts) []Finding {
 		return []Finding{newProblem(checkCPUs, "use a computer or a virtual machine with more CPUs, or a cloud",
 			"the engine's computer has %d CPUs; the server of a cluster needs %d", e.CPUs, api.MinServerCPUs)}
 	}
-	if sum := e.Hosts.CPUs + api.MinServerCPUs; e.Hosts.Count > 0 && sum > float64(e.CPUs) {
-		return []Finding{newWarning(checkCPUs, "delete clusters, or expect everything to be slower",
-			"%s may use %g CPUs already, and the server of another cluster %d; the computer has %d",
-			formatHosts(e.Hosts.Count), e.Hosts.CPUs, api.MinServerCPUs, e.CPUs)}
+	return findSharedCPUs(e)
+}
+
+// findSharedCPUs reports that the hosts which run and those of the next cluster have more CPUs together than the
+// computer. Where nothing is being created, that cluster is the smallest one.
+func findSharedCPUs(e Engine) []Finding {
+	who, sum := "the server of another cluster", e.Hosts.CPUs+api.MinServerCPUs
+	if n := e.NewHosts.Count; n > 0 {
+		who, sum = "the cluster's machine", e.Hosts.CPUs+e.NewHosts.CPUs
+		if n > 1 {
+			who = fmt.Sprintf("the cluster's %d machines", n)
+		}
 	}
-	return nil
+	if sum <= float64(e.CPUs) {
+		return nil
+	}
+	if e.Hosts.Count > 0 {
+		who += " and " + formatHosts(e.Hosts.Count)
+	}
+	return []Finding{newWarning(checkCPUs, "nothing has to be done; fewer machines or --cpus make it faster",
+		"%s have %g CPUs together and share the computer's %d, which is slower while all are busy", who, sum, e.CPUs)}
 }
 
 func formatHosts(n int) string {

@@ -32,14 +32,11 @@ func (c *Cloud) findComputerProblems(ctx context.Context) (computer.Facts, []api
 
 // refuseComputer returns an error that tells all that keeps hosts from running; nil if nothing does.
 func (c *Cloud) refuseComputer(ctx context.Context) error {
-	_, found, err := c.findComputerProblems(ctx)
+	facts, found, err := c.findComputerProblems(ctx)
 	if err != nil {
 		return err
 	}
-	warnings := slices.DeleteFunc(slices.Clone(found), func(f api.Finding) bool {
-		return f.Severity != api.FindingWarning
-	})
-	c.warnings.Store(&warnings)
+	c.facts.Store(&facts)
 	if problems := computer.FormatProblems(found); problems != "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: "no Docker host can run on this computer: " + problems +
 			" (skyctl check --cloud docker shows all)"}
@@ -49,12 +46,22 @@ func (c *Cloud) refuseComputer(ctx context.Context) error {
 
 var _ cloud.Warner = (*Cloud)(nil)
 
-// ListWarnings returns what the last ValidateSpec has found and does not refuse.
-func (c *Cloud) ListWarnings() []api.Finding {
-	if found := c.warnings.Load(); found != nil {
-		return *found
+// ListWarnings returns what the last ValidateSpec has found and does not refuse, and that the computer has fewer CPUs
+// than all its hosts would have.
+func (c *Cloud) ListWarnings(machines []api.Placement) []api.Finding {
+	last := c.facts.Load()
+	if last == nil {
+		return nil
 	}
-	return nil
+	facts := *last
+	for _, m := range machines {
+		facts.Engine.NewHosts.Count++
+		facts.Engine.NewHosts.CPUs += m.CPUs
+		facts.Engine.NewHosts.MemoryGiB += m.MemoryGiB
+	}
+	return slices.DeleteFunc(computer.FindHostProblems(facts), func(f api.Finding) bool {
+		return f.Severity != api.FindingWarning
+	})
 }
 
 // describeEngine asks the engine about itself.

@@ -15,11 +15,11 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostimage"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
+	"github.com/sky-shift/skyctl/pkg/computer"
 	"github.com/sky-shift/skyctl/pkg/keyedlock"
 )
 
@@ -59,8 +59,8 @@ type Cloud struct {
 	engine  *engine.Engine
 	image   *hostimage.Image
 	network *hostnet.Network
-	// warnings are those of the last look at the computer.
-	warnings atomic.Pointer[[]api.Finding]
+	// facts are those of the last look at the computer.
+	facts    atomic.Pointer[computer.Facts]
 	launches keyedlock.Locks // one launch, start or termination at a time for each name
 	privilege
 }

@@ -34,7 +34,9 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 // describeProvider describes an engine that answers, and what cloud docker needs there beside it.
 func (c *Cloud) describeProvider(ctx context.Context, f *api.CheckFinding, e computer.Engine) {
 	f.Version = e.Version
-	f.Details = append(f.Details, fmt.Sprintf("%d CPUs, %.1f GiB of memory", e.CPUs, e.MemoryGiB))
+	f.Details = append(f.Details, fmt.Sprintf(
+		"%d CPUs, %.1f GiB of memory; a create without flags uses %d CPUs, %d GiB", e.CPUs, e.MemoryGiB,
+		api.DefaultNumNodes*defaultCPUs, api.DefaultNumNodes*defaultMemoryGiB))
 	if e.Space.Total > 0 {
 		f.Details = append(f.Details, fmt.Sprintf("%.1f of %.1f GiB of disk free at %s",
 			float64(e.Space.Free)/engine.GiB, float64(e.Space.Total)/engine.GiB, e.RootDir))
