@@ -122,7 +122,7 @@ func TestDamagedRecordOfPortsIsIgnored(t *testing.T) {
 	}
 }
 
-// TestSkyPilotPortOfAnotherUserIsReplaced runs a listener as another user.
+// TestSkyPilotPortOfAnotherUserIsReplaced runs a listener as another user, whose program is called skyd.
 func TestSkyPilotPortOfAnotherUserIsReplaced(t *testing.T) {
 	needs.Root(t)
 	c := newDefaultPorts(t, nil)
@@ -137,16 +137,18 @@ func TestSkyPilotPortOfAnotherUserIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := listenAs(t, l.(*net.TCPListener), 1)
+	name, pid := listenAs(t, l.(*net.TCPListener), 1)
 	note, err := choosePorts(c)
-	if err != nil || c.SkyPilot.Port == usual || !strings.Contains(note, "belongs to "+name) ||
+	if err != nil || c.SkyPilot.Port == usual ||
+		!strings.Contains(note, fmt.Sprintf("belongs to %s, who runs skyd (process %d)", name, pid)) ||
 		!strings.Contains(note, "the SkyPilot server uses") {
 		t.Errorf("%q, %v, %d", note, err, c.SkyPilot.Port)
 	}
 }
 
-// listenAs closes a listener and has another user's process listen at its address. It returns the user's name.
-func listenAs(t *testing.T, l *net.TCPListener, uid uint32) string {
+// listenAs closes a listener and has another user's process, which is called skyd, listen at its address. It returns
+// the user's name and the process.
+func listenAs(t *testing.T, l *net.TCPListener, uid uint32) (name string, pid int) {
 	t.Helper()
 	address := l.Addr().(*net.TCPAddr)
 	if err := l.Close(); err != nil {
@@ -157,8 +159,8 @@ func listenAs(t *testing.T, l *net.TCPListener, uid uint32) string {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "perl", "-MIO::Socket::INET", "-e",
-		`$|=1; my $l=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$ARGV[0],Listen=>1,ReuseAddr=>1) or die; `+
-			`print "ready\n"; <STDIN>`, strconv.Itoa(address.Port))
+		`$0="skyd"; $|=1; my $l=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$ARGV[0],Listen=>1,`+
+			`ReuseAddr=>1) or die; print "ready\n"; <STDIN>`, strconv.Itoa(address.Port))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	cmd.Dir = "/"
 	stdin, err := cmd.StdinPipe()
@@ -176,5 +178,5 @@ func listenAs(t *testing.T, l *net.TCPListener, uid uint32) string {
 	if text, err := io.ReadAll(io.LimitReader(stdout, 6)); err != nil || string(text) != "ready\n" {
 		t.Fatalf("the other user's listener: %q, %v", text, err)
 	}
-	return u.Username
+	return u.Username, cmd.Process.Pid
 }
