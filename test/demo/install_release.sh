@@ -14,11 +14,23 @@ fail() {
   exit 1
 }
 
+# fetch gets a file of the release: fetch NAME FILE. On a terminal a bar shows how far an archive is.
 fetch() {
   case $dist in
-  http://* | https://*) curl -fsSL --connect-timeout 30 -o "$2" "$dist/$1" || fail "cannot get $dist/$1" ;;
+  http://* | https://*) download "$dist/$1" "$2" || fail "cannot get $dist/$1" ;;
   *) cp "$dist/$1" "$2" || fail "cannot read $dist/$1" ;;
   esac
+}
+
+# download gets an address with curl or wget, as install.sh does: download URL FILE.
+download() {
+  local bar=
+  if [ -t 2 ] && [[ $1 != */checksums.txt ]]; then bar=-#; fi
+  if command -v curl >/dev/null; then
+    curl -fL "${bar:--sS}" --connect-timeout 30 -o "$2" "$1"
+  else
+    wget -q ${bar:+--show-progress} -T 60 -O "$2" "$1"
+  fi
 }
 
 # Programs that run are replaced as files, not written into.

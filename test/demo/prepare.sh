@@ -52,6 +52,7 @@ await_image() {
 
 explain
 if [ -n "${SKYCTL_DIST:-}" ]; then
+  case $SKYCTL_DIST in http*) test/setup/downloader.sh ;; esac # before docker.sh, which installs packages too
   test/setup/docker.sh &
   engine=$!
   test/demo/install_release.sh

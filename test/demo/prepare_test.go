@@ -2,6 +2,8 @@ package demo
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 // makeRelease creates a release of stand-ins. It returns its directory and the kit's archive.
@@ -53,6 +57,63 @@ func placeRelease(t *testing.T, dir string) (root string, install func() (string
 	}
 	t.Setenv("SKYCTL_DIST", dir)
 	return root, func() (string, error) { return run(t, root, state, "install_release.sh") }
+}
+
+// usePrograms leaves the programs of the script in PATH, with one that downloads.
+func usePrograms(t *testing.T, downloader string) {
+	t.Helper()
+	path := t.TempDir()
+	for _, name := range []string{"awk", "bash", "cat", "chmod", "cmp", "cp", "cut", "dirname", "env", "find", "grep",
+		"gzip", "head", "id", "ln", "mkdir", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "tail", "tar", "uname",
+		downloader} {
+		if err := os.Symlink(needs.Program(t, name), filepath.Join(path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", path)
+}
+
+func TestDemoTakesProgramsAndKitFromAURL(t *testing.T) {
+	dir, _ := makeRelease(t)
+	files := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer files.Close()
+	for _, downloader := range []string{"curl", "wget"} {
+		t.Run(downloader, func(t *testing.T) {
+			root, install := placeRelease(t, files.URL+"/")
+			usePrograms(t, downloader)
+			out, err := install()
+			if err != nil || !strings.Contains(out, "The kit is Kubernetes v1.36.3+rke2r1-kit.") {
+				t.Fatalf("%v: %s", err, out)
+			}
+			for _, name := range []string{"skyctl", "skyd", "kubectl", "rke2kit/version"} {
+				if _, err := os.Stat(filepath.Join(root, "bin", name)); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := os.RemoveAll(filepath.Join(root, "bin/rke2kit")); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("SKYCTL_DIST", files.URL+"/nothing")
+			if out, err := install(); err == nil || !strings.Contains(out, "cannot get "+files.URL+"/nothing/") {
+				t.Errorf("a release that is not there: %v: %s", err, out)
+			}
+		})
+	}
+}
+
+func TestDownloadOfTheKitShowsABarOnATerminal(t *testing.T) {
+	dir, _ := makeRelease(t)
+	files := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer files.Close()
+	root, _ := placeRelease(t, files.URL)
+	terminal := exec.CommandContext(t.Context(), needs.Program(t, "script"), "--quiet", "--return", "--command",
+		"test/demo/install_release.sh", "/dev/null")
+	terminal.Dir = root
+	out, err := terminal.CombinedOutput()
+	_, kit, _ := strings.Cut(string(out), "Downloading rke2kit")
+	if err != nil || !strings.Contains(kit, "100.0%") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestDemoTakesProgramsAndKitFromARelease(t *testing.T) {

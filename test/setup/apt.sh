@@ -28,6 +28,7 @@ lists_are_fresh() {
 # update_lists continues if a source is unreachable. If a package is missing because of that, its installation reports
 # it.
 update_lists() {
+  echo "Reading the lists of packages" >&2
   quietly as_root apt-get -q update || echo "apt-get update failed in part; going on with what there is" >&2
 }
 
@@ -49,10 +50,20 @@ install_missing() {
     echo "$0: this machine has no apt-get; install by its own means what Debian calls: ${missing[*]}" >&2
     return 1
   fi
-  echo "Installing ${missing[*]}" >&2
+  local start=$SECONDS
   if ! lists_are_fresh; then update_lists; fi
-  if apt_install "${missing[@]}" >/dev/null 2>&1 </dev/null; then return; fi
-  # Lists a day old may name files that are gone by now.
-  update_lists
-  quietly apt_install "${missing[@]}"
+  echo "Installing ${missing[*]}$(describe_download "${missing[@]}")" >&2
+  if ! apt_install "${missing[@]}" >/dev/null 2>&1 </dev/null; then
+    # Lists a day old may name files that are gone by now.
+    update_lists
+    quietly apt_install "${missing[@]}"
+  fi
+  echo "Installed ${missing[*]} in $((SECONDS - start)) s" >&2
+}
+
+# describe_download says how many packages apt would install for the named ones, and how much it would download; nothing if
+# that is unknown.
+describe_download() {
+  LC_ALL=C apt-get -q --print-uris -y --no-install-recommends install "$@" 2>/dev/null </dev/null |
+    awk "/^'/ { n++; bytes += \$3 } END { if (n) printf \": %d packages, %.1f MB to download\", n, bytes / 1e6 }"
 }

@@ -71,8 +71,10 @@ main() {
     if systemd_runs; then as_root touch "$by_systemd"; fi
   fi
   if ! answers_root; then
-    echo "Starting the Docker engine" >&2
+    local start=$SECONDS
+    echo "Starting the Docker engine, for at most 60 s" >&2
     if systemd_runs; then start_by_systemd; else start_by_hand; fi
+    echo "The Docker engine answers after $((SECONDS - start)) s" >&2
   fi
   if ! answers; then
     echo "docker.sh: the Docker engine runs, but $(id -un) may not use it: sudo usermod -aG docker $(id -un), then log in again" >&2
