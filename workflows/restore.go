@@ -34,6 +34,8 @@ type restoreRun struct {
 	// saved is the snapshot of the state before the restore, and oldData where the server's earlier data is; empty if
 	// there is none.
 	saved, oldData string
+	// notKept is why the state before the restore is not kept as a snapshot.
+	notKept string
 	// left is what did not succeed and can be repaired afterwards.
 	left []string
 }
@@ -70,7 +72,8 @@ func (r *restoreRun) restoreCluster(ctx workflow.Context) error {
 
 // markRestoring records that machines are changed from now on.
 func (r *restoreRun) markRestoring(ctx workflow.Context, excluded bool) error {
-	in := record.MarkRestoringInput{Cluster: r.cluster, ID: r.begun.Restore.ID, Excluded: excluded}
+	in := record.MarkRestoringInput{Cluster: r.cluster, ID: r.begun.Restore.ID, Excluded: excluded,
+		NotKept: r.notKept}
 	err := etcdWrite.runActivity(ctx, r.cluster.Name+": mark PROVISIONING", clusterActivities.MarkRestoring, in)
 	r.changing = r.changing || err == nil
 	return err
@@ -84,7 +87,9 @@ func (r *restoreRun) restoreInPlace(ctx workflow.Context) error {
 	if err := b.runStep(ctx, head, "send the snapshot", nodeActivities.SendSnapshot, in); err != nil {
 		return addMachineAndStep(err, head.Name, b.progress.stepOf(head.Name))
 	}
-	r.saveStateBefore(ctx)
+	if err := r.keepPresentState(ctx); err != nil {
+		return err
+	}
 	if err := r.markRestoring(ctx, false); err != nil {
 		return err
 	}
@@ -101,19 +106,6 @@ func (r *restoreRun) restoreInPlace(ctx workflow.Context) error {
 	}
 	r.oldData = b.oldData
 	return r.rejoinWorkers(ctx, b)
-}
-
-// saveStateBefore takes a snapshot of the state that the restore is about to replace, if the server still serves.
-func (r *restoreRun) saveStateBefore(ctx workflow.Context) {
-	if !r.begun.Serves || r.begun.Changing {
-		return
-	}
-	name, err := takeSnapshot(ctx, r.cluster, api.SnapshotBeforeRestore)
-	if err != nil {
-		workflow.GetLogger(ctx).Warn("the state before the restore is not kept as a snapshot", "error", err)
-		return
-	}
-	r.saved = name
 }
 
 func (r *restoreRun) newBringUp(machines []activities.MachineRef) *machineBringUp {
@@ -177,7 +169,8 @@ func (r *restoreRun) finishRestore(ctx workflow.Context) error {
 		}
 	}
 	in := record.FinishRestoreInput{Cluster: r.cluster, ID: r.begun.Restore.ID, StateOf: r.snapshot.StateOf,
-		Until: r.begun.Until, At: r.begun.At, OldData: r.oldData, Saved: r.saved, Left: r.left}
+		Until: r.begun.Until, At: r.begun.At, OldData: r.oldData, Saved: r.saved, NotKept: r.notKept,
+		Left: r.left}
 	if err := slowRead.runActivity(ctx, r.cluster.Name+": measure and mark READY", clusterActivities.FinishRestore,
 		in); err != nil {
 		return err

@@ -17,6 +17,9 @@ import (
 // restoreOnNewServer launches another machine for the server, and restores it there. The workers stay. The old machine
 // is terminated first, by its own id: two servers with the same data would part the cluster.
 func (r *restoreRun) restoreOnNewServer(ctx workflow.Context) error {
+	if r.begun.Restore.Reason == api.RestoreAsked && !r.begun.Changing {
+		r.notKept = serverGone
+	}
 	if err := r.markRestoring(ctx, false); err != nil {
 		return err
 	}
@@ -168,7 +171,9 @@ func (r *restoreRun) restoreOnNewMachines(ctx workflow.Context) error {
 
 // endAllMachines keeps the state that is replaced, and ends all machines.
 func (r *restoreRun) endAllMachines(ctx workflow.Context) error {
-	r.saveStateBefore(ctx)
+	if err := r.keepPresentState(ctx); err != nil {
+		return err
+	}
 	if err := r.markRestoring(ctx, false); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type restoreWorld struct {
 	places   []api.Placement // of the server
 	finished *record.FinishRestoreInput
 	refused  *record.FailRestoreInput
+	// answers: the Kubernetes API answers. notKept is what MarkRestoring was given.
+	answers bool
+	notKept string
 }
 
 func newRestoreWorld(t *testing.T, mode api.RestoreMode, placements ...api.Placement) *restoreWorld {
@@ -62,6 +65,7 @@ func (w *restoreWorld) onRestores() {
 		if in.Excluded {
 			return w.did(ctx, "excluded")
 		}
+		w.notKept = in.NotKept
 		return w.did(ctx, "restoring")
 	}).Maybe()
 	w.OnActivity(a.FinishRestore, mock.Anything, mock.Anything).Return(func(ctx context.Context,
@@ -97,6 +101,10 @@ func (w *restoreWorld) onRestoredServers() {
 			return w.did(ctx, what+" "+m.Name)
 		}).Maybe()
 	}
+	w.OnActivity(n.CheckServing, mock.Anything, ref).Return(func(ctx context.Context,
+		_ api.Ref) (nodes.Serving, error) {
+		return nodes.Serving{Answers: w.answers}, w.did(ctx, "answers?")
+	}).Maybe()
 	on(m.ConfirmGone, "gone?")
 	on(n.RejoinWorker, "rejoin")
 	onServer := func(activity any, what string) {
@@ -285,20 +293,81 @@ func TestInterruptedRestoreOnNewMachinesGoesOnWithThem(t *testing.T) {
 	w.happened(t, "check", "reserve here", "head sky-c1-0", "clean", "finish")
 }
 
+// newServingWorld is a world in which the cluster to be restored serves, and snapshots can be taken.
+func newServingWorld(t *testing.T, mode api.RestoreMode) *restoreWorld {
+	t.Helper()
+	w := newRestoreWorld(t, mode, here)
+	w.onSnapshots()
+	w.restore.Serves, w.answers = true, true
+	return w
+}
+
 func TestStateIsKeptBeforeMachinesAreEnded(t *testing.T) {
-	for _, fails := range []bool{false, true} {
-		w := newRestoreWorld(t, api.RestoreNewMachines, here)
-		w.onSnapshots()
-		w.restore.Serves = true
-		if fails {
-			w.failures["take"] = []error{final("take", "sky-c1-0", "NoRoom")}
-		}
-		continuesAs(t, w.run(t), operation.WorkflowConverge)
-		w.happened(t, "check", "take", "restoring", "terminate sky-c1-0", "finish")
-		if kept := strings.HasPrefix(w.finished.Saved, "before-restore-"); kept == fails {
-			t.Errorf("kept as %q", w.finished.Saved)
+	w := newServingWorld(t, api.RestoreNewMachines)
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	w.happened(t, "check", "answers?", "take", "keep", "restoring", "terminate sky-c1-0", "finish")
+	if !strings.HasPrefix(w.finished.Saved, "before-restore-") || w.finished.NotKept+w.notKept != "" {
+		t.Errorf("kept as %q; not kept: %q, %q", w.finished.Saved, w.finished.NotKept, w.notKept)
+	}
+}
+
+func TestRestoreWithoutACopyOfServedStateChangesNothing(t *testing.T) {
+	for _, mode := range []api.RestoreMode{api.RestoreNewMachines, api.RestoreInPlace} {
+		for _, call := range []string{"take", "keep", "answers?"} {
+			w := newServingWorld(t, mode)
+			w.restore.Serves = false // the last sweep may have asked in a bad moment
+			w.failures[call] = []error{final(call, "", "QuotaReached")}
+			if err := w.run(t); err == nil {
+				t.Errorf("%s, %s: no error", mode, call)
+			}
+			w.hasNot(t, "restoring", "stop", "terminate", "release", "finish")
+			if w.refused == nil || w.refused.Failure.Reason != "StateNotKept" || len(w.exist) != 3 ||
+				!strings.Contains(w.refused.Failure.Message, "--discard-state") {
+				t.Errorf("%s, %s: %+v, machines %v", mode, call, w.refused, w.exist)
+			}
 		}
 	}
+}
+
+func TestRestoreGoesOnWhereNoStateCanBeKept(t *testing.T) {
+	for why, tt := range map[string]struct {
+		change func(*restoreWorld)
+		asks   bool
+	}{
+		apiSilent:      {func(w *restoreWorld) { w.answers = false }, true},
+		stateDiscarded: {func(w *restoreWorld) { w.restore.Restore.DiscardState = true }, false},
+		serverGone:     {func(w *restoreWorld) { w.restore.HeadGone = true }, false},
+	} {
+		w := newServingWorld(t, api.RestoreNewMachines)
+		tt.change(w)
+		continuesAs(t, w.run(t), operation.WorkflowConverge)
+		w.hasNot(t, "take")
+		if w.notKept != why || w.finished == nil || w.finished.NotKept != why || w.index("answers?") >= 0 != tt.asks {
+			t.Errorf("%s: marked %q, finished %+v", why, w.notKept, w.finished)
+		}
+	}
+	stopped := newServingWorld(t, api.RestoreNewMachines)
+	stopped.restore.Stopped, stopped.restore.Serves = true, false
+	continuesAs(t, stopped.run(t), operation.WorkflowConverge)
+	stopped.hasNot(t, "take", "answers?")
+	if stopped.notKept != "" {
+		t.Errorf("of a stopped cluster: %q", stopped.notKept)
+	}
+	lost := newServingWorld(t, api.RestoreNewServer)
+	lost.restore.Restore.Reason = api.RestoreAsked
+	continuesAs(t, lost.run(t), operation.WorkflowConverge)
+	if lost.notKept != serverGone {
+		t.Errorf("of a lost server: %q", lost.notKept)
+	}
+}
+
+func TestRestoreOfAnEarlierVersionGoesOnWithoutItsCopy(t *testing.T) {
+	w := newServingWorld(t, api.RestoreNewMachines)
+	w.OnGetVersion("require-kept-state", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
+	w.failures["take"] = []error{final("take", "sky-c1-0", "NoRoom")}
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	w.hasNot(t, "answers?")
+	w.happened(t, "take", "restoring", "terminate sky-c1-0", "finish")
 }
 
 func TestFailedRestoreKeepsMachinesAndAFailedStartEndsThem(t *testing.T) {

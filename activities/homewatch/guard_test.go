@@ -18,7 +18,7 @@ var harmless = []string{
 	"RecordAddress", "CheckLost", "PlanPool", "RecordPoolAttempt", "RepositionMachine",
 	"CheckSnapshot", "ConfirmGone", "PlanServer",
 	"AssessSnapshots", "StartDueSnapshots", "RecordSnapshots", "WantSnapshot", "FailSnapshot", "ListLocalData",
-	"CheckMachines",
+	"CheckMachines", "CheckServing",
 	"CheckSnapshotFile",
 }
 

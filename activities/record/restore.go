@@ -33,6 +33,8 @@ type RestoreBegun struct {
 	GPUs      bool                `json:"gpus,omitempty"`
 	// Serves: the Kubernetes API answered the last sweep, or no sweep has asked since the cluster is READY.
 	Serves bool `json:"serves,omitempty"`
+	// Stopped: the cluster has no machines, and its state is in the snapshot of its stop.
+	Stopped bool `json:"stopped,omitempty"`
 	// Changing: an earlier run has started to change machines.
 	Changing bool `json:"changing,omitempty"`
 	// At is when the restore started, by the clock of the worker.
@@ -84,8 +86,8 @@ func chooseRestoreMode(r *api.RestoreRequest, machines []api.Machine) {
 func newRestoreBegun(c *api.Cluster) RestoreBegun {
 	b := RestoreBegun{Restore: *c.Status.Restore, Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs(),
 		Pools:    placementsOfPools(c.Status.Placement, c.Status.Machines),
-		Changing: c.Status.Phase == api.PhaseProvisioning,
-		At:       c.Status.Operation.Since, Until: c.Status.Restore.AskedAt}
+		Changing: c.Status.Phase == api.PhaseProvisioning, Stopped: c.Status.Phase == api.PhaseStopped,
+		At: c.Status.Operation.Since, Until: c.Status.Restore.AskedAt}
 	for _, m := range c.Status.Machines {
 		ref := activities.MachineRefOf(c.Ref(), m)
 		switch {
@@ -100,7 +102,7 @@ func newRestoreBegun(c *api.Cluster) RestoreBegun {
 	if reachable := c.Status.FindCondition(api.Reachable); reachable != nil {
 		b.Serves = reachable.Status == api.ConditionTrue
 	}
-	b.Serves = b.Serves && c.Status.Phase != api.PhaseStopped
+	b.Serves = b.Serves && !b.Stopped
 	for _, d := range c.Status.Drift { // the server has not served since then
 		if (d.Reason == api.DriftHeadLost || d.Reason == api.DriftAPISilent) && d.Since.Before(b.Until) {
 			b.Until = d.Since
@@ -115,6 +117,8 @@ type MarkRestoringInput struct {
 	ID      string  `json:"id"`
 	// Excluded: the original server can no longer serve.
 	Excluded bool `json:"excluded,omitempty"`
+	// NotKept is why the present state is not kept as a snapshot; empty if it is, or if there is none.
+	NotKept string `json:"not_kept,omitempty"`
 }
 
 // MarkRestoring records that a restore changes machines from now on. It fails if the cluster is to be deleted, or the
@@ -140,6 +144,10 @@ func (a *Activities) MarkRestoring(ctx context.Context, in MarkRestoringInput) e
 	if err == nil && !in.Excluded {
 		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventNormal, "Restoring",
 			describeRestore(*c.Status.Restore)))
+		if in.NotKept != "" {
+			a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, "StateNotKept",
+				"the state before the restore is not kept as a snapshot: "+in.NotKept))
+		}
 	}
 	return restoreError(ctx, "mark that the cluster is being restored", err)
 }
@@ -172,8 +180,9 @@ type FinishRestoreInput struct {
 	At      time.Time `json:"at"`
 	// OldData is where the data is that the server had before; empty if it is gone.
 	OldData string `json:"old_data,omitempty"`
-	// Saved is the snapshot of the state before the restore; empty if there is none.
-	Saved string `json:"saved,omitempty"`
+	// Saved is the snapshot of the state before the restore; empty if there is none. NotKept is why.
+	Saved   string `json:"saved,omitempty"`
+	NotKept string `json:"not_kept,omitempty"`
 	// Left is what did not succeed, and is repaired next.
 	Left []string `json:"left,omitempty"`
 }
@@ -216,7 +225,7 @@ func (a *Activities) FinishRestore(ctx context.Context, in FinishRestoreInput) e
 			return errNotRequested
 		}
 		done = api.RestoreResult{Snapshot: r.Snapshot, Reason: r.Reason, StateOf: in.StateOf, Until: in.Until,
-			StartedAt: in.At, At: now, OtherCluster: r.SnapshotUID != c.Metadata.UID}
+			StartedAt: in.At, At: now, OtherCluster: r.SnapshotUID != c.Metadata.UID, NotKept: in.NotKept}
 		if r.Reason == api.RestoreStart {
 			done.Until = in.StateOf // it did not serve after its stop
 		}
@@ -261,6 +270,9 @@ func describeResult(r api.RestoreResult, in FinishRestoreInput) string {
 	}
 	if in.Saved != "" {
 		text += "; the state before the restore is kept as snapshot " + in.Saved
+	}
+	if in.NotKept != "" {
+		text += "; the state before the restore was not kept as a snapshot: " + in.NotKept
 	}
 	if in.OldData != "" {
 		text += "; the server's earlier data is in " + in.OldData

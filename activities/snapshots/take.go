@@ -95,9 +95,9 @@ func setTaken(s *api.Snapshot, on server, f rke2.SnapshotFile) {
 	s.Spec = &spec
 }
 
-// FailSnapshot records that an operation gave a snapshot up. One that was taken is deleted.
+// FailSnapshot records that an operation gave a snapshot up, and says so in an event. One that was taken is deleted.
 func (a *Activities) FailSnapshot(ctx context.Context, in Ref) error {
-	_, err := a.Store.UpdateSnapshot(ctx, in.Cluster, in.Name, func(s *api.Snapshot) error {
+	s, err := a.Store.UpdateSnapshot(ctx, in.Cluster, in.Name, func(s *api.Snapshot) error {
 		switch s.State {
 		case api.SnapshotWanted:
 			s.State = api.SnapshotFailed
@@ -106,6 +106,9 @@ func (a *Activities) FailSnapshot(ctx context.Context, in Ref) error {
 		}
 		return nil
 	})
+	if err == nil && s.State != api.SnapshotKept {
+		a.announceFailed(ctx, s)
+	}
 	if missing := new(store.SnapshotMissingError); errors.As(err, &missing) {
 		err = nil
 	}

@@ -40,6 +40,8 @@ type RestoreWish struct {
 	NewMachines bool
 	// Force accepts the snapshot of another cluster, on new machines.
 	Force bool
+	// DiscardState: the present state is not kept as a snapshot first.
+	DiscardState bool
 	// LostServer is the incarnation of the server whose machine is lost (LostServer of the cluster); else empty.
 	LostServer string
 	At         time.Time
@@ -50,7 +52,7 @@ type RestoreWish struct {
 // state of the snapshot does not allow it; then nothing is changed.
 func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	wanted := RestoreRequest{ID: w.ID, Snapshot: w.Snapshot.Name, SnapshotUID: w.Snapshot.ClusterUID,
-		Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC()}
+		Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC(), DiscardState: w.DiscardState}
 	switch {
 	case w.NewMachines:
 		wanted.Mode = RestoreNewMachines
@@ -58,9 +60,10 @@ func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 		wanted.Mode, wanted.LostServer = RestoreNewServer, w.LostServer
 	}
 	if under := c.Status.Restore; under != nil && under.isSameAs(wanted) && c.Status.Phase != PhaseDeleting {
-		failed := !under.FailedAt.IsZero()
+		failed := !under.FailedAt.IsZero() || c.Status.Phase == PhaseError
 		under.FailedAt = time.Time{} // it goes on where it has failed
-		return failed || c.Status.Phase == PhaseError, nil
+		under.DiscardState = under.DiscardState || failed && w.DiscardState
+		return failed, nil
 	}
 	if why := c.refuseRestore(w.NewMachines); why != "" {
 		return false, c.refuseRequest("restored", why)

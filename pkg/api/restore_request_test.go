@@ -43,6 +43,13 @@ func TestRestoreIsRecordedOnce(t *testing.T) {
 	if changed, err := c.RequestRestore(again); err != nil || !changed || *c.Status.Restore != want {
 		t.Errorf("after a failure: %v, %v, %+v", changed, err, c.Status.Restore)
 	}
+	again.DiscardState = true
+	for _, phase := range []api.Phase{api.PhaseProvisioning, api.PhaseError} { // only one that failed goes on without
+		c.Status.Phase = phase
+		if _, err := c.RequestRestore(again); err != nil || c.Status.Restore.DiscardState != (phase == api.PhaseError) {
+			t.Errorf("%s: %v, %+v", phase, err, c.Status.Restore)
+		}
+	}
 	again.NewMachines = true // another way out
 	if changed, err := c.RequestRestore(again); err != nil || !changed || c.Status.Restore.ID != again.ID ||
 		c.Status.Restore.Mode != api.RestoreNewMachines {

@@ -223,6 +223,8 @@ type RestoreRequest struct {
 	AskedAt     time.Time     `json:"asked_at"`
 	// LostServer is the incarnation of the server that is replaced, with RestoreNewServer.
 	LostServer string `json:"lost_server,omitempty"`
+	// DiscardState: a person gave up the present state, so it is not kept as a snapshot first.
+	DiscardState bool `json:"discard_state,omitempty"`
 	// Excluded: the original server can no longer serve, by the step that made sure of it.
 	Excluded bool `json:"excluded,omitempty"`
 	// FailedAt is when it has failed and the cluster went to ERROR; zero if it did not. It then waits for a person.
@@ -242,6 +244,8 @@ type RestoreResult struct {
 	At        time.Time `json:"at"`
 	// OtherCluster: the snapshot is one of another cluster.
 	OtherCluster bool `json:"other_cluster,omitempty"`
+	// NotKept is why the state before the restore was not kept as a snapshot; empty if it was, or if there was none.
+	NotKept string `json:"not_kept,omitempty"`
 }
 
 // StopRequest is a stop of a cluster that is wanted or done.

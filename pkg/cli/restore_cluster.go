@@ -37,10 +37,10 @@ func refuseOtherSubject(ofServer string) cobra.PositionalArgs {
 // clusterRestoreOptions is one run of restore cluster.
 type clusterRestoreOptions struct {
 	*app
-	snapshot                      string
-	newMachines, force, yes, wait bool
-	timeout                       waitTimeoutValue
-	output                        *outputFlags
+	snapshot                                    string
+	newMachines, force, discardState, yes, wait bool
+	timeout                                     waitTimeoutValue
+	output                                      *outputFlags
 }
 
 func (a *app) newRestoreClusterCommand() *cobra.Command {
@@ -53,10 +53,14 @@ func (a *app) newRestoreClusterCommand() *cobra.Command {
 newer than the snapshot end, and Nodes whose machines are gone are removed. The kubeconfig
 keeps its path.
 
-The present state is kept first as a snapshot of its own, if the server answers. The machines stay,
-with their volumes. If the machine of the server is gone, a new one is launched for it, and the
-workers stay. With --new-machines all machines are ended, with the data on their disks, and others
-are launched, in another place if the old one has no room.
+The present state is kept first as a snapshot of its own. If the Kubernetes API answers and that
+fails, for example because the quota of snapshots is reached, nothing is changed; --discard-state
+restores without keeping the present state. If the API does not answer, there is no such snapshot,
+and an event says so.
+
+The machines stay, with their volumes. If the machine of the server is gone, a new one is launched
+for it, and the workers stay. With --new-machines all machines are ended, with the data on their
+disks, and others are launched, in another place if the old one has no room.
 
 The snapshot is checked before anything is changed: it has to be complete, and of the cluster's
 minor version or an older one. --snapshot OTHER/NAME names one of another cluster, which may be
@@ -75,6 +79,7 @@ deleted; it needs --force and --new-machines.`,
 		"(required)")
 	f.BoolVar(&o.newMachines, "new-machines", false, "end all machines and launch others; data on their disks is lost")
 	f.BoolVar(&o.force, "force", false, "accept the snapshot of another cluster (needs --new-machines)")
+	f.BoolVar(&o.discardState, "discard-state", false, "do not keep the present state as a snapshot first")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
 	o.timeout.bindFlag(cmd)
@@ -158,7 +163,7 @@ func (o *clusterRestoreOptions) run(ctx context.Context, name string) error {
 func (o *clusterRestoreOptions) checkRequest(ctx context.Context, ops *client.Client, name, of,
 	snapshot string) (*api.Cluster,
 	client.RestoreOptions, error) {
-	options := client.RestoreOptions{NewMachines: o.newMachines, Force: o.force}
+	options := client.RestoreOptions{NewMachines: o.newMachines, Force: o.force, DiscardState: o.discardState}
 	s, err := ops.ConnectStore(ctx)
 	if err != nil {
 		return nil, options, err
@@ -201,7 +206,8 @@ func (o *clusterRestoreOptions) confirm(ctx context.Context, s *terminal.Spinner
 			question)
 	}
 	s.KeepLine()
-	for _, l := range render.RestoreLines(c, options.Snapshot, options.NewMachines, o.env.Now()) {
+	for _, l := range render.RestoreLines(c, api.RestoreWish{Snapshot: options.Snapshot,
+		NewMachines: options.NewMachines, DiscardState: options.DiscardState, At: o.env.Now()}) {
 		fmt.Fprintln(o.env.Err, "  "+l)
 	}
 	return o.requireConfirmation(ctx, question, "changed")

@@ -19,6 +19,8 @@ type RestoreOptions struct {
 	NewMachines bool
 	// Force accepts the snapshot of another cluster, on new machines.
 	Force bool
+	// DiscardState: the present state is not kept as a snapshot first.
+	DiscardState bool
 }
 
 // OperationRequest is a restore, a stop or a start that is recorded in etcd.
@@ -35,7 +37,7 @@ type OperationRequest struct {
 // NewRestoreWish returns the wish for a restore of a cluster that was read with its machines.
 func (c *Client) NewRestoreWish(seen *api.Cluster, o RestoreOptions) api.RestoreWish {
 	return api.RestoreWish{ID: api.NewRestoreID(uuid.NewString()), Snapshot: o.Snapshot, NewMachines: o.NewMachines,
-		Force: o.Force, LostServer: seen.LostServer(), At: c.now()}
+		Force: o.Force, DiscardState: o.DiscardState, LostServer: seen.LostServer(), At: c.now()}
 }
 
 // RestoreCluster records that a cluster, as a person has seen it with its machines, is to be restored, and starts the

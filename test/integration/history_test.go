@@ -102,6 +102,7 @@ func (w *world) keep(name string, r run) {
 	}
 	// The SDK names a worker's sticky queue after the machine.
 	text := bytes.ReplaceAll(jsonOf(w.t, r.history), []byte(`"`+host+`:`), []byte(`"worker:`))
+	text = bytes.ReplaceAll(text, []byte(w.home+"/"), []byte("/state/")) // in messages
 	if err := os.WriteFile(filepath.Join("..", "replay", "histories", name+".json"), text, 0o600); err != nil {
 		w.t.Fatal(err)
 	}

@@ -250,6 +250,56 @@ func TestClusterIsRestoredOnNewMachines(t *testing.T) {
 	w.keep("restore-new-machines", w.closed(ref.Name)[0])
 }
 
+// setSnapshotQuota lets snapshots need so many bytes.
+func (w *world) setSnapshotQuota(bytes uint64) {
+	w.t.Helper()
+	w.running.Stop()
+	w.acts.Snapshots.Files.QuotaBytes = bytes
+	w.work()
+}
+
+func TestStateThatCannotBeKeptIsNotReplaced(t *testing.T) {
+	w := newWorld(t)
+	ref, s := w.snapshotted("crammed", 2)
+	w.setSnapshotQuota(10)
+	before := w.incarnations(ref)
+	onNew := client.RestoreOptions{Snapshot: s, NewMachines: true}
+	for _, o := range []client.RestoreOptions{{Snapshot: s}, onNew} {
+		_, err := w.restore(ref, o)
+		if failed := new(client.OperationFailedError); !errors.As(err, &failed) || !failed.Unchanged ||
+			!strings.Contains(failed.Reason, "nothing was changed: the present state could not be kept") ||
+			!strings.Contains(failed.Reason, "--discard-state") {
+			t.Errorf("got %v", err)
+		}
+	}
+	w.healthy(ref, 2)
+	if c := w.get(ref); !maps.Equal(before, w.incarnations(ref)) || c.Status.Restore != nil ||
+		len(w.cloud.ReadObjects(ref.UID)) != 2 || w.lastEvent(ref, "StateNotKept") != "" ||
+		!strings.Contains(w.lastEvent(ref, "SnapshotFailed"), "may need") {
+		t.Errorf("machines %v, before %v; %+v", w.incarnations(ref), before, c.Status.Restore)
+	}
+	w.keep("restore-state-not-kept", w.closed(ref.Name)[0])
+
+	discard := onNew
+	discard.DiscardState = true
+	_, err := w.restore(ref, discard)
+	w.check(err)
+	w.hasStateOfBefore(ref, 2)
+	if said := w.lastEvent(ref, "Restored"); !strings.Contains(said, "not kept as a snapshot: it was discarded") {
+		t.Errorf("the event says %q", said)
+	}
+
+	w.cloud.LoseMachine("sky-crammed-0") // skyd's record still says that it serves
+	c, err := w.restore(ref, onNew)
+	w.check(err)
+	w.hasStateOfBefore(ref, 2)
+	if said := w.lastEvent(ref, "StateNotKept"); !strings.Contains(said, "API did not answer") ||
+		c.Status.Restored.NotKept == "" {
+		t.Errorf("the event says %q, the record %+v", said, c.Status.Restored)
+	}
+	w.keep("restore-silent", w.closed(ref.Name)[0])
+}
+
 func TestDamagedSnapshotChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	ref, s := w.snapshotted("damaged", 2)

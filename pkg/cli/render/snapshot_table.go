@@ -211,6 +211,9 @@ func DescribeRestored(r api.RestoreResult, now time.Time) string {
 	if lost := r.Until.Sub(r.StateOf); lost >= time.Second {
 		text += fmt.Sprintf(" (%s of changes are lost)", FormatDuration(lost))
 	}
+	if r.NotKept != "" {
+		text += "; the state before was not kept as a snapshot: " + r.NotKept
+	}
 	return text
 }
 
@@ -284,29 +287,40 @@ func DescribeSnapshot(s api.Snapshot, now time.Time) string {
 		formatSnapshotPlace(s)))
 }
 
-// RestoreLines say what a restore of a cluster from a snapshot does: from when the state is, how much time is lost, and
-// what ends.
-func RestoreLines(c *api.Cluster, s api.Snapshot, newMachines bool, now time.Time) []string {
+// RestoreLines say what a wished restore of a cluster does: from when the state is, how much time is lost, whether the
+// present state is kept, and what ends. The time of the wish is now.
+func RestoreLines(c *api.Cluster, w api.RestoreWish) []string {
+	s := w.Snapshot
 	lines := []string{fmt.Sprintf("Snapshot %s has the state of %s. Changes of the last %s are lost.", s.Name,
-		FormatMoment(now, s.TakenAt), FormatDuration(now.Sub(s.TakenAt)))}
+		FormatMoment(w.At, s.TakenAt), FormatDuration(w.At.Sub(s.TakenAt)))}
 	if s.ClusterUID != c.Metadata.UID {
-		lines[0] = fmt.Sprintf("Snapshot %s has the state of cluster %s of %s. All of the present state is lost.",
-			s.Name,
-			s.Cluster, FormatMoment(now, s.TakenAt))
+		lines[0] = fmt.Sprintf("Snapshot %s has the state of cluster %s of %s. All of the present state is replaced.",
+			s.Name, s.Cluster, FormatMoment(w.At, s.TakenAt))
 	}
-	if check := formatCheck(s.Check, now); check != "" {
+	if check := formatCheck(s.Check, w.At); check != "" {
 		lines = append(lines, "Its verification: "+check+".")
 	} else {
 		lines = append(lines, "It was never verified.")
 	}
-	if machines := len(ExistingMachines(c)); newMachines && machines > 0 {
+	if machines := len(ExistingMachines(c)); w.NewMachines && machines > 0 {
 		lines = append(lines, fmt.Sprintf("%s and the data on their disks end; others are launched.",
 			FormatCount(machines, "machine")))
-	} else if !newMachines {
-		lines = append(lines, "The machines and their volumes stay. Pods that are newer than the snapshot end.",
-			"The present state is kept first as another snapshot, if the server answers.")
+	} else if !w.NewMachines {
+		lines = append(lines, "The machines and their volumes stay. Pods that are newer than the snapshot end.")
 	}
-	return lines
+	return append(lines, describeKeptState(c, w.DiscardState))
+}
+
+// describeKeptState says what a restore of a cluster does with the present state.
+func describeKeptState(c *api.Cluster, discard bool) string {
+	reachable := c.Status.FindCondition(api.Reachable)
+	switch {
+	case discard:
+		return "The present state is not kept as a snapshot (--discard-state)."
+	case reachable != nil && reachable.Status == api.ConditionFalse:
+		return "The Kubernetes API does not answer: unless it does again, the present state is not kept as a snapshot."
+	}
+	return "The present state is kept first as another snapshot. If that fails, nothing is changed."
 }
 
 // SnapshotCount is what becomes of the snapshots of a cluster that is deleted.

@@ -73,25 +73,44 @@ func TestStoppedClusterHasNoMachinesAndNoPrice(t *testing.T) {
 }
 
 func TestRestoreSaysWhatIsLost(t *testing.T) {
-	c, s := fixture.NewReadyCluster(), fixture.NewSnapshots()[2]
+	const kept = "The present state is kept first as another snapshot. If that fails, nothing is changed."
 	for _, tt := range []struct {
-		newMachines, foreign bool
-		want                 []string
+		newMachines, foreign, discard, silent bool
+		want                                  []string
 	}{
-		{false, false, []string{"Changes of the last 1h00m are lost.", "Its verification: proven 10m00s ago",
-			"The machines and their volumes stay.", "kept first as another snapshot"}},
-		{true, false, []string{"machines and the data on their disks end; others are launched."}},
-		{true, true, []string{"the state of cluster old", "All of the present state is lost."}},
+		{want: []string{"Changes of the last 1h00m are lost.", "Its verification: proven 10m00s ago",
+			"The machines and their volumes stay.", kept}},
+		{newMachines: true, want: []string{"machines and the data on their disks end; others are launched.", kept}},
+		{newMachines: true, foreign: true, want: []string{"the state of cluster old",
+			"All of the present state is replaced.", kept}},
+		{newMachines: true, discard: true, want: []string{"is not kept as a snapshot (--discard-state)."}},
+		{newMachines: true, silent: true, want: []string{"The Kubernetes API does not answer: unless"}},
 	} {
+		c, s := fixture.NewReadyCluster(), fixture.NewSnapshots()[2]
 		if tt.foreign {
 			s.Cluster, s.ClusterUID = "old", "u-9"
 		}
-		got := strings.Join(RestoreLines(c, s, tt.newMachines, fixture.Noon), "\n")
+		if tt.silent {
+			c.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionFalse}, fixture.Noon)
+		}
+		got := strings.Join(RestoreLines(c, api.RestoreWish{Snapshot: s, NewMachines: tt.newMachines,
+			DiscardState: tt.discard, At: fixture.Noon}), "\n")
 		for _, want := range tt.want {
 			if !strings.Contains(got, want) {
 				t.Errorf("%+v: without %q:\n%s", tt, want, got)
 			}
 		}
+		if (tt.discard || tt.silent) && strings.Contains(got, kept) {
+			t.Errorf("%+v: it promises to keep the state:\n%s", tt, got)
+		}
+	}
+}
+
+func TestRestoreSaysThatTheStateBeforeIsLost(t *testing.T) {
+	r := api.RestoreResult{Snapshot: "one", StateOf: fixture.Noon, Until: fixture.Noon, NotKept: "the API is silent"}
+	if got := DescribeRestored(r, fixture.Noon); !strings.HasSuffix(got,
+		"; the state before was not kept as a snapshot: the API is silent") {
+		t.Errorf("got %q", got)
 	}
 }
 
