@@ -116,7 +116,8 @@ func newTakenPort(t *testing.T) (port, owner string) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), me.Username
 }
 
-// readFinding runs check as JSON, and returns its exit code with a part's finding of that name whose message contains a text.
+// readFinding runs check as JSON, and returns its exit code with a part's finding of that name whose message contains a
+// text.
 // Another skyd of the computer causes findings of the same name.
 func (p *testUser) readFinding(part, name, contains string) (code int, found api.Finding) {
 	p.t.Helper()
