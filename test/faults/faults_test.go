@@ -28,11 +28,15 @@ type fault struct {
 // soon gives steps deadlines that pass within a test, but are long enough for a busy machine.
 func soon(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(20 * time.Second) }
 
+func allFaults() []fault {
+	return slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(), copyFaults(),
+		peopleFaults(), stateFaults(), proxyFaults(), addressFaults(), changeFaults(), restoreFaults())
+}
+
 // TestFaults tries all faults.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(),
-		copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults(), changeFaults(), restoreFaults()) {
+	for _, f := range allFaults() {
 		t.Run(strings.ReplaceAll(f.kind+"/"+f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: f.kind, fault: f.name, ends: f.ends.String()})

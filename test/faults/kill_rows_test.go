@@ -143,7 +143,7 @@ func killed(t *testing.T, s scene, blows []blow) {
 const maxKills = 12
 
 // TestShortFormKillsAtTheSamePoints compares the kills of the two forms: the short one has each point of each activity
-// of each operation once, except those that another operation covers.
+// of each operation once, except those that another operation covers. No operation is left out.
 func TestShortFormKillsAtTheSamePoints(t *testing.T) {
 	for _, s := range allScenes() {
 		listed := slices.Concat(s.activities...)
@@ -155,6 +155,9 @@ func TestShortFormKillsAtTheSamePoints(t *testing.T) {
 			if len(row.blows) > 1 {
 				t.Errorf("%s: the long form kills at %v in one lane", s.name, row.blows)
 			}
+		}
+		if len(s.activities) == 0 {
+			t.Errorf("%s: nobody is killed in the short form: move some of %q to activities", s.name, s.also)
 		}
 		for _, row := range killsOf(s, false) {
 			for _, b := range row.blows {

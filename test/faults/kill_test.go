@@ -26,7 +26,7 @@ type scene struct {
 	// activities are the operation's activities. In a row, each starts only after one before it has ended, so that the
 	// short form can kill the worker in all of them, one after the other.
 	activities [][]string
-	// also are activities that another scene covers.
+	// also are activities that another scene covers: only the long form kills the worker in them here.
 	also []string
 	// repair means that a sweep starts the operation.
 	repair bool
@@ -113,9 +113,9 @@ var repairs = []scene{
 		activities: [][]string{{"StartMachine"}}, also: []string{"Join", "AwaitNode"},
 	},
 	{
-		name:    "a head that was stopped",
-		prepare: drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(0))) }),
-		also:    []string{"StartMachine", "StartHead", "AwaitNode"},
+		name:       "a head that was stopped",
+		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(0))) }),
+		activities: [][]string{{"StartHead"}}, also: []string{"StartMachine", "AwaitNode"},
 	},
 	{
 		name: "machines at each other's addresses",
