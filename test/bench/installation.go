@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
-// commandLimit is longer than any command of a run should take.
+// commandLimit is longer than any command of a run should take, besides -lost_for.
 const commandLimit = 5 * time.Minute
 
 // installation is a state directory with free ports, and its skyd.
@@ -98,7 +98,7 @@ func (p *installation) openStore(ctx context.Context) (*store.Store, error) {
 
 // runProgram runs a program to its end. If ctx ends first, the program and its children get SIGTERM.
 func (b *bench) runProgram(ctx context.Context, env []string, name string, args ...string) (string, error) {
-	limited, cancel := context.WithTimeout(ctx, commandLimit)
+	limited, cancel := context.WithTimeout(ctx, commandLimit+b.lostFor)
 	defer cancel()
 	cmd := exec.CommandContext(limited, name, args...)
 	cmd.Env = env

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options are the options of a run.
@@ -23,9 +24,11 @@ type options struct {
 	only   string
 	trace  bool
 	rounds int // of creates
-	spawns int // of each short command
-	starts int // of skyd dev
-	sweeps int // over many clusters
+	// lostFor is how long a server has to be missing before it counts as lost (reconcile.notReadyFor).
+	lostFor time.Duration
+	spawns  int // of each short command
+	starts  int // of skyd dev
+	sweeps  int // over many clusters
 	// machines are the sizes of large clusters, growTo is that of a cluster that grows, and clusters are how many are
 	// created at once.
 	machines         string
@@ -74,6 +77,9 @@ func runBench(ctx context.Context) (code int, err error) {
 		"snapshots, commands, sweep, scale")
 	flag.BoolVar(&o.trace, "trace", false, "show the steps of each create on stderr")
 	flag.IntVar(&o.rounds, "rounds", 5, "how many creates of each kind to measure")
+	flag.DurationVar(&o.lostFor, "lost_for", time.Second, "how long a server has to be missing before it is "+
+		"restored (reconcile.notReadyFor, by default 5m); over 1s, sweeps come as often as by default, and no round "+
+		"fills caches")
 	flag.IntVar(&o.spawns, "spawns", 60, "how often to run each short command")
 	flag.IntVar(&o.starts, "starts", 5, "how often to start skyd dev")
 	flag.IntVar(&o.sweeps, "sweeps", 5, "how often to sweep over many clusters")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -22,7 +23,7 @@ import (
 const (
 	restoreTarget = 1.3 // times the script
 	keptName      = "kept"
-	// restoreLimit is longer than a restore takes.
+	// restoreLimit is longer than a restore takes from the moment that the server counts as lost.
 	restoreLimit = 4 * time.Minute
 	// readTimeout bounds each try to read from an API that may be gone.
 	readTimeout = time.Second
@@ -32,13 +33,21 @@ const (
 // because skyd delays repeated repairs of one machine.
 type restoreBench struct {
 	*createBench
-	total, restore, hand, pairs, verify sample
+	// total is from the loss to the serving API, found until skyd takes the server for lost, and restore what follows.
+	total, found, restore sample
+	// byRule is the same by the script, of which waits are those of the rule for a lost server, and hand is the rest.
+	byRule, waits, hand sample
+	verify              sample
 }
 
-// measureRestore alternates losses that skyd finds and repairs with the script that restores by hand. skyd sweeps every
-// second and waits one second before it takes the server for lost, because the waits are settings, and not work.
+// measureRestore alternates losses that skyd finds and repairs with the script that waits by the same rule and restores
+// by hand. Unless -lost_for is set, skyd sweeps every second, and its two looks are one second apart.
 func measureRestore(ctx context.Context, b *bench) ([]resultRow, error) {
-	c, err := newCreateBench(b, "restore", "SKYCTL_RECONCILE_INTERVAL=1s", "SKYCTL_RECONCILE_NOT_READY_FOR=1s")
+	settings := []string{"SKYCTL_RECONCILE_NOT_READY_FOR=" + b.lostFor.String()}
+	if b.lostFor <= time.Second {
+		settings = append(settings, "SKYCTL_RECONCILE_INTERVAL=1s")
+	}
+	c, err := newCreateBench(b, "restore", settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -46,31 +55,51 @@ func measureRestore(ctx context.Context, b *bench) ([]resultRow, error) {
 	if _, err := c.place.startServer(ctx); err != nil {
 		return nil, err
 	}
-	warm := restoreBench{createBench: c} // not counted: it builds the host image if necessary and fills the caches
-	if err := warm.runRound(ctx, "warm"); err != nil {
-		return nil, err
+	if b.lostFor <= time.Second { // not counted: it builds the host image if necessary and fills the caches
+		warm := restoreBench{createBench: c}
+		if err := warm.runRound(ctx, "warm"); err != nil {
+			return nil, err
+		}
 	}
 	r := restoreBench{createBench: c}
 	for i := range b.rounds {
 		if err := r.runRound(ctx, strconv.Itoa(i)); err != nil {
 			return nil, err
 		}
-		b.logProgress("  round %d: skyctl %.2f s, %.2f s of it from the decision, by hand %.2f s: the decision's part "+
-			"is %.2f times that", i+1,
-			r.total[i]/1000, r.restore[i]/1000, r.hand[i]/1000, r.pairs[i])
+		b.logProgress("  round %d: skyctl %.2f s, %.2f s of it from the decision; by the same rule by hand %.2f s, "+
+			"%.2f s of it without the waits", i+1, r.total[i]/1000, r.restore[i]/1000, r.byRule[i]/1000,
+			r.hand[i]/1000)
 	}
-	const name = "by hand"
+	return r.rows(), nil
+}
+
+// rows compares the whole, and what follows the decision, with the script.
+func (r *restoreBench) rows() []resultRow {
+	compare := func(what string, ours, by sample, name string) resultRow {
+		return resultRow{what: what, value: ours.formatSeconds(),
+			target: fmt.Sprintf("at most %.1f x %s", restoreTarget, name), ratio: formatPairs(ours, by, name),
+			met: ours.medianRatio(by) <= restoreTarget}
+	}
+	rule := fmt.Sprintf("of it the waits of the rule: two looks, %v apart", r.lostFor)
 	return []resultRow{
-		{what: "loss of the only server to a serving API", value: r.total.formatSeconds(),
-			ratio: r.total.formatRatio(r.hand, name)},
-		{what: "of it from skyd's decision to restore", value: r.restore.formatSeconds(),
-			target: fmt.Sprintf("at most %.1f x by hand", restoreTarget),
-			ratio: fmt.Sprintf("%s (by round %.2f-%.2f)", r.restore.formatRatio(r.hand, name), r.pairs.minValue(),
-				r.pairs.maxValue()),
-			met: r.restore.medianRatio(r.hand) <= restoreTarget},
-		{what: "baseline: launch and restore by hand (restorebyhand.sh)", value: r.hand.formatSeconds()},
+		compare("loss of the only server to a serving API", r.total, r.byRule, "by hand by the same rule"),
+		{what: "of it until skyd takes the server for lost", value: r.found.formatSeconds(),
+			ratio: formatPairs(r.found, r.waits, "the rule's waits")},
+		compare("of it from then to a serving API", r.restore, r.hand, "launch and restore by hand"),
+		{what: "baseline: by hand by the same rule (restorebyhand.sh)", value: r.byRule.formatSeconds()},
+		{what: rule, value: r.waits.formatSeconds()},
+		{what: "of it launch and restore by hand", value: r.hand.formatSeconds()},
 		{what: "skyctl verify snapshot", value: r.verify.formatSeconds()},
-	}, nil
+	}
+}
+
+// formatPairs formats the ratio of the medians, and the least and the greatest ratio of a round.
+func formatPairs(ours, base sample, name string) string {
+	var pairs sample
+	for i := range ours {
+		pairs.addValue(ours[i] / base[i])
+	}
+	return fmt.Sprintf("%s (by round %.2f-%.2f)", ours.formatRatio(base, name), pairs.minValue(), pairs.maxValue())
 }
 
 // runRound measures a verification, a loss and a restore by hand from the same snapshot.
@@ -152,7 +181,8 @@ func (r *restoreBench) loseServer(ctx context.Context, name string) error {
 		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, restoreLimit)
+	limit := restoreLimit + 2*r.lostFor
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		err := r.readKept(limited, name)
@@ -160,13 +190,14 @@ func (r *restoreBench) loseServer(ctx context.Context, name string) error {
 			break
 		}
 		if limited.Err() != nil {
-			return fmt.Errorf("%s is not back within %v: %w", name, restoreLimit, err)
+			return fmt.Errorf("%s is not back within %v: %w", name, limit, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	r.total.addElapsed(began)
 	served := time.Now()
 	decided, err := r.readDecisionTime(limited, name)
+	r.found.addValue(float64(decided.Sub(began)) / float64(time.Millisecond))
 	r.restore.addValue(float64(served.Sub(decided)) / float64(time.Millisecond))
 	return err
 }
@@ -193,15 +224,23 @@ func (r *restoreBench) readDecisionTime(ctx context.Context, name string) (time.
 func (r *restoreBench) restoreByHand(ctx context.Context, work string) error {
 	env := append(slices.Clone(r.env), "NAME=hand-"+r.id, "WORK="+work, "SNAPSHOT="+filepath.Join(work, "snapshot"),
 		"TOKEN="+filepath.Join(work, "token"), "KUBECONFIG="+filepath.Join(work, "kubeconfig"),
-		"WANT=/api/v1/namespaces/default/configmaps/"+keptName)
+		"WANT=/api/v1/namespaces/default/configmaps/"+keptName, fmt.Sprintf("LOST_FOR=%g", r.lostFor.Seconds()))
 	awaitQuietMachine(ctx)
 	began := time.Now()
 	if _, err := r.runProgram(ctx, env, "bash", filepath.Join(r.scripts, "restorebyhand.sh")); err != nil {
 		return err
 	}
-	r.hand.addElapsed(began)
-	n := len(r.hand) - 1
-	r.pairs.addValue(r.restore[n] / r.hand[n])
+	r.byRule.addElapsed(began)
+	text, err := os.ReadFile(filepath.Join(work, "waited"))
+	if err != nil {
+		return err
+	}
+	waited, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil {
+		return fmt.Errorf("how long restorebyhand.sh has waited: %w", err)
+	}
+	r.waits.addValue(waited)
+	r.hand.addValue(r.byRule[len(r.byRule)-1] - waited)
 	return r.removeHosts(ctx)
 }
 
