@@ -106,8 +106,11 @@ func newRequirements(c *api.Cluster, r *api.Machine) preflight.Requirements {
 	requirements := preflight.Requirements{Role: r.Role, Cloud: r.Placement.Cloud, Address: r.PrivateAddress,
 		Proven: isProven(c, r)}
 	requirePodNetwork(&requirements, c)
-	if a := c.Status.Artifacts; a != nil && !filepath.IsAbs(a.Source) {
-		requirements.SourceURL = a.Source
+	if a := c.Status.Artifacts; a != nil {
+		requirements.Release = a.Version
+		if !filepath.IsAbs(a.Source) {
+			requirements.SourceURL = a.Source
+		}
 	}
 	return requirements
 }

@@ -12,8 +12,9 @@ import (
 	"path/filepath"
 )
 
-// Version is the version of WriteRelease's release and of the simulated machines' kubelets.
-const Version = "v1.35.7+rke2r1"
+// Version is the version of WriteRelease's release and of the simulated machines' kubelets. It says that the release
+// stands in for RKE2: it starts in any container.
+const Version = "v1.35.7+rke2r1-kit"
 
 // WriteRelease writes an RKE2 release to a directory. It installs like a real one. Its program prints its version, and
 // works on etcd snapshots as RKE2 does.

@@ -17,6 +17,8 @@ import (
 // Requirements say what a machine is checked for.
 type Requirements struct {
 	Role api.Role
+	// Release is the version of RKE2 that the machine gets, such as v1.35.7+rke2r1; "" if it is unknown.
+	Release string
 	// Cloud is the machine's cloud, and Address its private address.
 	Cloud, Address string
 	// SourceURL is a file that the machine will download; "" if skyd copies the release. Env are the variables of

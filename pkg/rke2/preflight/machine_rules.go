@@ -103,17 +103,25 @@ func findMissingModules(f Facts, r Requirements) []Finding {
 const capSysResource = 1 << 24
 
 // findMissingCapabilities reports containers that may not lower the score by which the kernel chooses what to kill when
-// memory is short. RKE2's static pods have a low one (oom_score_adj -997), so runc cannot start them there.
-func findMissingCapabilities(f Facts, _ Requirements) []Finding {
+// memory is short. RKE2's static pods have a low one (oom_score_adj -997), so runc cannot start them there. Of a release
+// that leaves out these scores it is a warning.
+func findMissingCapabilities(f Facts, r Requirements) []Finding {
 	if f.Container == "" || f.Capabilities == 0 || f.Capabilities&capSysResource != 0 {
 		return nil
 	}
-	return []Finding{newWarning(checkCapabilities,
+	find := newProblem
+	if isKit(r.Release) {
+		find = newWarning
+	}
+	return []Finding{find(checkCapabilities,
 		"use a Docker engine that runs on the computer itself, not in a confined container",
 		"the container lacks CAP_SYS_RESOURCE, without which the pods of RKE2's control plane do not start; only "+
-			"releases "+
-			"that leave out their OOM scores work")}
+			"releases that leave out their OOM scores work")}
 }
+
+// isKit reports whether a release is one of the kits that stand in for RKE2 in tests and demos (test/rke2kit), as its
+// version says: v1.36.4+rke2r1-kit. They need less of a machine.
+func isKit(release string) bool { return strings.HasSuffix(release, "-kit") }
 
 func findSELinux(f Facts, _ Requirements) []Finding {
 	if !f.SELinux || f.Container != "" {

@@ -83,10 +83,15 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 		"no br_netfilter": {func(f *Facts, _ *Requirements) {
 			f.Modules["br_netfilter"] = false
 		}, checkModules, warning, "bridge"},
-		"confined container": {func(f *Facts, _ *Requirements) {
-			f.Container, f.Capabilities = "docker", 0x1fffeffffff
-		},
-			checkCapabilities, warning, "CAP_SYS_RESOURCE"},
+		"confined container": {func(f *Facts, r *Requirements) {
+			f.Container, f.Capabilities, r.Release = "docker", 0x1fffeffffff, "v1.36.4+rke2r1"
+		}, checkCapabilities, problem, "CAP_SYS_RESOURCE"},
+		"confined container of a kit": {func(f *Facts, r *Requirements) {
+			f.Container, f.Capabilities, r.Release = "docker", 0x1fffeffffff, "v1.36.4+rke2r1-kit"
+		}, checkCapabilities, warning, "CAP_SYS_RESOURCE"},
+		"container with all capabilities": {change: func(f *Facts, r *Requirements) {
+			f.Container, r.Release = "docker", "v1.36.4+rke2r1"
+		}},
 		"SELinux": {func(f *Facts, _ *Requirements) { f.SELinux = true }, checkSELinux, problem, "permissive"},
 		"fapolicyd": {func(f *Facts, _ *Requirements) {
 			f.Units["fapolicyd"] = true
