@@ -41,6 +41,7 @@ func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 		t.Errorf("the head is not listed with its roles:\n%s", nodes)
 	}
 	i.checkAllocatable("cloud-cluster")
+	i.checkProviderIDs("cloud-cluster")
 	i.checkMirror("cloud-cluster")
 	i.checkPrivate("cloud-cluster")
 	i.checkPage("cloud-cluster", netip.MustParsePrefix("10.64.0.0/15"))
@@ -127,6 +128,18 @@ func (i *installation) checkAllocatable(cluster string) {
 		}
 		if cpu != "2" || memory != "4194304Ki" && memory != "4Gi" {
 			i.t.Errorf("allocatable is cpu %s, memory %s; want 2 and 4 GiB", cpu, memory)
+		}
+	}
+}
+
+// checkProviderIDs checks that the nodes have the provider ids of RKE2's cloud controller.
+func (i *installation) checkProviderIDs(cluster string) {
+	i.t.Helper()
+	out := i.kubectl(cluster, "get", "nodes", "-o",
+		`jsonpath={range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}`)
+	for line := range strings.Lines(out) {
+		if name, id, _ := strings.Cut(strings.TrimSpace(line), " "); id != "rke2://"+name {
+			i.t.Errorf("the provider id of %s is %q, want rke2://%[1]s", name, id)
 		}
 	}
 }
