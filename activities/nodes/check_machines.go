@@ -125,7 +125,7 @@ func (a clusterCheck) findMachineProblems(ctx context.Context, m *api.Machine) (
 	requirements := newRequirements(c, m)
 	requirements.Env = a.env
 	if a.envError != nil {
-		requirements.SourceURL = "" // the way to it is not known
+		requirements.SourceURL, requirements.Registries = "", nil // the way to them is not known
 	}
 	if a.head != nil && m.Role == api.RoleWorker {
 		requirements.Peers = listPeers(a.head)

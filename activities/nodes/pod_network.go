@@ -16,7 +16,11 @@ func requirePodNetwork(requirements *preflight.Requirements, c *api.Cluster) {
 	cni := c.Spec.Network.CNI
 	requirements.VXLAN = cni != rke2config.None
 	head, err := c.Head()
-	if err != nil || cni != "" && cni != rke2config.DefaultCNI {
+	if err != nil {
+		return
+	}
+	requirements.Overlay, _ = overlayPort(cni, head)
+	if cni != "" && cni != rke2config.DefaultCNI {
 		return
 	}
 	if head.Placement.Exposed {

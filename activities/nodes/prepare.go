@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -107,12 +108,26 @@ func newRequirements(c *api.Cluster, r *api.Machine) preflight.Requirements {
 		Proven: isProven(c, r)}
 	requirePodNetwork(&requirements, c)
 	if a := c.Status.Artifacts; a != nil {
-		requirements.Release = a.Version
+		requirements.Release, requirements.Archives = a.Version, listArchives(a.Images)
+		requirements.Registries = preflight.ListRegistries(a, c.Spec.RKE2)
 		if !filepath.IsAbs(a.Source) {
 			requirements.SourceURL = a.Source
 		}
 	}
 	return requirements
+}
+
+// listArchives returns the archives of images that machines get. The size of one that machines download is not known.
+func listArchives(images []api.PinnedImages) []preflight.Archive {
+	var archives []preflight.Archive
+	for _, i := range images {
+		archive := preflight.Archive{Arch: i.Arch, OfRKE2: preflight.IsRKE2Archive(i)}
+		if info, err := os.Stat(i.From); err == nil { // the copy tells what is wrong with a file
+			archive.Bytes = info.Size()
+		}
+		archives = append(archives, archive)
+	}
+	return archives
 }
 
 // listKnownPeers returns the machines that a machine is to reach before it becomes a node: its head, and the others in

@@ -41,7 +41,7 @@ func RenderProxyVariables(env map[string]string, address string) string {
 	}
 	direct := strings.Join(append([]string{s.no}, neverProxied...), ",")
 	u, err := url.Parse(address)
-	if err == nil && goesDirectly(u, direct) {
+	if err == nil && u.Host != "" && goesDirectly(u, direct) {
 		direct += "," + u.Hostname()
 	}
 	var script strings.Builder

@@ -36,7 +36,7 @@ const (
 var rules = []func(Facts, Requirements) []Finding{
 	findUnsupportedPlatform, findUnsupportedDistribution, findTooSmallSize, findMissingControllers, findMissingModules,
 	findMissingCapabilities, findSELinux, findHarmfulServices, findFullDisks, findTakenPorts, findFirewalls,
-	findMissingNameServer, findUnreachableSource, findUnreachablePeers, findLowInotifyLimits,
+	findMissingNameServer, findUnresolvedRegistries, findUnreachableSource, findUnreachablePeers, findLowInotifyLimits,
 	findSmallPackets,
 }
 

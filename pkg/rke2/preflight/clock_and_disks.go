@@ -8,8 +8,9 @@ import (
 const (
 	// evictionShare is the share of free disk space below which the kubelet evicts pods; see evictionHard in pkg/rke2.
 	evictionShare = 0.05
-	// spaceForRKE2 is the disk space for RKE2 and the images of its pods on a new machine.
-	spaceForRKE2 = 2 << 30
+	// spaceForRKE2 is the disk space for RKE2 and the images of its pods on a new machine: the images of a server with
+	// canal are about 3 GiB when they are unpacked, the rest is for RKE2's programs, etcd and logs. A kit has few.
+	spaceForRKE2, spaceForKit = 4 << 30, 2 << 30
 	// maxClockSkew is the largest accepted difference between a machine's clock and ours. A certificate is valid from
 	// the time of the machine that issued it; machines whose clocks are behind reject it until then.
 	maxClockSkew = 2 * time.Minute
@@ -51,13 +52,35 @@ func formatSkew(skew time.Duration) string {
 	return fmt.Sprintf("%s ahead of the clock of skyd's machine", about)
 }
 
+// neededSpace returns the space that RKE2 and the images of its pods take on a machine, in bytes. Archives stay there
+// when their images have been unpacked, which takes at least as much again; for RKE2's own it is counted already.
+func neededSpace(f Facts, r Requirements) int64 {
+	if f.HasRun {
+		return 0
+	}
+	needed := int64(spaceForRKE2)
+	if isKit(r.Release) {
+		needed = spaceForKit
+	}
+	for _, a := range r.Archives {
+		switch {
+		case a.Arch != "" && a.Arch != f.Arch:
+		case a.OfRKE2:
+			needed += a.Bytes
+		default:
+			needed += 2 * a.Bytes
+		}
+	}
+	return needed
+}
+
 // findFullDisks reports disks that are too full for a node.
-func findFullDisks(f Facts, _ Requirements) []Finding {
+func findFullDisks(f Facts, r Requirements) []Finding {
 	var found []Finding
 	for _, d := range f.Disks {
 		reserve, needed := int64(evictionShare*float64(d.size)), int64(0)
-		if !f.HasRun && d.path == "/var/lib/rancher" {
-			needed = spaceForRKE2
+		if d.path == "/var/lib/rancher" {
+			needed = neededSpace(f, r)
 		}
 		if missing := reserve + needed - d.free; missing > 0 {
 			found = append(found, newProblem(checkDisk,

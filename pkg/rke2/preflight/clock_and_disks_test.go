@@ -75,10 +75,10 @@ func TestDiskBelowTheEvictionThresholdIsRejected(t *testing.T) {
 		says       string
 	}{
 		{"roomy", 100 * g, 50 * g, false, ""},
-		{"5% and RKE2 fit", 100 * g, 7*g + 1, false, ""},
+		{"5% and RKE2 fit", 100 * g, 9*g + 1, false, ""},
 		{"above the kubelet's limit, and RKE2 does not fit", 100 * g, 6 * g, false, "6.0 GiB of 100.0 GiB are free " +
 			"on the disk of /var/lib/rancher; the kubelet evicts pods below 5% (5.0 GiB), and RKE2 with its images " +
-			"needs 2.0 GiB: free another 1.0 GiB"},
+			"needs 4.0 GiB: free another 3.0 GiB"},
 		{"its images are there", 100 * g, 6 * g, true, ""},
 		{"below the kubelet's limit", 100 * g, 4 * g, true, "free another 1.0 GiB"},
 		{"gigabytes free of a large disk", 1000 * g, 40 * g, true, "5% (50.0 GiB)"},
@@ -91,6 +91,28 @@ func TestDiskBelowTheEvictionThresholdIsRejected(t *testing.T) {
 		case c.says != "" && (errorKind(err) != rke2.DiskTooFull || !rke2.IsFinal(err) ||
 			!strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestSpaceForTheReleaseAndItsArchives(t *testing.T) {
+	const g = 1 << 30
+	archives := []Archive{{Bytes: g}, {Arch: "amd64", Bytes: g / 2, OfRKE2: true}, {Arch: "arm64", Bytes: 50 * g}}
+	for name, c := range map[string]struct {
+		release  string
+		archives []Archive
+		ran      bool
+		want     float64
+	}{
+		"the release":     {"v1.35.7+rke2r1", nil, false, 4},
+		"a kit":           {"v1.35.7+rke2r1-kit", nil, false, 2},
+		"an air gap":      {"v1.35.7+rke2r1", archives, false, 6.5},
+		"RKE2 ran before": {"v1.35.7+rke2r1", archives, true, 0},
+	} {
+		f := Facts{Facts: rke2.Facts{Arch: "amd64"}, HasRun: c.ran}
+		got := neededSpace(f, Requirements{Release: c.release, Archives: c.archives})
+		if float64(got)/g != c.want {
+			t.Errorf("%s: %d bytes", name, got)
 		}
 	}
 }

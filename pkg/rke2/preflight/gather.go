@@ -25,14 +25,29 @@ type Requirements struct {
 	// rke2.env, whose proxy it uses for that.
 	SourceURL string
 	Env       map[string]string
-	// VXLAN and WireGuard say what the pod network uses.
+	// VXLAN and WireGuard say what the pod network uses, Overlay is its port; 0 if it is unknown.
 	VXLAN, WireGuard bool
+	Overlay          Port
+	// Registries are the hosts from which the machine pulls the images of RKE2, if it has to resolve their names.
+	Registries []string
+	// Archives are the archives of images that are copied to it.
+	Archives []Archive
 	// PodMTU is the size of packets of pods, in bytes; 0 if it is unknown or does not matter.
 	PodMTU int
 	// Peers are other machines of the cluster that this one must reach.
 	Peers []Peer
 	// Proven: a machine of the same pool has been a node.
 	Proven bool
+}
+
+// Archive is an archive of images.
+type Archive struct {
+	// Arch is the architecture of the machines that get it; "" if all do.
+	Arch string
+	// Bytes is its size; 0 if it is unknown.
+	Bytes int64
+	// OfRKE2: it has RKE2's own images.
+	OfRKE2 bool
 }
 
 // Peer is another machine, with a port on which something is expected to listen already, such as its SSH server.
@@ -69,8 +84,10 @@ type Facts struct {
 	UFW        bool
 	InputRules []string
 	Listeners  []listener
-	// NameServers is how many name servers are configured.
+	// NameServers is how many name servers are configured. Resolved says whether names of registries could be resolved;
+	// names that were not tried are left out, such as all behind a proxy.
 	NameServers int
+	Resolved    map[string]bool
 	// InotifyInstances and InotifyWatches are the kernel's limits; 0 if they are unknown.
 	InotifyInstances, InotifyWatches int
 	// Source is curl's exit status for the source, with its message; nil if it was not tried.
@@ -127,6 +144,13 @@ ss -Hlntup 2>/dev/null | head -n 300 | sed 's/^/listener /'
 echo "nameservers $(grep -c '^nameserver' /etc/resolv.conf 2>/dev/null)"
 echo "inotify $(cat /proc/sys/fs/inotify/max_user_instances /proc/sys/fs/inotify/max_user_watches 2>/dev/null |
   tr '\n' ' ')"
+resolve() {
+  timeout 5 getent ahosts "$1" >/dev/null 2>&1
+  echo "resolved $1 $?"
+}
+if command -v getent >/dev/null && [ -z "$(use_proxy; echo "${https_proxy:-${HTTPS_PROXY:-}}")" ]; then
+  for n in $names; do resolve "$n" & done
+fi
 reach() {
   error=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1); status=$?
   if [ $status = 124 ] && ping -c 1 -W 1 "$1" >/dev/null 2>&1; then status=0; fi
@@ -152,7 +176,8 @@ func formatPeers(peers []Peer) string {
 // GatherFacts reads the facts of a machine. It changes nothing there.
 func GatherFacts(ctx context.Context, h *remote.Host, r Requirements) (Facts, error) {
 	variables := "peers=" + remote.QuoteShell(formatPeers(r.Peers)) + "\nsource=" + remote.QuoteShell(r.SourceURL) +
-		"\nuse_proxy() {\n:\n" + rke2.RenderProxyVariables(r.Env, r.SourceURL) + "}\n"
+		"\nnames=" + remote.QuoteShell(strings.Join(r.Registries, " ")) + "\nuse_proxy() {\n:\n" +
+		rke2.RenderProxyVariables(r.Env, r.SourceURL) + "}\n"
 	out, err := h.RunScript(ctx, "gathering facts", rke2.FactsScript+variables+gatherScript)
 	if err != nil {
 		return Facts{}, err
@@ -163,7 +188,8 @@ func GatherFacts(ctx context.Context, h *remote.Host, r Requirements) (Facts, er
 // parseFacts parses the output of rke2.FactsScript and gatherScript.
 func parseFacts(machine, output string) (Facts, error) {
 	first, rest, _ := strings.Cut(output, "\n")
-	f := Facts{Modules: map[string]bool{}, Units: map[string]bool{}, Contacts: map[string]peerContact{}}
+	f := Facts{Modules: map[string]bool{}, Units: map[string]bool{}, Contacts: map[string]peerContact{},
+		Resolved: map[string]bool{}}
 	var err error
 	if f.Facts, f.Unsupported, err = rke2.ParseFacts(machine, first); err != nil {
 		return Facts{}, err
@@ -191,9 +217,13 @@ var factParsers = map[string]func(*Facts, string){
 	"ufw":          func(f *Facts, v string) { f.UFW = v == "yes" },
 	"input":        func(f *Facts, v string) { f.InputRules = append(f.InputRules, v) },
 	"nameservers":  func(f *Facts, v string) { f.NameServers, _ = strconv.Atoi(v) },
-	"listener":     parseListener,
-	"unit":         parseUnit,
-	"peer":         parsePeer,
+	"resolved": func(f *Facts, v string) {
+		name, status, _ := strings.Cut(v, " ")
+		f.Resolved[name] = status == "0"
+	},
+	"listener": parseListener,
+	"unit":     parseUnit,
+	"peer":     parsePeer,
 	"container": func(f *Facts, v string) {
 		if f.Container = v; v == "none" {
 			f.Container = ""

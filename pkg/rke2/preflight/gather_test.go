@@ -104,6 +104,22 @@ func TestSourceIsAskedForThroughTheProxyOfTheSpec(t *testing.T) {
 	}
 }
 
+func TestNamesAreResolvedOnTheMachine(t *testing.T) {
+	m := newMachine(t)
+	m.InstallProgram("getent", "#!/bin/sh\n[ \"$1 $2\" = 'ahosts known.example.com' ] || { sleep 60; exit 2; }\n")
+	m.InstallProgram("timeout", "#!/bin/sh\n[ \"$1\" != 5 ] || { shift; set -- 0.2 \"$@\"; }\n"+
+		"exec /usr/bin/timeout \"$@\"\n")
+	wanted := Requirements{Registries: []string{"known.example.com", "dead.example.com"}}
+	f, err := GatherFacts(t.Context(), m.Host, wanted)
+	if err != nil || len(f.Resolved) != 2 || !f.Resolved["known.example.com"] || f.Resolved["dead.example.com"] {
+		t.Errorf("resolved: %v, %v", f.Resolved, err)
+	}
+	wanted.Env = map[string]string{"HTTPS_PROXY": "http://proxy.example.com:3128"} // which resolves them
+	if f, err = GatherFacts(t.Context(), m.Host, wanted); err != nil || len(f.Resolved) != 0 {
+		t.Errorf("with a proxy: %v, %v", f.Resolved, err)
+	}
+}
+
 func TestGatheringChangesNothing(t *testing.T) {
 	m := newMachine(t)
 	list := func() string { return m.RunShell("find /var/lib/rancher /etc/systemd/system /etc/sysctl.d | sort") }

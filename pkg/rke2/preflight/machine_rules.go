@@ -103,8 +103,8 @@ func findMissingModules(f Facts, r Requirements) []Finding {
 const capSysResource = 1 << 24
 
 // findMissingCapabilities reports containers that may not lower the score by which the kernel chooses what to kill when
-// memory is short. RKE2's static pods have a low one (oom_score_adj -997), so runc cannot start them there. Of a release
-// that leaves out these scores it is a warning.
+// memory is short. RKE2's static pods have a low one (oom_score_adj -997), so runc cannot start them there. With a kit,
+// which leaves out these scores, it is a warning.
 func findMissingCapabilities(f Facts, r Requirements) []Finding {
 	if f.Container == "" || f.Capabilities == 0 || f.Capabilities&capSysResource != 0 {
 		return nil

@@ -45,9 +45,9 @@ func findTakenPorts(f Facts, r Requirements) []Finding {
 		needed, find := "", newProblem
 		switch {
 		case l.udp:
-			port = OverlayPort.String()
-			if r.VXLAN && l.port == OverlayPort.Number {
-				needed = OverlayPort.Server
+			port = strconv.Itoa(l.port) + "/udp"
+			if l.port == r.Overlay.Number {
+				needed = r.Overlay.Server
 			}
 		case nodePorts[l.port] != "":
 			needed = nodePorts[l.port]
@@ -177,11 +177,32 @@ func findMissingNameServer(f Facts, _ Requirements) []Finding {
 			"8.8.8.8")}
 }
 
+// findUnresolvedRegistries reports a name server that does not answer, or does not know where images come from. It is a
+// warning: it may answer later, and the images may be in the machine's image.
+func findUnresolvedRegistries(f Facts, r Requirements) []Finding {
+	var found []Finding
+	for _, name := range r.Registries {
+		if there, tried := f.Resolved[name]; tried && !there && f.NameServers > 0 {
+			found = append(found, newWarning(checkDNS, "set a name server that answers and knows it, or use a mirror "+
+				"(rke2.registries), a proxy (rke2.env) or archives of images (rke2.images)",
+				"it cannot resolve %s within 5 s, from which RKE2 pulls its images", name))
+		}
+	}
+	return found
+}
+
 // The exit statuses of curl that say more (curl(1)).
 const (
 	curlNoProxyName = 5
 	curlNoName      = 6
+	curlTimeout     = 28
 )
+
+// isNameUnknown reports whether the name of the source, or that of the proxy to it, could not be resolved.
+func (s sourceContact) isNameUnknown() bool {
+	return s.status == curlNoName || s.status == curlNoProxyName ||
+		s.status == curlTimeout && strings.Contains(s.message, "Resolving timed out")
+}
 
 // findUnreachableSource reports a source that the machine does not reach now. It is a warning: the download tries
 // again.
@@ -190,7 +211,7 @@ func findUnreachableSource(f Facts, r Requirements) []Finding {
 		return nil
 	}
 	check, fix := checkSource, "allow it in the firewall or proxy, or set rke2.source to a mirror that machines reach"
-	if f.Source.status == curlNoName || f.Source.status == curlNoProxyName {
+	if f.Source.isNameUnknown() {
 		check, fix = checkDNS, "set a name server that knows it, or set rke2.source to a mirror that machines reach"
 	}
 	return []Finding{newWarning(check, fix, "it does not reach RKE2's source %s: %s", r.SourceURL,

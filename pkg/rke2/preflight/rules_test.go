@@ -23,7 +23,7 @@ func goodFacts() Facts {
 	}
 }
 
-var goodServer = Requirements{Role: api.RoleHead, Cloud: "gcp", Address: "10.0.0.2", VXLAN: true,
+var goodServer = Requirements{Role: api.RoleHead, Cloud: "gcp", Address: "10.0.0.2", VXLAN: true, Overlay: OverlayPort,
 	SourceURL: "https://example.org/rke2", Peers: []Peer{{"sky-x-0", "10.0.0.1", 22}}}
 
 // The rules of the image of Ubuntu on OCI.
@@ -127,8 +127,18 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 		}, checkPorts, warning, "nginx listens on port 80/tcp"},
 		"VXLAN of another": {func(f *Facts, _ *Requirements) {
 			f.Listeners = []listener{{udp: true, address: "0.0.0.0", port: 8472}}
-		},
-			checkPorts, problem, "8472/udp"},
+		}, checkPorts, problem, "8472/udp"},
+		"WireGuard of another": {func(f *Facts, r *Requirements) {
+			f.Listeners = []listener{{udp: true, address: "0.0.0.0", port: 51820}}
+			r.Overlay = EncryptedOverlayPort
+		}, checkPorts, problem, "a program listens on port 51820/udp, which the pod network (WireGuard) needs"},
+		"VXLAN of calico": {func(f *Facts, r *Requirements) {
+			f.Listeners = []listener{{udp: true, address: "::", port: 4789, program: "vxlan"}}
+			r.Overlay = StandardOverlayPort
+		}, checkPorts, problem, "vxlan listens on port 4789/udp"},
+		"other UDP": {change: func(f *Facts, _ *Requirements) {
+			f.Listeners = []listener{{udp: true, address: "0.0.0.0", port: 4789}, {udp: true, address: "*", port: 0}}
+		}},
 		"firewalld": {func(f *Facts, _ *Requirements) {
 			f.Units["firewalld"] = true
 		}, checkFirewall, problem, "disable --now firewalld"},
@@ -141,6 +151,18 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 			f.Source = &sourceContact{6, "curl: (6) Could not resolve host"}
 		},
 			checkDNS, warning, "https://example.org/rke2: curl: (6)"},
+		"name server that does not answer": {func(f *Facts, r *Requirements) {
+			r.Registries, f.Resolved = []string{"registry-1.docker.io"}, map[string]bool{"registry-1.docker.io": false}
+		}, checkDNS, warning, "cannot resolve registry-1.docker.io"},
+		"registry known": {change: func(f *Facts, r *Requirements) {
+			r.Registries, f.Resolved = []string{"registry-1.docker.io"}, map[string]bool{"registry-1.docker.io": true}
+		}},
+		"registry not tried": {change: func(_ *Facts, r *Requirements) {
+			r.Registries = []string{"registry-1.docker.io"}
+		}},
+		"name of the source not told": {func(f *Facts, _ *Requirements) {
+			f.Source = &sourceContact{28, "curl: (28) Resolving timed out after 8000 milliseconds"}
+		}, checkDNS, warning, "Resolving timed out"},
 		"source times out": {func(f *Facts, _ *Requirements) { f.Source = &sourceContact{28, "curl: (28) timed out"} },
 			checkSource, warning, "rke2.source"},
 		"installed, source away": {change: func(f *Facts, _ *Requirements) {
