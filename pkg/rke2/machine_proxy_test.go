@@ -161,6 +161,8 @@ func TestMachineDownloadsThroughItsProxy(t *testing.T) {
 
 func TestRKE2GetsTheMachinesProxyAndExceptions(t *testing.T) {
 	m := newMachine(t)
+	// not the networks of this computer, to which Docker may add one meanwhile
+	m.InstallProgram("ip", "#!/bin/sh\necho '2: eth0 inet 192.0.2.7/24 scope global eth0'\n")
 	head := Node{Role: api.RoleHead, NodeName: "h", NodeIP: "203.0.113.7", AgentToken: "x"}
 	start := func() string {
 		t.Helper()
