@@ -36,6 +36,9 @@ func (a *Activities) CheckSnapshot(ctx context.Context, in SnapshotInput) (Check
 	const step = "check the snapshot"
 	s, err := a.findSnapshot(ctx, in)
 	if err == nil {
+		err = a.refuseTwin(ctx, in, s)
+	}
+	if err == nil {
 		_, err = a.Store.ReadSnapshotToken(ctx, s.Ref(), s.Name)
 	}
 	if err != nil {
@@ -84,7 +87,20 @@ func (a *Activities) findSnapshot(ctx context.Context, in SnapshotInput) (api.Sn
 	if err != nil {
 		return api.Snapshot{}, err
 	}
-	return s, c.CheckRestoreFrom(s, in.Restore)
+	return s, c.CheckRestoreFrom(s, in.Restore, nil)
+}
+
+// refuseTwin fails if the restored cluster would have the certificates and tokens of another cluster that exists.
+func (a *Activities) refuseTwin(ctx context.Context, in SnapshotInput, s api.Snapshot) error {
+	c, err := a.Store.ReadClusterObject(ctx, in.Cluster)
+	if err != nil {
+		return err
+	}
+	twin, err := a.Store.FindTwin(ctx, c, s)
+	if err != nil {
+		return err
+	}
+	return c.CheckRestoreFrom(s, in.Restore, twin)
 }
 
 // copySnapshot copies a snapshot from where it is kept to a file beside skyd's own snapshots, and checks that it is

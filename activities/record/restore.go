@@ -225,7 +225,8 @@ func (a *Activities) FinishRestore(ctx context.Context, in FinishRestoreInput) e
 			return errNotRequested
 		}
 		done = api.RestoreResult{Snapshot: r.Snapshot, Reason: r.Reason, StateOf: in.StateOf, Until: in.Until,
-			StartedAt: in.At, At: now, OtherCluster: r.SnapshotUID != c.Metadata.UID, NotKept: in.NotKept}
+			StartedAt: in.At, At: now, OtherCluster: r.SnapshotUID != c.Metadata.UID,
+			SnapshotUID: r.SnapshotUID, NotKept: in.NotKept}
 		if r.Reason == api.RestoreStart {
 			done.Until = in.StateOf // it did not serve after its stop
 		}

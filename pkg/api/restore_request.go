@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/release"
@@ -40,6 +41,8 @@ type RestoreWish struct {
 	NewMachines bool
 	// Force accepts the snapshot of another cluster, on new machines.
 	Force bool
+	// Twin is the cluster that FindTwin finds for the snapshot; nil if there is none.
+	Twin *Cluster
 	// DiscardState: the present state is not kept as a snapshot first.
 	DiscardState bool
 	// LostServer is the incarnation of the server whose machine is lost (LostServer of the cluster); else empty.
@@ -49,7 +52,7 @@ type RestoreWish struct {
 
 // RequestRestore records that the cluster is to be restored. It returns false if the same restore is already wanted or
 // under way. Its error is a *FieldError if the snapshot is another cluster's, and a *RefusedError if the phase or the
-// state of the snapshot does not allow it; then nothing is changed.
+// state of the snapshot does not allow it, or the snapshot has a twin; then nothing is changed.
 func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	wanted := RestoreRequest{ID: w.ID, Snapshot: w.Snapshot.Name, SnapshotUID: w.Snapshot.ClusterUID,
 		Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC(), DiscardState: w.DiscardState}
@@ -147,6 +150,8 @@ func (w RestoreWish) validateSnapshot(c *Cluster) error {
 	case isForeign && !w.NewMachines:
 		return &FieldError{Field: "new-machines", Value: "false", Want: fmt.Sprintf("--new-machines with snapshot %s, "+
 			"because it is of %s: its nodes are not those of these machines", s.Name, s.describeOwner(c))}
+	case isForeign && w.Twin != nil:
+		return refuse(w.Twin.describeAsTwin(s))
 	case why != "":
 		return refuse(why + ". To see others: skyctl get snapshots --cluster " + s.Cluster)
 	case parseRelease(s.releaseName()).IsNewerMinorThan(parseRelease(c.releaseName())):
@@ -156,11 +161,40 @@ func (w RestoreWish) validateSnapshot(c *Cluster) error {
 	return nil
 }
 
-// CheckRestoreFrom checks whether a restore that was requested can use the snapshot. Its error is a *RefusedError or a
-// *FieldError.
-func (c *Cluster) CheckRestoreFrom(s Snapshot, r RestoreRequest) error {
-	return RestoreWish{Snapshot: s, NewMachines: r.Mode == RestoreNewMachines,
+// CheckRestoreFrom checks whether a restore that was requested can use the snapshot, which has the twin or none. Its
+// error is a *RefusedError or a *FieldError.
+func (c *Cluster) CheckRestoreFrom(s Snapshot, r RestoreRequest, twin *Cluster) error {
+	return RestoreWish{Snapshot: s, NewMachines: r.Mode == RestoreNewMachines, Twin: twin,
 		Force: r.SnapshotUID == s.ClusterUID}.validateSnapshot(c)
+}
+
+// FindTwin returns the first of all clusters that would have the same certificates and tokens as c, if c was restored
+// from the snapshot of another cluster: that cluster itself, in any phase, or one that was or is being restored from a
+// snapshot of it. It returns nil if there is none. A cluster that is deleted never comes back under its UID.
+func FindTwin(all []Cluster, c *Cluster, s Snapshot) *Cluster {
+	if s.ClusterUID == c.Metadata.UID {
+		return nil
+	}
+	i := slices.IndexFunc(all, func(other Cluster) bool {
+		restored, restore := other.Status.Restored, other.Status.Restore
+		return other.Metadata.UID != c.Metadata.UID && (other.Metadata.UID == s.ClusterUID ||
+			restored != nil && restored.SnapshotUID == s.ClusterUID ||
+			restore != nil && restore.SnapshotUID == s.ClusterUID)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+// describeAsTwin says why the cluster excludes a restore of another one from the snapshot.
+func (c *Cluster) describeAsTwin(s Snapshot) string {
+	name, how := c.Metadata.Name, ""
+	if c.Metadata.UID != s.ClusterUID {
+		how = ", which has the state of a snapshot of the same cluster,"
+	}
+	return fmt.Sprintf("cluster %s%s still exists (%s), and both would have the same certificates and tokens. Delete "+
+		"it first: skyctl delete cluster %s", name, how, c.Status.Phase, name)
 }
 
 // refuseUse says why no cluster can be restored from the snapshot; empty if one can.

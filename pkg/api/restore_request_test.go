@@ -120,6 +120,10 @@ func TestSnapshotsThatCannotBeRestored(t *testing.T) {
 		"another's by force, in place": {func(s *api.Snapshot, w *api.RestoreWish) {
 			s.ClusterUID, s.Cluster, w.Force = "u-9", "old", true
 		}, "--new-machines", true},
+		"another's that exists": {func(s *api.Snapshot, w *api.RestoreWish) {
+			s.ClusterUID, s.Cluster, w.Force, w.NewMachines = "u-9", "old", true, true
+			w.Twin = &api.Cluster{Metadata: api.Metadata{Name: "old", UID: "u-9"}}
+		}, "cluster old still exists", false},
 		"another's by force, on new machines": {change: func(s *api.Snapshot, w *api.RestoreWish) {
 			s.ClusterUID, s.Cluster, w.Force, w.NewMachines = "u-9", "old", true, true
 		}},
@@ -137,6 +141,31 @@ func TestSnapshotsThatCannotBeRestored(t *testing.T) {
 			!strings.Contains(err.Error(), tt.want) || c.Status.Restore != nil):
 			t.Errorf("%s: %v, %v, %+v", name, changed, err, c.Status.Restore)
 		}
+	}
+}
+
+func TestTwinOfARestoredClusterIsFound(t *testing.T) {
+	c, _ := newSnapshotted()
+	foreign := api.Snapshot{Name: "last", Cluster: "old", ClusterUID: "u-9"}
+	named := func(name, uid string) api.Cluster { return api.Cluster{Metadata: api.Metadata{Name: name, UID: uid}} }
+	stopped, heir, waiting, restored := named("old", "u-9"), named("heir", "u-2"), named("waiting", "u-3"), *c
+	stopped.Status.Phase = api.PhaseStopped
+	heir.Status.Restored = &api.RestoreResult{SnapshotUID: "u-9", OtherCluster: true}
+	waiting.Status.Restore = &api.RestoreRequest{SnapshotUID: "u-9"}
+	restored.Status.Restored = heir.Status.Restored // the same again is no twin of itself
+	for want, all := range map[string][]api.Cluster{
+		"old": {named("other", "u-5"), stopped}, "heir": {restored, heir}, "waiting": {waiting},
+		"": {named("old", "u-10"), restored},
+	} {
+		got := api.FindTwin(all, c, foreign)
+		if got == nil && want != "" || got != nil && got.Metadata.Name != want {
+			t.Errorf("want %q, got %+v", want, got)
+		}
+	}
+	own := foreign
+	own.ClusterUID = c.Metadata.UID
+	if got := api.FindTwin([]api.Cluster{restored, heir}, c, own); got != nil {
+		t.Errorf("of its own snapshot: %+v", got)
 	}
 }
 

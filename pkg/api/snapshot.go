@@ -242,8 +242,9 @@ type RestoreResult struct {
 	// StartedAt and At are when the restore started and ended.
 	StartedAt time.Time `json:"started_at"`
 	At        time.Time `json:"at"`
-	// OtherCluster: the snapshot is one of another cluster.
-	OtherCluster bool `json:"other_cluster,omitempty"`
+	// OtherCluster: the snapshot is one of another cluster, whose UID is SnapshotUID.
+	OtherCluster bool   `json:"other_cluster,omitempty"`
+	SnapshotUID  string `json:"snapshot_uid,omitempty"`
 	// NotKept is why the state before the restore was not kept as a snapshot; empty if it was, or if there was none.
 	NotKept string `json:"not_kept,omitempty"`
 }

@@ -63,8 +63,9 @@ for it, and the workers stay. With --new-machines all machines are ended, with t
 disks, and others are launched, in another place if the old one has no room.
 
 The snapshot is checked before anything is changed: it has to be complete, and of the cluster's
-minor version or an older one. --snapshot OTHER/NAME names one of another cluster, which may be
-deleted; it needs --force and --new-machines.`,
+minor version or an older one. --snapshot OTHER/NAME names one of a deleted cluster; it needs
+--force and --new-machines. While that cluster exists, in any phase, it is refused: both would
+have the same certificates and tokens.`,
 		Example: `  skyctl restore cluster prod --snapshot before-migration
   skyctl restore cluster prod --snapshot before-migration --yes --wait
   skyctl restore cluster prod --snapshot auto-20261129-003000 --new-machines
@@ -186,7 +187,10 @@ func (o *clusterRestoreOptions) checkRequest(ctx context.Context, ops *client.Cl
 		same := *r
 		tried.Status.Restore = &same
 	}
-	_, err = tried.RequestRestore(ops.NewRestoreWish(seen, options))
+	wish, err := ops.NewRestoreWish(ctx, seen, options)
+	if err == nil {
+		_, err = tried.RequestRestore(wish)
+	}
 	return seen, options, err
 }
 

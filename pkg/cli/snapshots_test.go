@@ -230,11 +230,16 @@ func TestSnapshotOfAnotherClusterNeedsForceAndNewMachines(t *testing.T) {
 	p.newReadyCluster("heir")
 	p.newReadyCluster("gone")
 	storeSnapshot(t, "gone", "last", api.SnapshotAsked, unchanged)
+	args := []string{"restore", "cluster", "heir", "--snapshot", "gone/last", "--yes"}
+	p.run(append(args, "--new-machines", "--force")...).checkOutput(t, ExitConflict, "",
+		"cluster gone still exists (READY), and both would have the same certificates and tokens")
+	if c := readCluster(t, "heir"); c.Status.Restore != nil {
+		t.Errorf("it is recorded: %+v", c.Status.Restore)
+	}
 	if err := world.Store.DeleteCluster(t.Context(), readCluster(t, "gone").Ref()); err != nil {
 		t.Fatal(err)
 	}
 	p.run("get", "snapshots", "--cluster", "gone").checkOutput(t, 0, "gone (deleted)", "")
-	args := []string{"restore", "cluster", "heir", "--snapshot", "gone/last", "--yes"}
 	p.run(args...).checkOutput(t, ExitUsage, "", "of cluster gone")
 	p.run(append(args, "--new-machines")...).checkOutput(t, ExitUsage, "", "--force --new-machines")
 	p.run(append(args, "--new-machines", "--force", "--wait")...).checkOutput(t, 0,

@@ -35,15 +35,23 @@ type OperationRequest struct {
 }
 
 // NewRestoreWish returns the wish for a restore of a cluster that was read with its machines.
-func (c *Client) NewRestoreWish(seen *api.Cluster, o RestoreOptions) api.RestoreWish {
+func (c *Client) NewRestoreWish(ctx context.Context, seen *api.Cluster, o RestoreOptions) (api.RestoreWish, error) {
+	s, err := c.ConnectStore(ctx)
+	if err != nil {
+		return api.RestoreWish{}, err
+	}
+	twin, err := s.FindTwin(ctx, seen, o.Snapshot)
 	return api.RestoreWish{ID: api.NewRestoreID(uuid.NewString()), Snapshot: o.Snapshot, NewMachines: o.NewMachines,
-		Force: o.Force, DiscardState: o.DiscardState, LostServer: seen.LostServer(), At: c.now()}
+		Force: o.Force, DiscardState: o.DiscardState, Twin: twin, LostServer: seen.LostServer(), At: c.now()}, err
 }
 
 // RestoreCluster records that a cluster, as a person has seen it with its machines, is to be restored, and starts the
 // operation. Its errors are those of RequestRestore; then nothing is written.
 func (c *Client) RestoreCluster(ctx context.Context, seen *api.Cluster, o RestoreOptions) (OperationRequest, error) {
-	wish := c.NewRestoreWish(seen, o)
+	wish, err := c.NewRestoreWish(ctx, seen, o)
+	if err != nil {
+		return OperationRequest{}, err
+	}
 	return c.requestOperation(ctx, seen.Ref(), "restore", func(cl *api.Cluster) (bool, error) {
 		return cl.RequestRestore(wish)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -130,6 +131,20 @@ func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
 	}
 	clusters, bad := s.decodeClusters(resp.Kvs)
 	return clusters, joinCorruptErrors(bad)
+}
+
+// FindTwin returns the cluster that api.FindTwin finds for a restore of a cluster from a snapshot. If the record of the
+// snapshot's own cluster cannot be decoded, the error is a *CorruptError.
+func (s *Store) FindTwin(ctx context.Context, c *api.Cluster, snapshot api.Snapshot) (*api.Cluster, error) {
+	if snapshot.ClusterUID == c.Metadata.UID {
+		return nil, nil
+	}
+	all, err := s.ListClusters(ctx)
+	damaged := CorruptClusterNames(err)
+	if err != nil && (len(damaged) == 0 || slices.Contains(damaged, snapshot.Cluster)) {
+		return nil, err
+	}
+	return api.FindTwin(all, c, snapshot), nil
 }
 
 func (s *Store) decodeClusters(kvs []*mvccpb.KeyValue) ([]api.Cluster, []*CorruptError) {

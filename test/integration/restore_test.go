@@ -300,6 +300,54 @@ func TestStateThatCannotBeKeptIsNotReplaced(t *testing.T) {
 	w.keep("restore-silent", w.closed(ref.Name)[0])
 }
 
+// requestForeign requests a restore on new machines as a client does that does not check the snapshot.
+func (w *world) requestForeign(ref api.Ref, s api.Snapshot) {
+	w.t.Helper()
+	_, err := w.store.UpdateCluster(w.t.Context(), ref, func(c *api.Cluster) error {
+		c.Status.Restore = &api.RestoreRequest{ID: "restore-foreign", Snapshot: s.Name, SnapshotUID: s.ClusterUID,
+			Mode: api.RestoreNewMachines, Reason: api.RestoreAsked, AskedAt: time.Now().UTC()}
+		return nil
+	})
+	w.check(err)
+	w.check(start.SignalOperation(w.t.Context(), w.temporal, w.queue, ref.Name, operation.WorkflowRestore, "Restore",
+		operation.RestoreInput{Cluster: ref}))
+}
+
+func TestSnapshotOfAnotherClusterIsRestoredOnceThatIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	donor, s := w.snapshotted("donor", 2)
+	heir := w.create("heir", 2, client.CreateOptions{})
+	w.awaitReady(heir)
+	w.check(w.cloud.WriteObject(heir.UID, "of-heir", "1"))
+	before := w.incarnations(heir)
+	o := client.RestoreOptions{Snapshot: s, NewMachines: true, Force: true}
+	refused := new(api.RefusedError)
+	if _, err := w.ops.RestoreCluster(t.Context(), w.get(heir), o); !errors.As(err, &refused) ||
+		!strings.Contains(err.Error(), "cluster donor still exists (READY)") {
+		t.Errorf("got %v", err)
+	}
+	w.requestForeign(heir, s)
+	eventually.Holds(t, "the worker refuses it, too", func() bool { return w.get(heir).Status.Restore == nil })
+	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(heir.Name), "").Get(t.Context(), nil)
+	if said := w.lastEvent(heir, "RestoreFailed"); !strings.Contains(said, "nothing was changed") ||
+		!strings.Contains(said, "cluster donor still exists") || !maps.Equal(before, w.incarnations(heir)) {
+		t.Errorf("the event says %q; machines %v, before %v", said, w.incarnations(heir), before)
+	}
+	w.healthy(donor, 2)
+	w.healthy(heir, 2)
+
+	w.delete(donor, false)
+	w.awaitGone(donor)
+	c, err := w.restore(heir, o)
+	w.check(err)
+	w.hasStateOfBefore(heir, 2)
+	w.hasPodsOn(heir)
+	if r := c.Status.Restored; !r.OtherCluster || r.SnapshotUID != donor.UID {
+		t.Errorf("%+v", r)
+	}
+	w.keep("restore-foreign", w.closed(heir.Name)[0])
+}
+
 func TestDamagedSnapshotChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	ref, s := w.snapshotted("damaged", 2)
