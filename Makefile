@@ -20,24 +20,19 @@ build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
 	@$(COMPILE) "skyctl and skyd" -ldflags '$(LDFLAGS)' -o $(BIN)/ -- ./cmd/skyctl ./cmd/skyd
 
-# PREFIX has bin/ and share/; DESTDIR is put before it, as packagers need it. The list of files is that of install.sh, by
-# which skyctl uninstall says how they go.
+# PREFIX has bin/ and share/; DESTDIR is put before it, as packagers need it. install.sh installs the build as a release: it
+# alone knows which files go where, and keeps the list by which skyctl uninstall says how they go.
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
 install: build ## install skyctl, skyd, man pages and shell completions: PREFIX=/usr/local, DESTDIR=
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null) go run ./release/manpages -out $(BIN)/release-files
-	@to='$(DESTDIR)$(PREFIX)'; files=$(BIN)/release-files; \
-	install -D -m 0755 -t "$$to/bin" $(BIN)/skyctl $(BIN)/skyd; \
-	install -D -m 0644 -t "$$to/share/man/man1" $$files/man/*; \
-	install -D -m 0644 $$files/completions/skyctl.bash "$$to/share/bash-completion/completions/skyctl"; \
-	install -D -m 0644 $$files/completions/skyctl.zsh "$$to/share/zsh/site-functions/_skyctl"; \
-	install -D -m 0644 $$files/completions/skyctl.fish "$$to/share/fish/vendor_completions.d/skyctl.fish"; \
-	install -D -m 0644 LICENSE "$$to/share/doc/skyctl/LICENSE"; \
-	if [ -z '$(DESTDIR)' ]; then list=share/skyctl/installed-files; install -D -m 0644 /dev/null "$$to/$$list"; \
-		(cd "$$to" && ls bin/skyctl bin/skyd share/man/man1/skyctl*.1.gz share/bash-completion/completions/skyctl \
-			share/zsh/site-functions/_skyctl share/fish/vendor_completions.d/skyctl.fish share/doc/skyctl/LICENSE $$list >$$list); fi; \
-	echo "Installed skyctl and skyd into $$to"
+	@from=$$(mktemp -d); trap 'rm -rf "$$from"' EXIT; \
+	archive=$$from/skyctl_$(VERSION:v%=%)_$$(go env GOOS)_$$(go env GOARCH).tar.gz; \
+	tar -chf - -C $(BIN) skyctl skyd -C $(BIN)/release-files man completions -C $(CURDIR) LICENSE | gzip -1 >"$$archive"; \
+	(cd "$$from" && sha256sum -- *.tar.gz >checksums.txt); \
+	./install.sh --from "$$from" --prefix '$(DESTDIR)$(PREFIX)'; \
+	if [ -n '$(DESTDIR)' ]; then rm -r '$(DESTDIR)$(PREFIX)/share/skyctl'; fi # the package manager has a list
 
 # The tools of releases are a module of their own, as the linters are.
 RELEASE_TOOLS := $(BIN)/release
