@@ -9,9 +9,10 @@ for tool in dpkg-deb rpm docker; do
 done
 
 keys=$(mktemp -d)
+former=$(mktemp -d)
 image=ghcr.io/sky-shift/skyd:$(release/version.sh | sed 's/^v//')
 clean_up() {
-  rm -rf "$keys"
+  rm -rf "$keys" "$former"
   docker image rm "$image-amd64" "$image-arm64" >/dev/null 2>&1 || true
 }
 trap clean_up EXIT
@@ -24,9 +25,11 @@ echo "built in $((SECONDS - begun)) seconds"
 if ! docker image ls --quiet --filter reference=skyctl-host | grep -q .; then
   go run ./test/setup/hostimage # the package is installed there
 fi
-SKYCTL_TEST_RELEASE=$PWD/bin/dist SKYCTL_TEST_COSIGN_PUBLIC_KEY=$keys/cosign.pub \
+SKYCTL_TEST_FRESH_CACHE=yes SKYCTL_TEST_RELEASE=$PWD/bin/dist SKYCTL_TEST_COSIGN_PUBLIC_KEY=$keys/cosign.pub \
   go test -count=1 -v -tags release_check ./test/release
-# A person without Go and make installs it, creates a cluster and removes everything.
+# A person without Go and make installs the version before and then this one, and removes everything.
+release/build_former.sh "$former"
+if [ -e "$former/skyd" ]; then export SKYCTL_TEST_FORMER=$former; fi
 SKYCTL_TEST_DIST=$PWD/bin/dist SKYCTL_TEST_BIN=$PWD/bin SKYCTL_TEST_RKE2=$SKYCTL_KIT \
   go test -count=1 -v -run '^TestReleaseIsInstalledUpgradedAndRemoved$' ./test/e2e
 echo "checked in $((SECONDS - begun)) seconds"

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
 	"golang.org/x/mod/semver"
 
@@ -33,6 +34,10 @@ import (
 // of an older version.
 const distVariable = "SKYCTL_TEST_DIST"
 
+// formerVariable names a directory with skyctl and skyd of the version before, which release/build_former.sh builds.
+// Without it, that version is the same programs with another version in them.
+const formerVariable = "SKYCTL_TEST_FORMER"
+
 // TestReleaseIsInstalledUpgradedAndRemoved does what a person without Go and make does, on a computer that has a Docker
 // engine: installs a release, creates a cluster, upgrades, and removes everything again.
 func TestReleaseIsInstalledUpgradedAndRemoved(t *testing.T) {
@@ -43,21 +48,20 @@ func TestReleaseIsInstalledUpgradedAndRemoved(t *testing.T) {
 	if out := p.sh("command -v go make skyctl || true"); out != "" {
 		t.Fatalf("the computer has %s", out)
 	}
-	files := httptest.NewServer(http.FileServer(http.Dir(release.dir)))
-	t.Cleanup(files.Close)
+	files, olderFiles := serveFiles(t, release.dir), serveFiles(t, release.olderDir)
 	script, err := filepath.Abs("../../install.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	install := func(version string) string {
-		return p.sh("sh " + script + " --from " + files.URL + " --version " + version)
+	install := func(from, version string) string {
+		return p.sh("sh " + script + " --from " + from + " --version " + version)
 	}
-	first := release.version
+	first, from := release.version, files
 	if release.older != "" {
-		first = release.older
+		first, from = release.older, olderFiles
 	}
-	p.checkSaid(install(first), "Installed skyctl v"+first+" in "+p.home+"/.local/bin.")
-	p.useKit(files.URL + "/" + distribution.KitName(release.version))
+	p.checkSaid(install(from, first), "Installed skyctl v"+first+" in "+p.home+"/.local/bin.")
+	p.useKit(files + "/" + distribution.KitName(release.version))
 
 	name := p.name
 	p.sh("skyctl create cluster " + name + " --provision --cloud docker --cpus 2+ --memory 4 --num_nodes 1 --wait")
@@ -66,7 +70,7 @@ func TestReleaseIsInstalledUpgradedAndRemoved(t *testing.T) {
 	before := p.cluster(name)
 
 	if release.older != "" {
-		out := install(release.version)
+		out := install(files, release.version)
 		p.checkSaid(out, "Replaced skyctl v"+first+" by v"+release.version, "Note: this skyctl is v"+release.version,
 			"skyctl server restart")
 		p.checkSaid(p.sh("skyctl server upgrade"), "The server was skyd v"+first+" and is v"+release.version)
@@ -80,11 +84,18 @@ func TestReleaseIsInstalledUpgradedAndRemoved(t *testing.T) {
 	p.removeEverything()
 }
 
+func serveFiles(t *testing.T, dir string) string {
+	t.Helper()
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 // testRelease is a directory with a release.
 type testRelease struct {
 	dir, version string
-	// older is an older version in the same directory; empty if there is none.
-	older string
+	// older is an older version, in a directory of its own; empty if there is none.
+	older, olderDir string
 }
 
 func newRelease(t *testing.T, i *installation) testRelease {
@@ -97,24 +108,47 @@ func newRelease(t *testing.T, i *installation) testRelease {
 		}
 		before, after, _ := strings.Cut(distribution.ArchiveName("*"), "*")
 		r.version = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(archives[0]), before), after)
+		r.addFormer(t)
 		return r
 	}
 	needsKit(t, "a release has the kit")
-	out, err := exec.CommandContext(t.Context(), filepath.Join(i.bin, "skyctl"), "version", "--client").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.dir, r.version = t.TempDir(), strings.TrimPrefix(strings.Fields(string(out))[1], "v")
+	r.dir, r.version = t.TempDir(), readVersion(t, i.bin)
 	o := distribution.Options{Version: r.version, Bin: i.bin, Kit: mustEnv(t, "SKYCTL_TEST_RKE2"),
 		License: "../../LICENSE"}
-	r.older = findOlder(t, r.version)
-	if err := distribution.AddOlder(t.Context(), r.dir, o, r.older); err != nil {
-		t.Fatal(err)
-	}
 	if err := distribution.Make(t.Context(), r.dir, o); err != nil {
 		t.Fatal(err)
 	}
+	if r.addFormer(t); r.older != "" {
+		return r
+	}
+	r.older, r.olderDir = findOlder(t, r.version), t.TempDir()
+	if err := distribution.AddOlder(t.Context(), r.olderDir, o, r.older); err != nil {
+		t.Fatal(err)
+	}
 	return r
+}
+
+// addFormer adds the version before, if its programs are given.
+func (r *testRelease) addFormer(t *testing.T) {
+	t.Helper()
+	bin := os.Getenv(formerVariable)
+	if bin == "" {
+		return
+	}
+	r.older, r.olderDir = readVersion(t, bin), t.TempDir()
+	if err := distribution.Make(t.Context(), r.olderDir, distribution.Options{Version: r.older, Bin: bin}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readVersion returns the version of the skyctl in a directory, without the leading v.
+func readVersion(t *testing.T, bin string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "skyctl"), "version", "--client").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(strings.Fields(string(out))[1], "v")
 }
 
 // findOlder returns an older version with as many letters.
@@ -178,6 +212,7 @@ func newNewcomer(t *testing.T, i *installation) *newcomer {
 		p.env = append(p.env, name+"="+value)
 	}
 	p.enter = newcomerCommand(t, i, nothing)
+	p.sh("mkdir " + strings.Join(sharedDirs, " "))
 	t.Cleanup(func() {
 		if t.Failed() {
 			i.show("skyd.log")
@@ -271,26 +306,45 @@ func (p *newcomer) useKit(url string) {
 // removalCommand matches what uninstall says about the programs.
 var removalCommand = regexp.MustCompile(`To remove them: (.*)`)
 
+// sharedDirs are the directories that a home directory has which was used before, sorted. Many programs share them.
+var sharedDirs = []string{".cache", ".config", ".local", ".local/bin", ".local/share", ".local/share/bash-completion",
+	".local/share/bash-completion/completions", ".local/share/doc", ".local/share/fish",
+	".local/share/fish/vendor_completions.d", ".local/share/man", ".local/share/man/man1", ".local/share/zsh",
+	".local/share/zsh/site-functions", ".local/state"}
+
+// listHome lists the files and directories in the home directory.
+func (p *newcomer) listHome() (all []string) {
+	p.t.Helper()
+	err := filepath.WalkDir(p.home, func(name string, _ fs.DirEntry, err error) error {
+		if err == nil && name != p.home {
+			all = append(all, strings.TrimPrefix(name, p.home+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return slices.Sorted(slices.Values(all))
+}
+
 // removeEverything uninstalls all but the logs, and checks what is left.
 func (p *newcomer) removeEverything() {
 	p.t.Helper()
-	p.i.keepHostImage()
-	out := p.sh("rm -rf kit && skyctl uninstall --yes --keep-logs")
-	p.checkSaid(out, "the host image, for another installation")
+	image := p.i.importImage()
+	out := p.sh("rm -rf kit && DOCKER_HOST=unix://" + p.i.serveEngineAlone(image) +
+		" skyctl uninstall --yes --keep-logs")
+	if _, err := p.i.docker.ImageInspect(p.t.Context(), image); !errdefs.IsNotFound(err) {
+		p.t.Errorf("the host image %s is left: %v\n%s", image, err, out)
+	}
 	remove := removalCommand.FindStringSubmatch(out)
 	if remove == nil {
 		p.t.Fatalf("it does not say how to remove the programs:\n%s", out)
 	}
 	p.sh(remove[1])
-	var left []string
-	err := filepath.WalkDir(p.home, func(name string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			left = append(left, strings.TrimPrefix(name, p.home+"/"))
-		}
-		return err
-	})
-	if err != nil || !slices.Equal(left, []string{".skyconf/skyd.log"}) {
-		p.t.Errorf("files are left: %v, %v", left, err)
+	want := slices.Sorted(slices.Values(append(sharedDirs, ".skyconf", ".skyconf/skyd.log")))
+	if left := p.listHome(); !slices.Equal(left, want) {
+		p.t.Errorf("these files and directories are left:\n%s\nwant\n%s", strings.Join(left, "\n"),
+			strings.Join(want, "\n"))
 	}
 	if _, err := p.i.docker.NetworkInspect(p.t.Context(), p.i.network, network.InspectOptions{}); err == nil {
 		p.t.Errorf("network %s is left", p.i.network)

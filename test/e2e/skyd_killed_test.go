@@ -12,16 +12,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	docker "github.com/docker/docker/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/test/eventually"
-	"github.com/sky-shift/skyctl/test/process"
 )
 
 // TestClusterOutlivesSkyd kills skyd while it creates, repairs and deletes a cluster. Then everything is removed.
@@ -66,43 +62,6 @@ func killDuringCreate(i *installation) {
 	}
 }
 
-// bootComputer stops everything as a power failure does, and starts skyd before the Docker engine answers, as a boot
-// may. No command is run until the cluster works.
-func bootComputer(i *installation) {
-	before := i.cluster("boot")
-	if r := i.try("uninstall", "--yes"); r.code != 3 || !strings.Contains(r.stderr, "skyctl delete cluster boot") {
-		i.t.Fatalf("uninstall with a cluster: exit %d\n%s%s", r.code, r.stdout, r.stderr)
-	}
-	i.killSkyd()
-	for _, h := range i.hosts("boot") {
-		if err := i.docker.ContainerKill(i.t.Context(), h.ID, "KILL"); err != nil {
-			i.t.Fatal(err)
-		}
-	}
-	answer := i.startSkydBeforeDocker()
-	answer()
-	eventually.HoldsEvery(i.t, commandPause, 4*time.Minute, "all Nodes of the cluster are Ready again", func() bool {
-		running := 0
-		for _, h := range i.hosts("boot") {
-			if h.State == container.StateRunning {
-				running++
-			}
-		}
-		return running == 2 && strings.Count(i.tryKubectl("boot", "get", "nodes", "--no-headers"), " Ready ") == 2
-	})
-	after := i.await("boot", "in sync", func(c api.Cluster) bool {
-		in := c.Status.FindCondition(api.InSync)
-		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil &&
-			in.Status == api.ConditionTrue
-	})
-	for n, was := range before.Status.Machines {
-		if is := after.Status.Machines[n]; is.Incarnation != was.Incarnation || is.Address != was.Address {
-			i.t.Errorf("machine %d was %s at %s and is %s at %s", n, was.Incarnation, was.Address, is.Incarnation,
-				is.Address)
-		}
-	}
-}
-
 func killDuringDelete(i *installation) {
 	i.run("delete", "cluster", "boot", "--yes")
 	i.killSkyd()
@@ -110,35 +69,6 @@ func killDuringDelete(i *installation) {
 	if n := len(i.hosts("boot")); n != 0 {
 		i.t.Errorf("%d machines left", n)
 	}
-}
-
-// startSkydBeforeDocker starts skyd as a service manager does, with a Docker engine that hangs up on its first calls.
-// The result makes the engine answer.
-func (i *installation) startSkydBeforeDocker() (answer func()) {
-	i.t.Helper()
-	dir, err := os.MkdirTemp("", "skyctl-docker-") // names of sockets are short
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "docker.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.t.Cleanup(func() { // the commands that follow start a skyd with the engine itself
-		i.try("server", "stop")
-		_ = l.Close()
-	})
-	e := &startingEngine{socket: strings.TrimPrefix(i.docker.DaemonHost(), "unix://")}
-	go e.serve(l)
-	if _, err := process.Start(process.Options{Argv: []string{filepath.Join(i.bin, "skyd"), "dev"},
-		Env: slices.Concat(i.env, []string{"DOCKER_HOST=unix://" + socket}), LogFile: filepath.Join(i.dir, "skyd.log"),
-	}); err != nil {
-		i.t.Fatal(err)
-	}
-	eventually.Holds(i.t, "skyd has asked the Docker engine in vain", func() bool { return e.missed.Load() > 0 })
-	return func() { e.answers.Store(true) }
 }
 
 // startingEngine stands between skyd and the Docker engine, which does not answer at first.
