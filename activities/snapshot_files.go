@@ -30,23 +30,19 @@ func (f *SnapshotFiles) VaultFor(ctx context.Context, c *api.Cluster) (place str
 	return place, v, err
 }
 
-// VaultOf returns where a snapshot is kept. The fields of an S3 storage are those of its cluster's spec, or those of
-// the time when it was taken if the cluster is gone or uses another storage.
+// VaultOf returns where a snapshot is kept; see api.Snapshot.StoragePolicy.
 func (f *SnapshotFiles) VaultOf(ctx context.Context, s api.Snapshot) (vault.Vault, error) {
-	policy := api.SnapshotPolicy{}
-	if s.Spec != nil {
-		policy = s.Spec.Snapshots
+	if s.Place == api.SnapshotPlaceSkyd {
+		return f.openVault(ctx, s.Place, api.SnapshotPolicy{})
 	}
-	if s.Place != api.SnapshotPlaceSkyd {
-		c, err := f.Store.ReadClusterObject(ctx, s.Ref())
-		if missing := new(store.NotFoundError); err != nil && !errors.As(err, &missing) {
-			return nil, err
-		}
-		if err == nil && c.Spec.Snapshots.StoragePlace() == s.Place {
-			policy = c.Spec.Snapshots
-		}
+	c, err := f.Store.ReadClusterObject(ctx, s.Ref())
+	if missing := new(store.NotFoundError); errors.As(err, &missing) {
+		c, err = nil, nil
 	}
-	return f.openVault(ctx, s.Place, policy)
+	if err != nil {
+		return nil, err
+	}
+	return f.openVault(ctx, s.Place, s.StoragePolicy(c))
 }
 
 // defaultS3Region is the region of a bucket if the spec names none.

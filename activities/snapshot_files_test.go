@@ -5,16 +5,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
-	"github.com/sky-shift/skyctl/pkg/vault"
 	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
@@ -96,9 +98,43 @@ func TestSnapshotWithoutAFileIsMissing(t *testing.T) {
 
 func TestSnapshotIsReadFromItsOwnPlace(t *testing.T) {
 	f, s := keepContent(t, "etcd's pages")
-	s.Place = "s3://bucket/folder"
-	v, err := f.VaultOf(t.Context(), s)
-	if _, isDirectory := v.(*vault.Directory); isDirectory {
-		t.Errorf("it is read from skyd's directory: %v", err)
+	var asked, signed string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, signed = r.URL.Path, r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte("<Error><Code>NoSuchKey</Code></Error>"))
+	}))
+	t.Cleanup(server.Close)
+	for name, secret := range map[string]string{"of-then": "key-of-then", "of-now": "key-of-now"} {
+		if _, err := f.Store.WriteNamedSecret(t.Context(), name, map[string][]byte{"access_key": []byte(secret),
+			"secret_key": []byte("secret-0123456789")}, false, time.Now()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	s.Place = "s3://bucket/folder"
+	policy := api.SnapshotPolicy{S3URL: s.Place, S3Endpoint: server.URL, S3Secret: "of-then"}
+	s.Spec = &api.ClusterSpec{Snapshots: policy}
+	requireAsked := func(key string) {
+		t.Helper()
+		missing := new(SnapshotFileMissingError)
+		if err := f.CopyChecked(t.Context(), s, &bytes.Buffer{}); !errors.As(err, &missing) ||
+			asked != "/bucket/folder/u-1/auto-1" || !strings.Contains(signed, "Credential="+key+"/") {
+			t.Errorf("got %v; %s was asked as %s", err, asked, signed)
+		}
+	}
+	requireAsked("key-of-then") // the cluster is gone
+	c := api.NewCluster("prod", "u-1", api.GroupSpec{Cloud: "docker", NumNodes: 1}, nil, time.Now())
+	c.Spec.Snapshots = policy
+	c.Spec.Snapshots.S3Secret = "of-now"
+	if _, err := f.Store.CreateCluster(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	requireAsked("key-of-now")
+	if _, err := f.Store.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		c.Spec.Snapshots.S3URL = "s3://other"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	requireAsked("key-of-then")
 }

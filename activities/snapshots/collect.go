@@ -77,6 +77,9 @@ func (a *Activities) collectSnapshot(ctx context.Context, in Ref) error {
 		if s.Place, s.Object, s.SealedBytes = place, object, kept.Sealed; s.State == api.SnapshotTaken {
 			s.State = api.SnapshotKept
 		}
+		if s.Spec != nil { // the storage may have changed since it was taken
+			s.Spec.Snapshots = on.cluster.Spec.Snapshots
+		}
 		s.Bytes, s.SHA256, s.Revision, s.Keys = kept.Bytes, kept.SHA256, kept.Contents.Revision, kept.Contents.Keys
 		s.Failure, s.FailedAt = "", time.Time{}
 		return nil

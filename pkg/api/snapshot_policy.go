@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +72,31 @@ func (p SnapshotPolicy) KeepDuration() time.Duration {
 
 // StoragePlace is where new snapshots are kept: SnapshotPlaceSkyd or the URL of a bucket and folder.
 func (p SnapshotPolicy) StoragePlace() string { return cmp.Or(p.S3URL, SnapshotPlaceSkyd) }
+
+// StoragePolicy returns the policy with the address and the secret of the storage in which a snapshot is kept: that of
+// its cluster while that uses the storage, else that of the time when the snapshot was kept. The cluster is nil if it
+// is gone.
+func (s Snapshot) StoragePolicy(c *Cluster) SnapshotPolicy {
+	switch {
+	case c != nil && c.Metadata.UID == s.ClusterUID && c.Spec.Snapshots.StoragePlace() == s.Place:
+		return c.Spec.Snapshots
+	case s.Spec != nil:
+		return s.Spec.Snapshots
+	}
+	return SnapshotPolicy{}
+}
+
+// SnapshotsOpenedBy returns the snapshots whose files can be neither read nor deleted without a named secret.
+func SnapshotsOpenedBy(secret string, clusters []Cluster, all []Snapshot) []Snapshot {
+	owners := map[string]*Cluster{}
+	for i := range clusters {
+		owners[clusters[i].Metadata.UID] = &clusters[i]
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s Snapshot) bool {
+		isInStorage := s.Object != "" && s.Place != "" && s.Place != SnapshotPlaceSkyd
+		return !isInStorage || s.StoragePolicy(owners[s.ClusterUID]).S3Secret != secret
+	})
+}
 
 // RestoresLostServer reports whether a lost server is restored without a person.
 func (s ClusterSpec) RestoresLostServer() bool { return s.OnServerLoss != OnServerLossWait }

@@ -93,8 +93,9 @@ func (a *app) newDeleteSecretCommand() *cobra.Command {
 		Aliases: listAliases("secret"),
 		Short:   "Delete a secret",
 		Long: `Deletes a secret. It is refused while a cluster refers to the secret, because new machines of the
-cluster need it: they would not start. --force deletes it anyway. Machines that exist keep what
-they were given.`,
+cluster need it: they would not start. It is also refused while snapshots are in a bucket that the
+secret opens, also those of deleted clusters: without it they can be neither restored nor deleted.
+--force deletes it anyway. Machines that exist keep what they were given.`,
 		Example: `  skyctl delete secret registry-login
   skyctl delete secret registry-login --yes --force`,
 		Args:              requireSecretName,
@@ -102,7 +103,7 @@ they were given.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	cmd.Flags().BoolVar(&o.force, "force", false, "delete the secret even if clusters refer to it")
+	cmd.Flags().BoolVar(&o.force, "force", false, "delete the secret even if clusters or snapshots need it")
 	o.output = addDeletedOutputFlags(cmd, "secret")
 	return cmd
 }

@@ -62,8 +62,8 @@ func (c *Client) ListSecretUsers(ctx context.Context) (map[string][]string, erro
 	return users, nil
 }
 
-// DeleteSecret deletes a secret. If a cluster refers to it, the error is a *store.SecretInUseError, unless force is
-// set; if there is none with the name, a *store.SecretMissingError.
+// DeleteSecret deletes a secret. If a cluster refers to it, or a snapshot is in a storage that it opens, the error is a
+// *store.SecretInUseError, unless force is set; if there is none with the name, a *store.SecretMissingError.
 func (c *Client) DeleteSecret(ctx context.Context, name string, force bool) error {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {

@@ -168,8 +168,8 @@ func UsedSecret(name, key string, version int64) string {
 	return fmt.Sprintf("used-%s-%d-%s", name, version, key)
 }
 
-// DeleteNamedSecret deletes a secret. If a cluster refers to it, the error is a *SecretInUseError, unless force is set.
-// If there is none with the name, the error is a *SecretMissingError.
+// DeleteNamedSecret deletes a secret. If a cluster refers to it, or a snapshot is in a storage that it opens, the error
+// is a *SecretInUseError, unless force is set. If there is none with the name, the error is a *SecretMissingError.
 func (s *Store) DeleteNamedSecret(ctx context.Context, name string, force bool) error {
 	if err := api.ValidateSecretName(name); err != nil {
 		return err
@@ -178,11 +178,10 @@ func (s *Store) DeleteNamedSecret(ctx context.Context, name string, force bool) 
 	return etcd.RetryConflicts(ctx, doing, func() (bool, error) {
 		var when []clientv3.Cmp
 		if !force {
-			unused, err := s.checkSecretUnused(ctx, doing, name)
-			if err != nil {
+			var err error
+			if when, err = s.checkSecretUnused(ctx, doing, name); err != nil {
 				return false, err
 			}
-			when = append(when, unused)
 		}
 		key := s.keys.namedSecretKey(name)
 		resp, err := s.etcd.Commit(ctx, doing, when, []clientv3.Op{
@@ -198,16 +197,19 @@ func (s *Store) DeleteNamedSecret(ctx context.Context, name string, force bool) 
 	})
 }
 
-// checkSecretUnused returns the condition that no cluster starts to refer to a secret, if none does now.
-func (s *Store) checkSecretUnused(ctx context.Context, doing, name string) (clientv3.Cmp, error) {
-	prefix := s.keys.clustersPrefix()
-	resp, err := s.etcd.Get(ctx, doing, prefix, clientv3.WithPrefix())
+// checkSecretUnused returns the conditions that no cluster and no snapshot starts to need a secret, if none does now.
+func (s *Store) checkSecretUnused(ctx context.Context, doing, name string) ([]clientv3.Cmp, error) {
+	prefixes := []string{s.keys.clustersPrefix(), s.keys.allSnapshotsPrefix()}
+	resp, err := s.etcd.Commit(ctx, doing, nil, []clientv3.Op{
+		clientv3.OpGet(prefixes[0], clientv3.WithPrefix()), clientv3.OpGet(prefixes[1], clientv3.WithPrefix()),
+	}, nil)
 	if err != nil {
-		return clientv3.Cmp{}, err
+		return nil, err
 	}
-	clusters, bad := s.decodeClusters(resp.Kvs)
-	if err := joinCorruptErrors(bad); err != nil {
-		return clientv3.Cmp{}, fmt.Errorf("%s: a damaged cluster may refer to it: %w", doing, err)
+	clusters, bad := s.decodeClusters(etcd.RangeResult(resp, 0))
+	snapshots, badSnapshots := decodeAll(etcd.RangeResult(resp, 1), decodeSnapshot)
+	if err := joinCorruptErrors(append(bad, badSnapshots...)); err != nil {
+		return nil, fmt.Errorf("%s: a damaged cluster or snapshot may refer to it: %w", doing, err)
 	}
 	inUse := &SecretInUseError{Name: name}
 	for _, c := range clusters {
@@ -215,10 +217,18 @@ func (s *Store) checkSecretUnused(ctx context.Context, doing, name string) (clie
 			inUse.Clusters = append(inUse.Clusters, c.Metadata.Name)
 		}
 	}
-	if inUse.Clusters != nil {
-		return clientv3.Cmp{}, inUse
+	api.SortSnapshots(snapshots)
+	for _, kept := range api.SnapshotsOpenedBy(name, clusters, snapshots) {
+		inUse.Snapshots = append(inUse.Snapshots, kept.Cluster+"/"+kept.Name)
 	}
-	return clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1), nil
+	if inUse.Clusters != nil || inUse.Snapshots != nil {
+		return nil, inUse
+	}
+	var when []clientv3.Cmp
+	for _, prefix := range prefixes {
+		when = append(when, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1))
+	}
+	return when, nil
 }
 
 // secretsExist are the conditions that the secrets of a spec exist.
@@ -269,13 +279,27 @@ func (e *SecretExistsError) Error() string {
 	return fmt.Sprintf("secret %q already exists; --replace replaces all its values", e.Name)
 }
 
-// SecretInUseError names the clusters that refer to a secret.
+// SecretInUseError names who needs a secret.
 type SecretInUseError struct {
-	Name     string
+	Name string
+	// Clusters refer to it.
 	Clusters []string
+	// Snapshots, as CLUSTER/NAME, are in a storage that it opens.
+	Snapshots []string
 }
 
 func (e *SecretInUseError) Error() string {
-	return fmt.Sprintf("secret %q is in use by %s: new machines of these clusters need it; --force deletes it anyway",
-		e.Name, strings.Join(e.Clusters, ", "))
+	var why []string
+	if len(e.Clusters) > 0 {
+		why = append(why, "by "+strings.Join(e.Clusters, ", ")+": new machines of these clusters need it")
+	}
+	if n := len(e.Snapshots); n > 0 {
+		const most = 3
+		named := strings.Join(e.Snapshots[:min(n, most)], ", ")
+		if n > most {
+			named += fmt.Sprintf(" and %d more", n-most)
+		}
+		why = append(why, "for snapshots in a bucket: without it they can be neither restored nor deleted: "+named)
+	}
+	return fmt.Sprintf("secret %q is in use %s; --force deletes it anyway", e.Name, strings.Join(why, "; "))
 }

@@ -133,6 +133,31 @@ func TestSecretThatAClusterUsesIsNotDeleted(t *testing.T) {
 	wantErr[*store.SecretMissingError](t, second(w.ReadNamedSecret(t.Context(), "login")))
 }
 
+func TestSecretThatOpensSnapshotsIsNotDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.writeSecret(t, "bucket-login", "access_key", hush)
+	w.writeSecret(t, "other-login", "access_key", hush)
+	spec := &api.ClusterSpec{Snapshots: api.SnapshotPolicy{S3URL: "s3://b", S3Secret: "bucket-login"}}
+	must(t, w.CreateSnapshot(t.Context(), api.Snapshot{Name: "here", Cluster: "old", ClusterUID: "u-1", Spec: spec,
+		Place: api.SnapshotPlaceSkyd, Object: "u-1/here", State: api.SnapshotKept}))
+	must(t, w.CreateSnapshot(t.Context(), api.Snapshot{Name: "wanted", Cluster: "old", ClusterUID: "u-1", Spec: spec,
+		State: api.SnapshotWanted}))
+	for i := range 5 {
+		must(t, w.CreateSnapshot(t.Context(), api.Snapshot{Name: fmt.Sprintf("s%d", i), Cluster: "old",
+			ClusterUID: "u-1", Spec: spec, Place: "s3://b", Object: "u-1/s", State: api.SnapshotKept}))
+	}
+	e := wantErr[*store.SecretInUseError](t, w.DeleteNamedSecret(t.Context(), "bucket-login", false))
+	if len(e.Snapshots) != 5 || !strings.HasSuffix(e.Error(), "old/s0, old/s1, old/s2 and 2 more; --force deletes it "+
+		"anyway") {
+		t.Error(e)
+	}
+	must(t, w.DeleteNamedSecret(t.Context(), "other-login", false))
+	for i := range 5 {
+		must(t, w.ForgetSnapshot(t.Context(), api.Ref{Name: "old", UID: "u-1"}, fmt.Sprintf("s%d", i)))
+	}
+	must(t, w.DeleteNamedSecret(t.Context(), "bucket-login", false))
+}
+
 // TestDeleteAndCreateAtOnceLeaveNoClusterWithoutItsSecret has both race for many secrets.
 func TestDeleteAndCreateAtOnceLeaveNoClusterWithoutItsSecret(t *testing.T) {
 	w := newWorld(t)

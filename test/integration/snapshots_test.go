@@ -28,8 +28,14 @@ type keeper struct {
 
 func newKeeper(t *testing.T, name string, policy api.SnapshotPolicy) *keeper {
 	t.Helper()
+	return newKeeperIn(newWorld(t), name, policy)
+}
+
+// newKeeperIn is newKeeper in a world that exists.
+func newKeeperIn(w *world, name string, policy api.SnapshotPolicy) *keeper {
+	t := w.t
+	t.Helper()
 	name = "snapshots-" + name // other tests share the Temporal, where names of clusters are ids
-	w := newWorld(t)
 	k := &keeper{world: w, Keeper: &scenes.Keeper{T: t, Cloud: w.cloud, Store: w.store, Files: w.acts.Snapshots.Files}}
 	k.Steps = k
 	w.acts.Snapshots.Now = k.Now
