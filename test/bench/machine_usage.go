@@ -111,7 +111,7 @@ func describeMachine(ctx context.Context, b *bench) string {
 	if data, err := os.ReadFile("/proc/loadavg"); err == nil {
 		load = strings.Join(strings.Fields(string(data))[:3], " ")
 	}
-	version, err := b.runProgram(ctx, nil, filepath.Join(b.bin, "skyctl"), "version")
+	version, err := b.runProgram(ctx, nil, filepath.Join(b.bin, "skyctl"), "version", "--client")
 	if err != nil {
 		version = "unknown"
 	}
