@@ -48,7 +48,7 @@ func (a *app) findPerson() (kubeconfig.Person, error) {
 			dirs = append(dirs, (&config.Config{Dir: c.Dir}).ClustersDir())
 		}
 	}
-	return kubeconfig.FindPerson(a.env.Getenv, dirs...)
+	return kubeconfig.FindPerson(a.env.Getenv, a.findProgram("sky") != "", dirs...)
 }
 
 // wantMerge records that a cluster is to be merged into the person's own kubeconfig as soon as it has one. skyd does
@@ -106,8 +106,18 @@ func (a *app) noteMerged(c *api.Cluster, done kubeconfig.Merged) {
 		a.printNote(fmt.Sprintf("SkyPilot uses these contexts (kubernetes.allowed_contexts in its settings): %s.",
 			strings.Join(done.SkyPilotContexts, ", ")))
 	}
-	if done.SkyPilot {
-		fmt.Fprintf(a.notes(), "Run work on it with SkyPilot: %s\n", formatSkyLaunch(c))
+	use := ""
+	if !done.SkyPilot && !done.SkyPilotElsewhere && !done.Current { // without settings it uses the current context
+		use = "skyctl use " + name + " && "
+	}
+	fmt.Fprintf(a.notes(), "Run work on it with SkyPilot: %s%s\n", use, formatSkyLaunch(c))
+	switch {
+	case done.SkyPilotElsewhere:
+		a.printNote(fmt.Sprintf("SkyPilot's API server is elsewhere (api_server.endpoint or "+
+			"$SKYPILOT_API_SERVER_ENDPOINT): first run skyctl get kubeconfig %s --merge on its computer.", name))
+	case !done.SkyPilot:
+		a.printNote("SkyPilot is not set up here: there is neither sky on $PATH nor ~/.sky. To install it: pip install " +
+			"'skypilot[kubernetes]'")
 	}
 }
 

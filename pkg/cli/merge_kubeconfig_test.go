@@ -89,6 +89,50 @@ func TestClusterIsMergedUsedAndRemovedFromTheKubeconfig(t *testing.T) {
 	}
 }
 
+func TestMergeSaysWhatSkyPilotStillNeeds(t *testing.T) {
+	world.StartWorker(t)
+	p, path := newAnn(t)
+	dir := filepath.Join(p.env["HOME"], ".sky")
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	const notFound = "Note: SkyPilot is not set up here: there is neither sky on $PATH nor ~/.sky."
+	got := p.run(createArgs("worked", "--wait", "--merge")...)
+	requireAll(t, got.err, "Merged it into "+path,
+		"\nRun work on it with SkyPilot: skyctl use worked && sky launch --infra k8s/skyctl-worked -- hostname\n", notFound)
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("settings were made for a program that is not there")
+	}
+	requireAll(t, p.run("use", "worked").err,
+		"\nRun work on it with SkyPilot: sky launch --infra k8s/skyctl-worked -- hostname\n", notFound)
+
+	p.env["SKYPILOT_API_SERVER_ENDPOINT"] = "https://sky.example.org"
+	got = p.run("get", "kubeconfig", "worked", "--merge")
+	requireAll(t, got.err, "\nRun work on it with SkyPilot: sky launch --infra k8s/skyctl-worked -- hostname\n",
+		"Note: SkyPilot's API server is elsewhere")
+	delete(p.env, "SKYPILOT_API_SERVER_ENDPOINT")
+
+	sky := filepath.Join(p.env["HOME"], "bin", "sky")
+	if err := os.WriteFile(sky, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(annsKubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	requireAll(t, p.run("get", "kubeconfig", "worked", "--merge").err,
+		"Note: SkyPilot uses these contexts (kubernetes.allowed_contexts in its settings): kind-kind, skyctl-worked."+
+			"\nRun work on it with SkyPilot: sky launch --infra k8s/skyctl-worked -- hostname\n")
+	settings := filepath.Join(dir, "config.yaml")
+	requireFile(t, settings, "kubernetes:\n  allowed_contexts:\n    - kind-kind\n    - skyctl-worked\n")
+
+	elsewhere := "api_server: {endpoint: 'https://sky.example.org'}\n"
+	if err := os.WriteFile(settings, []byte(elsewhere), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	requireAll(t, p.run("get", "kubeconfig", "worked", "--merge").err, "Note: SkyPilot's API server is elsewhere")
+	requireFile(t, settings, elsewhere)
+}
+
 func TestSettingMergesEachNewCluster(t *testing.T) {
 	world.StartWorker(t)
 	p, path := newAnn(t)

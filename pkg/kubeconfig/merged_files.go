@@ -26,6 +26,8 @@ type Merged struct {
 	// SkyPilot reports whether SkyPilot may use the context, and SkyPilotContexts are those that its settings name.
 	SkyPilot         bool
 	SkyPilotContexts []string
+	// SkyPilotElsewhere: SkyPilot's API server is elsewhere, and does not read this kubeconfig.
+	SkyPilotElsewhere bool
 }
 
 // Merge puts the entries of a cluster into the person's kubeconfig and lets SkyPilot use them. dir is the directory of
@@ -45,12 +47,13 @@ func (p Person) Merge(ctx context.Context, dir string, e *Entries) (Merged, erro
 		return Merged{}, err
 	}
 	_, now := p.findTarget(e)
-	done := Merged{Path: path, Current: now == ContextName(e.Cluster)}
+	done := Merged{Path: path, Current: now == ContextName(e.Cluster), SkyPilotElsewhere: p.SkyPilotElsewhere}
 	if info, err := os.Stat(path); err == nil {
 		done.OpenToOthers = info.Mode().Perm()&0o077 != 0
 	}
 	if p.SkyPilot != "" {
 		done.SkyPilot, done.SkyPilotContexts, err = allowInSkyPilot(ctx, p.SkyPilot, ContextName(e.Cluster), now)
+		done.SkyPilotElsewhere = err == nil && !done.SkyPilot
 	}
 	return done, err
 }

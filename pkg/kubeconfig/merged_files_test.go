@@ -59,7 +59,7 @@ func (h *home) clusterDir(cluster string) string { return h.path(".skyconf", "cl
 
 func (h *home) person() Person {
 	h.t.Helper()
-	p, err := FindPerson(func(k string) string { return h.env[k] }, h.path(".skyconf", "clusters"))
+	p, err := FindPerson(func(k string) string { return h.env[k] }, false, h.path(".skyconf", "clusters"))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package kubeconfig
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,12 +20,18 @@ type Person struct {
 	Ignored []string
 	// SkyPilot is the file with SkyPilot's settings; empty if SkyPilot is not used here, or its server is elsewhere.
 	SkyPilot string
+	// SkyPilotElsewhere: a variable says that SkyPilot's API server, which reads the kubeconfig, is elsewhere.
+	SkyPilotElsewhere bool
 }
 
 // FindPerson finds the files of the person whose environment env is. ownDirs are the directories in which skyctl writes
-// the kubeconfig of each cluster, one for each installation.
-func FindPerson(env func(string) string, ownDirs ...string) (Person, error) {
-	p := Person{SkyPilot: findSkyPilotConfig(env)}
+// the kubeconfig of each cluster, one for each installation. hasSkyPilot: the person has SkyPilot's program, even if it
+// has never run and has no directory yet.
+func FindPerson(env func(string) string, hasSkyPilot bool, ownDirs ...string) (Person, error) {
+	p := Person{SkyPilotElsewhere: env("SKYPILOT_API_SERVER_ENDPOINT") != ""}
+	if !p.SkyPilotElsewhere {
+		p.SkyPilot = findSkyPilotConfig(env, hasSkyPilot)
+	}
 	for _, name := range filepath.SplitList(env("KUBECONFIG")) {
 		path, err := filepath.Abs(name)
 		if name == "" || err != nil || slices.Contains(p.Files, path) {
@@ -65,10 +72,7 @@ func (p Person) DefaultFile() string {
 
 // findSkyPilotConfig follows SkyPilot's own rules (sky/skypilot_config.py): $SKYPILOT_GLOBAL_CONFIG or
 // ~/.sky/config.yaml.
-func findSkyPilotConfig(env func(string) string) string {
-	if env("SKYPILOT_API_SERVER_ENDPOINT") != "" {
-		return ""
-	}
+func findSkyPilotConfig(env func(string) string, hasProgram bool) string {
 	home := env("HOME")
 	if path := env("SKYPILOT_GLOBAL_CONFIG"); path != "" {
 		if rest, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
@@ -80,7 +84,10 @@ func findSkyPilotConfig(env func(string) string) string {
 		return ""
 	}
 	dir := filepath.Join(home, ".sky")
-	if info, err := os.Stat(dir); home == "" || err != nil || !info.IsDir() {
+	info, err := os.Stat(dir)
+	isUsed := err == nil && info.IsDir()
+	isNew := errors.Is(err, fs.ErrNotExist) && hasProgram
+	if home == "" || !isUsed && !isNew {
 		return ""
 	}
 	return filepath.Join(dir, "config.yaml")
