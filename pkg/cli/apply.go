@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -146,7 +145,7 @@ func (a *app) applyPlans(ctx context.Context, ops *client.Client, plans []client
 		return p.Kind == client.ApplySame
 	})
 	if len(changing) > 0 {
-		if _, err := io.WriteString(a.env.Err, toPlanPage(changing).String()); err != nil {
+		if err := terminal.WritePage(a.env.Err, toPlanPage(changing).String()); err != nil {
 			return nil, err
 		}
 	}

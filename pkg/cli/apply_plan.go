@@ -11,7 +11,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/manifest"
 	"github.com/sky-shift/skyctl/pkg/operation"
-	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // planDocuments says what an apply of documents does. editOf is the text with which an edit began; empty is an apply.
@@ -55,7 +54,7 @@ func (a *app) requireWorkerForCreates(plans []client.ApplyPlan) error {
 func (a *app) printPlanWarnings(plans []client.ApplyPlan) {
 	for _, p := range plans {
 		for _, w := range p.Warnings {
-			fmt.Fprintf(a.env.Err, "Warning: cluster %s: %s\n", p.Name, printable.Line(w.String()))
+			terminal.WriteNote(a.env.Err, fmt.Sprintf("Warning: cluster %s: %s", p.Name, w.String()))
 		}
 	}
 }

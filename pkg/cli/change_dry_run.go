@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
@@ -36,7 +35,6 @@ func (a *app) runChangeDryRun(ctx context.Context, r changeRequest, d *dryRunFla
 		if d.output.isStructured() {
 			return d.output.write(a.env.Out, result)
 		}
-		_, err = io.WriteString(a.env.Out, result.String())
-		return err
+		return terminal.WritePage(a.env.Out, result.String())
 	})
 }

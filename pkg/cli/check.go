@@ -68,7 +68,7 @@ exits with 1 if a machine has a problem or does not answer; warnings do not coun
 			if err := output.write(a.env.Out, r); err != nil {
 				return err
 			}
-		} else if _, err := fmt.Fprint(a.env.Out, r.RenderPage(output.form() == render.AsWide)); err != nil {
+		} else if err := terminal.WritePage(a.env.Out, r.RenderPage(output.form() == render.AsWide)); err != nil {
 			return err
 		}
 		switch {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
@@ -41,7 +40,7 @@ func (a *app) checkMachines(ctx context.Context, cluster string, output *outputF
 	if output.isStructured() {
 		err = output.write(a.env.Out, r)
 	} else {
-		_, err = fmt.Fprint(a.env.Out, r.RenderPage())
+		err = terminal.WritePage(a.env.Out, r.RenderPage())
 	}
 	if err == nil && !r.OK {
 		err = &reportedError{errors.New("a machine has a problem")} // the page shows it

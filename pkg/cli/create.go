@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -156,7 +155,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 	}
 	if o.dryRun && o.output.isStructured() {
 		for _, w := range c.Spec.FindWarnings() { // no cloud is asked for its own
-			fmt.Fprintln(a.notes(), formatWarning(w))
+			terminal.WriteNote(a.notes(), formatWarning(w))
 		}
 		return writeClusterFiles(a.env.Out, o.output, []api.Cluster{*c}, false)
 	}
@@ -267,7 +266,7 @@ func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster,
 			return err
 		}
 		s.KeepLine()
-		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(plan.Placements, o.request.NumNodes))
+		err = terminal.WriteTable(a.env.Out, render.NewPlacementTable(plan.Placements, o.request.NumNodes))
 		for _, w := range plan.Warnings {
 			s.PrintNote(formatWarning(w))
 		}

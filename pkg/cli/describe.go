@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 )
 
 func (a *app) newDescribeCommand() *cobra.Command {
@@ -71,7 +71,7 @@ func (o *describeOptions) run(ctx context.Context, name string) error {
 		return err
 	}
 	d.Snapshots = o.listSnapshotsOf(ctx, c.Ref())
-	_, err = io.WriteString(o.env.Out, d.String())
+	err = terminal.WritePage(o.env.Out, d.String())
 	o.noteStaleSweeps(ctx, ops, []api.Cluster{*c})
 	return errors.Join(err, wrong)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -105,6 +104,5 @@ func (a *app) writePlans(plans []client.ApplyPlan, prune *pruneOptions, pruned [
 	if output.isStructured() {
 		return output.write(a.env.Out, page)
 	}
-	_, err := io.WriteString(a.env.Out, page.String())
-	return err
+	return terminal.WritePage(a.env.Out, page.String())
 }

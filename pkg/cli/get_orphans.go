@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +47,7 @@ it. skyctl never lists or changes machines of others, or of other installations 
 				}
 				err = output.writeTable(a.env.Out, render.NewOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()))
 				if err == nil {
-					_, err = io.WriteString(a.env.Out, render.ExplainKeptOrphans(r.Orphans))
+					err = terminal.WritePage(a.env.Out, render.ExplainKeptOrphans(r.Orphans))
 				}
 				return errors.Join(err, newUnaskedCloudsError(r.Unasked))
 			})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -120,8 +119,7 @@ func (a *app) describeSnapshot(ctx context.Context, cluster, name string, output
 		return err
 	}
 	page := render.SnapshotPage{Snapshot: s, ClusterExists: existing[s.ClusterUID], Now: a.env.Now()}
-	_, err = io.WriteString(a.env.Out, page.String())
-	return err
+	return terminal.WritePage(a.env.Out, page.String())
 }
 
 // listSnapshotsOf returns the snapshots of one cluster for its page; nil if they cannot be read.

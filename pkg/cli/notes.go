@@ -1,17 +1,15 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // printNote prints a note on stderr. It prints nothing if a program reads the output.
 func (a *app) printNote(text string) {
 	if !a.hasStructuredOutput() {
-		fmt.Fprintln(a.notes(), "Note: "+printable.Line(text))
+		terminal.WriteNote(a.notes(), "Note: "+text)
 	}
 }
 

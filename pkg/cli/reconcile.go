@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -103,8 +102,7 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 		if r.output.isStructured() {
 			return r.output.write(r.env.Out, found.SweepResult)
 		}
-		_, err := io.WriteString(r.env.Out, found.RenderPage(r.env.Now()))
-		return err
+		return terminal.WritePage(r.env.Out, found.RenderPage(r.env.Now()))
 	})
 	switch {
 	case err != nil:

@@ -199,7 +199,7 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 		if output.isStructured() {
 			err = output.write(a.env.Out, state)
 		} else {
-			_, err = fmt.Fprint(a.env.Out, state.toPage().RenderPage(a.env.Now()))
+			err = terminal.WritePage(a.env.Out, state.toPage().RenderPage(a.env.Now()))
 		}
 		return errors.Join(err, problem)
 	}

@@ -7,9 +7,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // createReady creates a cluster and waits until it is READY.
@@ -51,6 +55,45 @@ func TestStatusIsColoredOnATerminalOnly(t *testing.T) {
 	if piped := p.run("get", "cluster", "painted"); strings.Contains(piped.out+piped.err, "\x1b") {
 		t.Errorf("escape sequences in a pipe: %q%q", piped.out, piped.err)
 	}
+}
+
+func TestPagesAndNotesFitTheTerminal(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	world.SetBehavior("narrow", skydstub.Behavior{Plan: func(api.GroupSpec) (operation.PlanResult, error) {
+		return operation.PlanResult{Placements: []api.Placement{skydstub.DefaultPlacement},
+			Warnings: []api.Finding{{Check: "CPUs", Severity: api.FindingWarning,
+				Message: strings.Repeat("these machines have few CPUs, ", 5), Fix: "wait"}}}, nil
+	}})
+	p.createReady("paged")
+	dryRun := createArgs("planned", "--dry-run", "--region", "narrow")
+	for _, tt := range []struct {
+		args []string
+		last string
+	}{
+		{dryRun, "each worker."},
+		{[]string{"describe", "cluster", "paged"}, "> paged.kubeconfig)"},
+		{[]string{"scale", "cluster", "paged", "--num_nodes", "7", "--dry-run"}, "after."},
+		{[]string{"check"}, "Clusters can be created on"},
+		{[]string{"reconcile", "paged"}, "is in sync"},
+	} {
+		term := pseudoterminal.Open(t, 80, 24)
+		if code := Run(t.Context(), p.onTerminal(term), tt.args); code != ExitOK {
+			t.Fatalf("%v: exit %d: %s", tt.args, code, term.Text())
+		}
+		eventually.Holds(t, tt.last, func() bool { return strings.Contains(term.Text(), tt.last) })
+		text := strings.ReplaceAll(strings.ReplaceAll(term.Text(), terminal.EraseEOL, "\n"), "\r", "\n")
+		for l := range strings.Lines(text) {
+			l = strings.TrimRight(l, "\n")
+			isAddress := strings.HasPrefix(l, "Operation: ") // no blank is in it
+			if render.CellWidth(l) > 80 && !isAddress {
+				t.Errorf("%v: %d cells in %q", tt.args, render.CellWidth(l), l)
+			}
+		}
+	}
+	piped := p.run(dryRun...)
+	requireAll(t, piped.out, "PRICE/H    TOTAL/H\n")
+	requireAll(t, piped.err, "Warning: "+strings.Repeat("these machines have few CPUs, ", 5)+": wait\n")
 }
 
 func TestWatchFollowsTheSizeOfTheTerminal(t *testing.T) {

@@ -69,10 +69,11 @@ func (o *uninstallOptions) run(ctx context.Context) error {
 		return err
 	}
 	if o.dryRun {
-		_, err := fmt.Fprint(o.env.Out, plan.format())
+		return terminal.WritePage(o.env.Out, plan.format())
+	}
+	if err := terminal.WritePage(o.env.Err, plan.format()); err != nil {
 		return err
 	}
-	fmt.Fprint(o.env.Err, plan.format())
 	if !o.yes {
 		if err := o.requireConfirmation(ctx, "Remove all of this?", "removed"); err != nil {
 			return err

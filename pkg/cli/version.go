@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/printable"
@@ -131,8 +132,7 @@ func (a *app) printVersions(output *outputFlags, report versionReport, none stri
 	if where := a.describeContext(); where != "" {
 		text += "of " + where + "\n"
 	}
-	_, err := fmt.Fprint(a.env.Out, printable.Text(text))
-	return err
+	return terminal.WritePage(a.env.Out, printable.Text(text))
 }
 
 // addVersionFlag adds --version. Cobra would give it the letter -v.

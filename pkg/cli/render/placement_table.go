@@ -9,7 +9,7 @@ import (
 // NewPlacementTable lists the placements of a dry run, the best first.
 func NewPlacementTable(placements []api.Placement, numNodes int) *Table {
 	t := &Table{head: []string{"CHOICE", "CLOUD", "REGION", "ZONE", "INSTANCE", "NODES", "CPUS", "MEMORY", "DISK",
-		"PRICE/H", "TOTAL/H"}}
+		"PRICE/H", "TOTAL/H"}, keep: []string{"PRICE/H", "TOTAL/H"}}
 	for i, p := range placements {
 		disk := "-"
 		if p.DiskGiB > 0 {

@@ -9,8 +9,10 @@ import (
 )
 
 func TestPlacementTableShowsPrices(t *testing.T) {
-	golden.Compare(t, "plan.txt", NewPlacementTable([]api.Placement{
-		*fixture.NewReadyCluster().Status.Placement,
-		{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4},
-	}, 2).String())
+	golden.Compare(t, "plan.txt", NewPlacementTable(newTestPlacements(), 2).String())
+}
+
+func newTestPlacements() []api.Placement {
+	return []api.Placement{*fixture.NewReadyCluster().Status.Placement,
+		{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}}
 }

@@ -88,6 +88,8 @@ type Table struct {
 	hideHead bool
 	// limit of a line, in cells; zero if there is none.
 	limit int
+	// keep are the headings of columns that are shown however narrow the terminal is, beside the name and the status.
+	keep []string
 	// isColored: statuses have colours.
 	isColored bool
 	// seen are the widths of the widest cells that were shown so far.

@@ -1,5 +1,7 @@
 package render
 
+import "slices"
+
 // columnGap is the number of blanks between two columns.
 const columnGap = 2
 
@@ -55,8 +57,10 @@ func (t *Table) hideColumns(readable []int) {
 	}
 }
 
-// isImportant is true for what a person looks for: the name, and the status.
-func (t *Table) isImportant(column int) bool { return column == 0 || t.head[column] == statusHeading }
+// isImportant is true for what a person looks for: the name, the status, and what the table keeps.
+func (t *Table) isImportant(column int) bool {
+	return column == 0 || t.head[column] == statusHeading || slices.Contains(t.keep, t.head[column])
+}
 
 // measureRows notes the widths of the cells. They are kept, so that the rows of a watch stay aligned.
 func (t *Table) measureRows() {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
@@ -95,7 +96,8 @@ func (s *Spinner) PrintNote(text string) {
 	if s.stop != nil {
 		io.WriteString(s.w, EraseEOL)
 	}
-	fmt.Fprintln(s.w, printable.Line(s.rewrite.apply(text)))
+	width, _ := ReadWidth(s.w)
+	fmt.Fprintln(s.w, render.FitNote(printable.Line(s.rewrite.apply(text)), width))
 }
 
 func (s *Spinner) ReportSuccess() {
