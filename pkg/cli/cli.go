@@ -79,6 +79,9 @@ func (a *app) runLine(ctx context.Context, root *cobra.Command, args []string) i
 	a.repeatContextInHints(root)
 	err := a.replaceByPlugin(root, args)
 	if err == nil {
+		err = refuseSeparateLevel(args)
+	}
+	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
 	if err == nil {

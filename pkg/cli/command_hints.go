@@ -53,7 +53,11 @@ var rootHints = map[string]string{
 	"kubeconfig": useConfig, "get-credentials": useConfig,
 	"doctor": "skyctl check", "auth": "skyctl check", "clouds": "skyctl check",
 	"ui": useServer, "web": useServer, "dashboard": useServer, "daemon": useServer, "skyd": useServer,
-	"docs": "skyctl help", "man": "skyctl help",
+	"autostop": "skyctl stop cluster NAME", "queue": "skyctl kubectl NAME -- get jobs -A",
+	"rollout": "skyctl kubectl NAME -- rollout status -w deployment/web",
+	"gpus":    useCreate + " --accelerators A100:8 --dry-run",
+	"load":    "skyctl explain cluster.spec.rke2.images",
+	"docs":    "skyctl help", "man": "skyctl help",
 	"api-resources": "skyctl explain cluster",
 }
 

@@ -25,7 +25,8 @@ func (a *app) newCopyCommand() *cobra.Command {
 		Short: "Copy files to a machine, or from one",
 		Long: `Copies a file or a directory over SSH between this computer and a machine, in either direction. The side
 on the machine is MACHINE:PATH, or CLUSTER:PATH for the head; a relative path begins at the home
-directory of the login user. Modes and times are kept. Links inside of a directory stay links.
+directory of the login user. Modes and times are kept. Links inside of a directory stay links. Directories are
+copied with all that is in them, with or without -r.
 
 A destination that is a directory gets the source under its own name. A file appears under its name
 when all of it has arrived, and so does a new directory. Files of a directory that exists are
@@ -40,6 +41,8 @@ The login user reads and writes on the machine, or root with --root.`,
 	}
 	o.timeout.bindFlag(cmd, time.Hour, "longest duration of the copy")
 	cmd.Flags().BoolVar(&o.root, "root", false, "read and write on the machine as root")
+	cmd.Flags().BoolP("recursive", "r", false, "copy directories, as is always done")
+	panicOnError(cmd.Flags().MarkHidden("recursive"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) != 2 {
 			return usageErrorf("%s takes a source and a destination, not %d arguments", cmd.CommandPath(), len(args))
@@ -52,6 +55,9 @@ The login user reads and writes on the machine, or root with --root.`,
 		case name == "":
 			return usageErrorf("neither %s nor %s is on a machine: name one as MACHINE:PATH or CLUSTER:PATH", args[0],
 				args[1])
+		}
+		if err := refuseUser(name); err != nil {
+			return err
 		}
 		return a.withLogin(cmd.Context(), "copying files", func(login *access.Login) error {
 			return o.run(cmd.Context(), login, name, from, to)

@@ -81,7 +81,7 @@ func TestCopyGoesBothWaysAndKeepsModes(t *testing.T) {
 	}
 	p.run("cp", src, "carried:"+far+"/new").check(t, 0, "", "") // a new directory
 	checkSameTree(t, src, far+"/new")
-	p.run("cp", src, "sky-carried-1:"+far).check(t, 0, "", "") // into one that exists, under its name
+	p.run("cp", "-r", src, "sky-carried-1:"+far).check(t, 0, "", "") // into one that exists, under its name
 	checkSameTree(t, src, far+"/src")
 	p.run("cp", "--root", "sky-carried-1:"+far+"/src", back).check(t, 0, "", "")
 	checkSameTree(t, src, back+"/src")

@@ -32,9 +32,11 @@ func (a *app) newDeleteCommand() *cobra.Command {
 type deleteOptions struct {
 	*app
 	yes, wait, purge bool
-	timeout          waitTimeoutValue
-	selector         *selectorValue
-	output           *outputFlags // nil in a prune
+	// ignoreMissing: a cluster that does not exist is no error.
+	ignoreMissing bool
+	timeout       waitTimeoutValue
+	selector      *selectorValue
+	output        *outputFlags // nil in a prune
 	// unchanged: a cluster that was changed since it was read is not deleted.
 	unchanged bool
 	// where names the installation in questions and results with --all; see describeAllOf.
@@ -81,6 +83,7 @@ the machines appear in skyctl get orphans.`,
 	cmd.Flags().BoolVar(&d.wait, "wait", false,
 		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
 	cmd.Flags().BoolVar(&d.purge, "purge", false, "remove the cluster's record even if its cloud cannot be reached")
+	cmd.Flags().BoolVar(&d.ignoreMissing, "ignore-not-found", false, "a cluster that does not exist is no error")
 	d.timeout.bindFlag(cmd)
 	return cmd
 }
@@ -115,6 +118,9 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 	}
 	if unconfirmed != nil {
 		return errors.Join(unreadable, unconfirmed)
+	}
+	if len(targets) == 0 { // with --ignore-not-found
+		return nil
 	}
 	if unreadable != nil { // it does not stop the others
 		d.printError(unreadable)
@@ -188,6 +194,9 @@ func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names [
 		c, damage, err := s.SalvageCluster(ctx, name)
 		if err == nil && damage != nil {
 			err = d.explainDamage(c, damage)
+		}
+		if d.ignoreMissing && hasType[*store.NotFoundError](err) {
+			continue
 		}
 		if err != nil {
 			errs = append(errs, err)

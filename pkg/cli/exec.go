@@ -94,6 +94,9 @@ the last 1 MiB is kept.`,
 		if err == nil {
 			err = requireOneArgFor(cmd, names, "a cluster or a machine")
 		}
+		if err == nil {
+			err = refuseUser(names[0])
+		}
 		switch {
 		case err != nil:
 			return err

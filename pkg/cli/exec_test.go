@@ -52,6 +52,23 @@ func TestExecRunsOnAllMachinesAndNamesThoseThatFailed(t *testing.T) {
 	}
 }
 
+func TestExecRunsInParallelWithinItsBound(t *testing.T) {
+	storeNamedCluster(t, "bounded", 2)
+	p := newKeyHolder(t)
+	dir := t.TempDir()
+	// Each waits for the others, so that all have to run at the same time.
+	meet := fmt.Sprintf("touch %s/met-$WHO; until [ $(ls %[1]s | wc -l) = 3 ]; do sleep 0.01; done", dir)
+	if got := p.run("exec", "bounded", "--all", "--timeout", "1m", "--", meet); got.code != 0 {
+		t.Fatalf("not in parallel: exit %d: %s", got.code, got.err)
+	}
+	// Each fails if another one is between its two lines.
+	alone := fmt.Sprintf("mkdir %s/alone || exit 1; for i in $(seq 300); do ls / >&2; done 2>/dev/null; "+
+		"rmdir %[1]s/alone", dir)
+	if got := p.run("exec", "bounded", "--all", "--parallel", "1", "--", alone); got.code != 0 {
+		t.Errorf("more than one at a time: exit %d: %s", got.code, got.err)
+	}
+}
+
 func TestExecResultsAreJSON(t *testing.T) {
 	_, servers := storeReachableCluster(t, "listed", 2)
 	servers[2].Stop()

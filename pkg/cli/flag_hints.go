@@ -19,7 +19,7 @@ var foreignFlags = map[string]string{
 	"nodes-max": "max_replicas", "node-labels": "labels", "label": "labels", "file": "filename",
 	"config": "filename", "config-file": "filename", "approve": "yes", "auto-approve": "yes",
 	"assume-yes": "yes", "no-confirm": "yes", "lines": "tail", "plan": "dry-run", "format": "output",
-	"json": "output", "plain": "no-headers", "filter": "selector",
+	"json": "output", "plain": "no-headers", "filter": "selector", "v": "verbose",
 }
 
 // flagHints say what to do instead of flags for which skyctl has no other.
@@ -29,9 +29,27 @@ var flagHints = map[string]string{
 	"kubeconfig": "skyctl get kubeconfig NAME, or skyctl kubectl NAME -- …",
 	"detach":     returnsAtOnce, "d": returnsAtOnce,
 	"instance-type": chosenBySize, "node-type": chosenBySize, "machine-type": chosenBySize,
+	"jq": "-o jsonpath='{.PATH}' chooses fields, and jq reads -o json", "show-labels": showsLabels, "L": showsLabels,
+	"web": "skyctl server status has the address of the Web UI",
+}
+
+// commandFlagHints are flagHints of single commands, which go before the others.
+var commandFlagHints = map[string]map[string]string{
+	"create": {"f": createsFromFile, "filename": createsFromFile},
+	"delete": {"f": deletesByName, "filename": deletesByName,
+		"force": "-y does not ask, and --purge deletes a cluster whose cloud cannot be reached"},
+	"exec": {"i": noInput, "t": noInput, "stdin": noInput, "tty": noInput},
+	"logs": {"n": "--tail says how many lines", "c": "--unit chooses the log"},
 }
 
 const (
+	createsFromFile = "files are for skyctl apply -f FILE, which creates clusters and changes them"
+	deletesByName   = "clusters are deleted by name, by labels or all: skyctl delete cluster NAME, -l or --all; " +
+		"skyctl apply -f FILE --prune deletes those that a file no longer has"
+	noInput     = "exec gives commands no input; for that, and for a terminal: skyctl ssh NAME -t -- COMMAND"
+	showsLabels = "the table of clusters has a column LABELS; for one label: " +
+		"-o custom-columns=NAME:.metadata.name,TEAM:.metadata.labels.team"
+
 	noNamespaces  = "skyctl has no namespaces; for those of Kubernetes: skyctl kubectl NAME -- …"
 	returnsAtOnce = "commands return at once, unless you use --wait"
 	chosenBySize  = "--cpus, --memory and --accelerators choose it"
@@ -39,6 +57,11 @@ const (
 
 // findFlagHint returns what a person uses instead of an unknown flag; empty if that is not known.
 func findFlagHint(cmd *cobra.Command, name string) string {
+	for c := cmd; c.HasParent(); c = c.Parent() {
+		if hint := commandFlagHints[c.Name()][name]; hint != "" {
+			return hint + "."
+		}
+	}
 	if own := foreignFlags[name]; own != "" && cmd.Flag(own) != nil {
 		return "did you mean --" + own + "?"
 	}

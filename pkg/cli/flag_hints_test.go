@@ -25,6 +25,18 @@ func TestUnknownFlagsNameTheOneThatIsMeant(t *testing.T) {
 		"get clusters --json":                    "did you mean --output?",
 		"get clusters --kubeconfig x":            "skyctl get kubeconfig NAME",
 		"get clusters --spot":                    "see skyctl get clusters --help", // the command has no such flag
+		"create -f dev.yaml":                     "skyctl apply -f FILE",
+		"create cluster -f dev.yaml":             "skyctl apply -f FILE",
+		"delete -f dev.yaml":                     "skyctl delete cluster NAME, -l or --all",
+		"delete cluster dev --force":             "-y does not ask, and --purge",
+		"exec -it dev -- bash":                   "skyctl ssh NAME -t -- COMMAND",
+		"get clusters --show-labels":             "the table of clusters has a column LABELS",
+		"get clusters -L team":                   "TEAM:.metadata.labels.team",
+		"get clusters --jq .items":               "-o jsonpath='{.PATH}' chooses fields",
+		"get clusters --web":                     "skyctl server status",
+		"get clusters --v=6":                     "did you mean --verbose?",
+		"logs dev -n 5":                          "--tail says how many lines",
+		"logs dev -c rke2":                       "--unit chooses the log",
 		"logs dev --lines 5":                     "did you mean --tail?",
 		"create cluster dev --provision --xyzzy": "unknown flag: --xyzzy; see skyctl create cluster --help",
 	} {

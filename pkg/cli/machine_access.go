@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,15 @@ func (a *app) recordAccess(ctx context.Context, login *access.Login, c *api.Clus
 	if err := login.RecordAccess(ctx, c, machine, did); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(a.env.Err, "Warning: the access was not recorded as an event:", printable.Line(err.Error()))
 	}
+}
+
+// refuseUser refuses USER@MACHINE.
+func refuseUser(name string) error {
+	if _, machine, found := strings.Cut(name, "@"); found {
+		return usageErrorf("%s names a user, but skyctl logs in as the one that the machine's image has, who can use "+
+			"sudo. To be root: skyctl ssh %s -t -- sudo -i; exec and cp have --root", name, machine)
+	}
+	return nil
 }
 
 // splitCommand takes the arguments apart at --, which is required before a command.

@@ -116,8 +116,8 @@ func (a *app) noteMerged(c *api.Cluster, done kubeconfig.Merged) {
 		a.printNote(fmt.Sprintf("SkyPilot's API server is elsewhere (api_server.endpoint or "+
 			"$SKYPILOT_API_SERVER_ENDPOINT): first run skyctl get kubeconfig %s --merge on its computer.", name))
 	case !done.SkyPilot:
-		a.printNote("SkyPilot is not set up here: there is neither sky on $PATH nor ~/.sky. To install it: pip install " +
-			"'skypilot[kubernetes]'")
+		a.printNote("SkyPilot is not set up here: there is neither sky on $PATH nor ~/.sky. To install it: pip " +
+			"install 'skypilot[kubernetes]'")
 	}
 }
 

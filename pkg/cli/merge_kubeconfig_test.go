@@ -99,7 +99,8 @@ func TestMergeSaysWhatSkyPilotStillNeeds(t *testing.T) {
 	const notFound = "Note: SkyPilot is not set up here: there is neither sky on $PATH nor ~/.sky."
 	got := p.run(createArgs("worked", "--wait", "--merge")...)
 	requireAll(t, got.err, "Merged it into "+path,
-		"\nRun work on it with SkyPilot: skyctl use worked && sky launch --infra k8s/skyctl-worked -- hostname\n", notFound)
+		"\nRun work on it with SkyPilot: skyctl use worked && sky launch --infra k8s/skyctl-worked -- hostname\n",
+		notFound)
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("settings were made for a program that is not there")
 	}

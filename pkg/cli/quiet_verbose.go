@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,22 @@ import (
 func (a *app) bindLoudnessFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress and no notes, only results and errors")
 	flags.CountVarP(&a.verbose, "verbose", "v", "list the requests to the servers on stderr, with -vv their sizes too")
+}
+
+// refuseSeparateLevel refuses -v 6, whose number would be the name of an object.
+func refuseSeparateLevel(args []string) error {
+	for i, word := range args {
+		if word == "--" {
+			return nil
+		}
+		if word != "-v" || i+1 == len(args) {
+			continue
+		}
+		if level := args[i+1]; strings.Trim(level, "0123456789") == "" {
+			return usageErrorf("the number of -v is written without a blank: -v=%s", level)
+		}
+	}
+	return nil
 }
 
 // notes is where notes and hints go: stderr, or nowhere with -q.

@@ -231,3 +231,73 @@ func TestDeleteOfSeveralClustersNamesEachAndAsksOnce(t *testing.T) {
 	})
 	readCluster(t, "vision-a")
 }
+
+func TestDeleteWithYesDoesNotAsk(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.createReady("unasked")
+	term := pseudoterminal.Open(t, 120, 24) // without -y it would ask here, and wait
+	if code := Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "unasked", "-y"}); code != ExitOK {
+		t.Fatalf("exit %d: %s", code, term.Text())
+	}
+	eventually.Holds(t, "it is deleted", func() bool { return p.run("get", "cluster", "unasked").code == ExitNotFound })
+	if text := term.Text(); strings.Contains(text, "[y/N]") || strings.Contains(text, "Delete cluster unasked?") {
+		t.Errorf("it asked: %q", text)
+	}
+}
+
+func TestDeleteIgnoresMissingClustersIfAsked(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	if got := p.run("delete", "cluster", "never-made", "-y"); got.code != ExitNotFound {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	p.run("delete", "cluster", "never-made", "-y", "--ignore-not-found").check(t, 0, "", "")
+	p.createReady("is-made")
+	got := p.run("delete", "clusters", "never-made", "is-made", "-y", "--ignore-not-found", "-o", "name")
+	got.check(t, 0, "cluster/is-made\n", got.err)
+}
+
+func TestDryRunTakesTheModesOfKubectl(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	alone := p.run(createArgs("tried", "--dry-run")...)
+	for _, mode := range []string{"client", "server"} {
+		if got := p.run(createArgs("tried", "--dry-run="+mode)...); got.code != 0 || got.out != alone.out {
+			t.Errorf("%s: exit %d: %q, want %q", mode, got.code, got.out, alone.out)
+		}
+	}
+	if got := p.run("get", "cluster", "tried"); got.code != ExitNotFound {
+		t.Errorf("a dry run creates a cluster: %q", got.out)
+	}
+	got := p.run(createArgs("tried", "--dry-run=none")...)
+	if got.code != 0 || p.run("get", "cluster", "tried").code != 0 {
+		t.Errorf("none: exit %d: %s", got.code, got.err)
+	}
+}
+
+func TestPoolsAreListedAsNodegroupsOfEksctl(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.createReady("grouped")
+	want := p.run("get", "pools", "grouped", "-o", "name")
+	if want.code != 0 || want.out == "" {
+		t.Fatalf("exit %d: %s", want.code, want.err)
+	}
+	p.run("get", "nodegroup", "--cluster", "grouped", "-o", "name").check(t, 0, want.out, want.err)
+}
+
+func TestLevelOfVerboseIsNoName(t *testing.T) {
+	p := newUserWithoutState(t)
+	got := p.run("get", "clusters", "-v", "6")
+	if got.code != ExitUsage || !strings.Contains(got.err, "-v=6") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	for _, args := range [][]string{{"ssh", "root@dev"}, {"exec", "root@dev", "--", "id"},
+		{"cp", "-r", "root@dev:/a", "b"}} {
+		if got := p.run(args...); got.code != ExitUsage || !strings.Contains(got.err, "skyctl ssh dev -t -- sudo -i") {
+			t.Errorf("%v: exit %d: %s", args, got.code, got.err)
+		}
+	}
+	p.checkNothingWritten()
+}

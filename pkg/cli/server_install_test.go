@@ -282,8 +282,10 @@ func TestLogsOfTheBackgroundServer(t *testing.T) {
 		{[]string{"--since", "2h"}, strings.Join(lines[2:], "") + "\n"},
 		{[]string{"--since", "2h", "--tail", "2"}, strings.Join(lines[4:], "") + "\n"},
 	} {
-		if got := p.run(append([]string{"server", "logs"}, c.args...)...); got.code != 0 || got.out != c.want {
-			t.Errorf("%v: exit %d: %s%s", c.args, got.code, got.out, got.err)
+		for _, command := range [][]string{{"server", "logs"}, {"logs", "server"}} {
+			if got := p.run(append(command, c.args...)...); got.code != 0 || got.out != c.want {
+				t.Errorf("%v %v: exit %d: %s%s", command, c.args, got.code, got.out, got.err)
+			}
 		}
 	}
 	if got := p.run("server", "logs", "--tail", "-1"); got.code != ExitUsage {

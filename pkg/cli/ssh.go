@@ -53,6 +53,9 @@ several machines, and skyctl cp copies files.`,
 		if err == nil {
 			err = requireOneArgFor(cmd, names, "a cluster or a machine")
 		}
+		if err == nil {
+			err = refuseUser(names[0])
+		}
 		switch {
 		case err != nil:
 			return err

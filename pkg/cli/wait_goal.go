@@ -70,6 +70,8 @@ func parseWaitGoal(subject waitSubject, text string) (waitGoal, error) {
 		if rest != "" {
 			err = errors.New(wantWaitGoal)
 		}
+	case "create":
+		err = errors.New("a created object exists once its command returns: wait for condition=Ready")
 	case "condition":
 		err = g.parseCondition(subject, rest)
 	case "phase":

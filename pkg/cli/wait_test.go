@@ -55,6 +55,7 @@ func TestWaitGoalsAreReadAndJudged(t *testing.T) {
 
 func TestBadWaitGoalsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
+		"create":         "wait for condition=Ready",
 		"condition=Redy": "Ready, Stopped, MachinesLaunched", "condition=Ready=maybe": "True, False or Unknown",
 		"condition=Ready=Unknown": "True or False", "phase=DONE": "INIT, PROVISIONING", "ready": "condition=NAME",
 		"jsonpath={.a": "jsonpath", "jsonpath={.a}b": "jsonpath", "jsonpath={.a}=": "jsonpath", "delete=now": "delete",

@@ -6,8 +6,8 @@ import (
 )
 
 // FitPage makes the lines of a page at most width cells wide: columns stay below each other, and their cells and all
-// other lines are broken at blanks. Only a word that is wider than its column is shortened, and none in the last column.
-// Zero is no limit.
+// other lines are broken at blanks. Only a word that is wider than its column is shortened, and none in the last
+// column. Zero is no limit.
 func FitPage(page string, width int) string {
 	if width == 0 {
 		return page

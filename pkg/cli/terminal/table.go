@@ -23,8 +23,8 @@ func WriteNextRow(w io.Writer, t *render.Table, row []render.Cell) error {
 	return err
 }
 
-// WritePage writes a page of text and columns. Its lines are broken where they do not fit a terminal; elsewhere the page
-// stays as it is.
+// WritePage writes a page of text and columns. Its lines are broken where they do not fit a terminal; elsewhere the
+// page stays as it is.
 func WritePage(w io.Writer, page string) error {
 	if width, ok := ReadWidth(w); ok {
 		page = render.FitPage(rewriterOf(w).apply(page), width)
