@@ -191,6 +191,7 @@ var unkilled = map[string]string{
 	"Adopt":             "lanes have no home in doubt; that it may run twice is shown in test/integration",
 	"ListLocalData":     "it only asks, before skyctl stop cluster asks the person",
 	"CheckSnapshotFile": "it only reads",
+	"CheckServing":      "it only asks whether the API answers, before a restore keeps the state",
 	"CheckMachines":     "it only reads, for skyctl check --cluster",
 	"StartDueSnapshots": "it only starts KeepSnapshots, once; the schedule tries again",
 	"ProbeGPUs":         noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators,
