@@ -1,6 +1,7 @@
 package simcloud
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -298,6 +299,12 @@ func (h *host) readFile(name string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// installedRelease returns the release that skyctl has installed on the host, which may be that of a saved disk.
+func (h *host) installedRelease() string {
+	release, _, _ := strings.Cut(h.readFile("/opt/rke2/share/rke2/.skyctl"), " ")
+	return cmp.Or(release, Version)
 }
 
 // isUnitActive reports whether a unit is active.

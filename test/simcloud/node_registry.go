@@ -125,7 +125,7 @@ func newNode(name string, h *host) *corev1.Node {
 		Spec:       corev1.NodeSpec{Taints: taints},
 		Status: corev1.NodeStatus{
 			Images:   []corev1.ContainerImage{{Names: []string{"rancher/mirrored-pause:3.6"}, SizeBytes: 1}},
-			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: Version},
+			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: h.installedRelease()},
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
 				Reason: "KubeletReady", LastTransitionTime: now}},
 		},
