@@ -13,10 +13,9 @@ import (
 // unnoticed by SkyPilot, and once with a sweep in between. SkyPilot itself keeps the old address, or none.
 func TestMachineStartedElsewhereHasItsNewAddress(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.AddressesEvery = time.Nanosecond })
-	k := newKey(t)
-	req := launchOf("console", 0, onAWS("us-east-1"), k)
-	m := await(t, c, req, submit(t, c, req))
+	c := w.newCloud(t, func(o *skypilot.Options) { o.AddressesEvery = time.Nanosecond })
+	shared := w.machine(t)
+	req, m := shared.req, &shared.m
 	list := func(c *skypilot.Cloud) cloud.Machine {
 		t.Helper()
 		listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
@@ -27,7 +26,7 @@ func TestMachineStartedElsewhereHasItsNewAddress(t *testing.T) {
 	}
 	restart := func(whileStopped func()) {
 		t.Helper()
-		before := w.living(t, "console")[0]
+		before := w.living(t, req.Owner.Cluster)[0]
 		if err := w.env.AWS.StopInstance(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
@@ -35,20 +34,20 @@ func TestMachineStartedElsewhereHasItsNewAddress(t *testing.T) {
 		if err := w.env.AWS.StartInstance(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
-		if after := w.living(t, "console")[0]; after.PublicIP == before.PublicIP || after.State != "running" {
+		if after := w.living(t, req.Owner.Cluster)[0]; after.PublicIP == before.PublicIP || after.State != "running" {
 			t.Fatalf("the machine is %s at %s, and was at %s: this proves nothing", after.State, after.PublicIP,
 				before.PublicIP)
 		}
 	}
 	isFound := func(up cloud.Machine) {
 		t.Helper()
-		is := w.living(t, "console")[0]
+		is := w.living(t, req.Owner.Cluster)[0]
 		if up.State != cloud.StateRunning || up.Address != is.PublicIP || up.PrivateAddress != is.PrivateIP {
 			t.Errorf("the machine is %s at %s (%s), want %s (%s)", up.State, up.Address, up.PrivateAddress, is.PublicIP,
 				is.PrivateIP)
 		}
 		m.Address = up.Address
-		if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
+		if got := logIn(t, *m, shared.k, "sudo -n id -u"); got != "0" {
 			t.Errorf("sudo gives user %q, want root", got)
 		}
 	}
@@ -63,12 +62,12 @@ func TestMachineStartedElsewhereHasItsNewAddress(t *testing.T) {
 	isFound(list(c))
 
 	// The clouds' credentials, and SkyPilot's state, are with a team's server only.
-	team := w.cloud(t, func(o *skypilot.Options) { o.Endpoint = c.Endpoint() })
+	team := w.newCloud(t, func(o *skypilot.Options) { o.Endpoint = c.Endpoint() })
 	restart(stopped)
 	if l := list(team); l.State != cloud.StateStopped || l.NoStart {
 		t.Errorf("a machine without an address is listed as %+v", l)
 	}
-	up, err := team.StartMachine(eventually.Context(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
+	up, err := team.StartMachine(eventually.Context(t, 4*time.Minute), cloud.TargetOf(*m), m.PrivateAddress)
 	if err != nil {
 		t.Fatal(err)
 	}

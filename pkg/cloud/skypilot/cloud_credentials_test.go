@@ -27,7 +27,7 @@ func (w *world) freshServer(t *testing.T, home string) *skypilot.Cloud {
 	if err := skytest.InstallCatalogs(filepath.Join(dir, "state")); err != nil {
 		t.Fatal(err)
 	}
-	c := w.cloud(t, func(o *skypilot.Options) {
+	c := w.newCloud(t, func(o *skypilot.Options) {
 		o.Dir, o.Port, o.Plugins = dir, free, nil // the second cloud asks for no credentials
 		o.Env = append(o.Env, "HOME="+home)
 	})

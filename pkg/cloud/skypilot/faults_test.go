@@ -1,10 +1,8 @@
 package skypilot_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,30 +18,37 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-func TestLaunchSurvivesAServerRestart(t *testing.T) {
+// TestLaunchesSurviveAServerRestart restarts the server once for two launches. Their machines are created, and it ends
+// before it gets the response. The process that waits for the first launch goes on; that of the second ended too.
+func TestLaunchesSurviveAServerRestart(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	// The machine is created, and the server dies before it gets the response.
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
 		Cluster: "sky-restart-0-*"})
-	req := launchOf("restart", 0, onAWS("us-east-1"), newKey(t))
-	ref := submit(t, c, req)
+	hangToo := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-half-0-*"})
+	awaited, left := launchOf("restart", 0, onAWS("us-east-1"), newKey(t)), launchOf("half", 0, onAWS("us-east-1"),
+		newKey(t))
+	ref := submit(t, c, awaited)
+	submit(t, c, left)
 	type outcome struct {
 		m   cloud.Machine
 		err error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		m, err := c.AwaitLaunch(eventually.Context(t, 5*time.Minute), req, ref, said(t, req))
+		m, err := c.AwaitLaunch(eventually.Context(t, 5*time.Minute), awaited, ref, said(t, awaited))
 		done <- outcome{m, err}
 	}()
-	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machine",
-		func() bool { return len(w.living(t, "restart")) == 1 })
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machines",
+		func() bool { return len(w.living(t, "restart")) == 1 && len(w.living(t, "half")) == 1 })
 	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if err := hang.Clear(); err != nil {
-		t.Fatal(err)
+	for _, f := range []*skytest.ActiveFault{hang, hangToo} {
+		if err := f.Clear(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	got := <-done
 	if got.err != nil {
@@ -52,6 +57,26 @@ func TestLaunchSurvivesAServerRestart(t *testing.T) {
 	living := w.living(t, "restart")
 	if len(living) != 1 || living[0].ID != got.m.ID {
 		t.Errorf("AWS has %+v, want just %s", living, got.m.ID)
+	}
+	w.holdIncompleteMachineIsCompleted(t, left)
+}
+
+// holdIncompleteMachineIsCompleted checks that a new process of skyctl finds a machine whose launch was cut off, and
+// that another launch completes it.
+func (w *world) holdIncompleteMachineIsCompleted(t *testing.T, req cloud.LaunchRequest) {
+	t.Helper()
+	c := w.newCloud(t)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	ref, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := await(t, c, req, ref)
+	if living := w.living(t, req.Owner.Cluster); len(living) != 1 || living[0].ID != m.ID {
+		t.Errorf("AWS has %+v, want just %s", living, m.ID)
 	}
 }
 
@@ -79,81 +104,6 @@ func TestTerminateCancelsARunningLaunch(t *testing.T) {
 	_, err := c.AwaitLaunch(eventually.Context(t, 3*time.Minute), req, ref, said(t, req))
 	if err == nil {
 		t.Error("the wait for a launch that was ended succeeds")
-	}
-}
-
-func TestMachineIsListedAfterAFailedTermination(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	req := launchOf("stays", 0, onAWS("us-east-1"), newKey(t))
-	await(t, c, req, submit(t, c, req))
-	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stays-0-*",
-		Code: "InternalError", Message: "An internal error has occurred."})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	err := c.TerminateMachine(ctx, req.ToTarget())
-	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
-		t.Errorf("%s: %v", cloud.KindOf(err), err)
-	}
-	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
-	if err != nil || len(listed) != 1 {
-		t.Errorf("listed %+v, %v", listed, err)
-	}
-	if err := fault.Clear(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), req.ToTarget()); err != nil {
-		t.Error(err)
-	}
-	if left := w.living(t, "stays"); len(left) > 0 {
-		t.Errorf("AWS has %+v", left)
-	}
-}
-
-func TestGoneMachineIsNotListed(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	req := launchOf("lost", 0, onAWS("us-east-1"), newKey(t))
-	await(t, c, req, submit(t, c, req))
-	for _, i := range w.living(t, "lost") {
-		if err := w.env.AWS.TerminateInstance(t.Context(), i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
-	if err != nil || len(listed) > 0 {
-		t.Errorf("listed %+v, %v", listed, err)
-	}
-}
-
-func TestIncompleteMachineIsListedAndCompleted(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
-		Cluster: "sky-half-0-*"})
-	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
-	submit(t, c, req)
-	eventually.HoldsWithin(t, 3*time.Minute, "AWS has created the machine",
-		func() bool { return len(w.living(t, "half")) == 1 })
-	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if err := hang.Clear(); err != nil {
-		t.Fatal(err)
-	}
-	// Our processes also ended: a new one checks.
-	c = w.cloud(t)
-	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
-	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
-		t.Fatalf("listed %+v, %v", listed, err)
-	}
-	ref, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := await(t, c, req, ref)
-	if living := w.living(t, "half"); len(living) != 1 || living[0].ID != m.ID {
-		t.Errorf("AWS has %+v, want just %s", living, m.ID)
 	}
 }
 
@@ -205,13 +155,18 @@ func TestLaunchThatLosesTheSecurityGroupRaceIsRetried(t *testing.T) {
 	}
 }
 
-func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
+// TestMachineOfASecondCloudIsListedWhileTheFirstIsSilent also takes the machine of the second cloud from its launch to
+// its end.
+func TestMachineOfASecondCloudIsListedWhileTheFirstIsSilent(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.CloudWithin = 16 * time.Second })
-	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c),
-		newKey(t))
+	c := w.newCloud(t, func(o *skypilot.Options) { o.CloudWithin = 16 * time.Second })
+	k := newKey(t)
+	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), k), launchOf("mixed", 1, inPaperspace(t, c), k)
 	await(t, c, mute, submit(t, c, mute))
-	await(t, c, other, submit(t, c, other))
+	m := await(t, c, other, submit(t, c, other))
+	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" || m.SSHUser != skytest.PaperspaceUser {
+		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)
+	}
 	for _, fault := range []struct {
 		name string
 		skytest.Fault
@@ -250,6 +205,14 @@ func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
 			})
 		})
 	}
+	gone(t, c, other)
+	gone(t, c, mute)
+	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), other.Owner); err != nil {
+		t.Error(err)
+	}
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), other.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
 }
 
 func statesOf(machines []cloud.Machine) map[string]cloud.MachineState {
@@ -258,40 +221,6 @@ func statesOf(machines []cloud.Machine) map[string]cloud.MachineState {
 		states[m.Name] = m.State
 	}
 	return states
-}
-
-func TestMachineThatSkyPilotForgotIsListedAndTerminated(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	req := launchOf("stray", 0, onAWS("us-west-2"), newKey(t))
-	await(t, c, req, submit(t, c, req))
-	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stray-0-*",
-		Code: "InternalError", Message: "An internal error has occurred."})
-	// This is how users lose machines: SkyPilot forgets machines that it could not terminate.
-	response, err := http.Post(c.Endpoint()+"/down", "application/json",
-		strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	eventually.HoldsWithin(t, 2*time.Minute, "nobody knows the machine but AWS, and it is listed all the same",
-		func() bool {
-			listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
-			if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
-				t.Fatalf("listed %+v, %v", listed, err)
-			}
-			return fault.CountRequests() > 0 && listed[0].SSHUser == ""
-		})
-	if err := fault.Clear(); err != nil {
-		t.Fatal(err)
-	}
-	gone(t, c, req)
-	if left := w.living(t, "stray"); len(left) > 0 {
-		t.Errorf("AWS still has %+v", left)
-	}
-	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
-		t.Errorf("listed %+v, %v", listed, err)
-	}
 }
 
 func TestGroupInUseDoesNotDelayOtherQuestions(t *testing.T) {
@@ -331,55 +260,9 @@ func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	}
 }
 
-func TestStoppedMachineIsStarted(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	k := newKey(t)
-	req := launchOf("nap", 0, onAWS("us-east-1"), k)
-	m := await(t, c, req, submit(t, c, req))
-	for _, i := range w.living(t, "nap") {
-		if err := w.env.AWS.StopInstance(t.Context(), i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
-	if err != nil || len(listed) != 1 || listed[0].State != cloud.StateStopped || listed[0].NoStart {
-		t.Fatalf("listed %+v, %v", listed, err)
-	}
-	other := cloud.TargetOf(m)
-	other.Incarnation = "zzzzz"
-	if _, err := c.StartMachine(eventually.Context(t, 3*time.Minute), other,
-		m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
-		t.Errorf("another incarnation was started: %v", err)
-	}
-	for range 2 { // one that runs is a success
-		up, err := c.StartMachine(eventually.Context(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
-		if err != nil || up.ID != m.ID || up.State != cloud.StateRunning {
-			t.Fatalf("started %+v, %v", up, err)
-		}
-		m.Address, m.SSHUser = up.Address, up.SSHUser
-	}
-	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
-		t.Errorf("sudo gives user %q, want root", got)
-	}
-	if profiles, err := w.env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 {
-		t.Errorf("the start has created instance profiles: %+v, %v", profiles, err)
-	}
-	living := w.living(t, "nap")
-	if len(living) != 1 || living[0].ID != m.ID {
-		t.Errorf("AWS has %+v, want just %s", living, m.ID)
-	}
-	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
-	own := func(g skytest.SecurityGroup) bool { return strings.HasPrefix(g.Name, "skyctl-") }
-	if err != nil || !slices.ContainsFunc(groups, own) ||
-		slices.ContainsFunc(groups, func(g skytest.SecurityGroup) bool { return !own(g) }) {
-		t.Errorf("groups %+v, %v", groups, err)
-	}
-}
-
 func TestNoMachineIsLostWithSkyPilotsDatabase(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t)
+	c := w.newCloud(t)
 	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1,
 		inPaperspace(t, c), newKey(t))
 	var known cloud.KnownMachines
@@ -409,7 +292,7 @@ func TestNoMachineIsLostWithSkyPilotsDatabase(t *testing.T) {
 		t.Error("a machine counts as terminated although AWS did not answer")
 	}
 	give()
-	c = w.cloud(t) // which remembers no refusal
+	c = w.newCloud(t) // which remembers no refusal
 	listed, err := c.ListVerified(eventually.Context(t, 3*time.Minute), onAmazon.Owner, known)
 	if !errors.As(err, &partial) || partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") ||
 		len(listed) != 1 || listed[0].ID != targets[0].ID {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
@@ -40,7 +39,7 @@ func (w *world) onHost(t *testing.T, cluster string, args ...string) (string, bo
 
 func TestFirstBootOfABilledMachineStartsThePowerOffTimer(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
+	c := w.cloud(t)
 	k := newKey(t)
 	req := launchOf("deadman", 0, billing("us-east-1"), k)
 	ref := submit(t, c, req)
@@ -62,17 +61,5 @@ func TestFirstBootOfABilledMachineStartsThePowerOffTimer(t *testing.T) {
 	logIn(t, m, k, "sudo -n systemctl stop "+timer)
 	if got := logIn(t, m, k, "systemctl is-active "+timer+" || true"); got != "inactive" {
 		t.Errorf("the stopped timer: %q", got)
-	}
-}
-
-func TestFreeMachineHasNoPowerOffTimer(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
-	k := newKey(t)
-	req := launchOf("free", 0, onAWS("us-east-1"), k)
-	m := await(t, c, req, submit(t, c, req))
-	if got := logIn(t, m, k, "systemctl list-timers --all "+cloud.BootPowerOffUnit+".timer"); !strings.Contains(got,
-		"0 timers listed") {
-		t.Errorf("no process stops this timer: %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	eventually.HoldsWithin(t, 3*time.Minute, "the launch has reached AWS",
 		func() bool { return hang.CountRequests() > 0 })
 	// The first caller died: another one asks again.
-	other := w.cloud(t)
+	other := w.newCloud(t)
 	second, err := other.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if err != nil || second != first {
 		t.Errorf("asked again: %q, %v; want the request %q", second, err, first)
@@ -217,7 +218,8 @@ func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	}
 }
 
-func TestMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
+// TestFreeMachineHasTheLoginUserOfTheSpecAndNoTimer looks for the power-off timer of billed machines too.
+func TestFreeMachineHasTheLoginUserOfTheSpecAndNoTimer(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
@@ -227,33 +229,19 @@ func TestMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
 	if got := logIn(t, m, k, "id -un; sudo -n id -u"); got != "admin\n0" || m.SSHUser != "admin" {
 		t.Errorf("user %s: %q", m.SSHUser, got)
 	}
+	if got := logIn(t, m, k, "systemctl list-timers --all "+cloud.BootPowerOffUnit+".timer"); !strings.Contains(got,
+		"0 timers listed") {
+		t.Errorf("no process stops this timer: %q", got)
+	}
 	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].SSHUser != "admin" {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
 
-func TestMachineOfASecondCloudIsLaunched(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t)
-	k := newKey(t)
-	req := launchOf("other", 0, inPaperspace(t, c), k)
-	m := await(t, c, req, submit(t, c, req))
-	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" || m.SSHUser != skytest.PaperspaceUser {
-		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)
-	}
-	gone(t, c, req)
-	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), req.Owner); err != nil {
-		t.Error(err)
-	}
-	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
-		t.Errorf("listed %+v, %v", listed, err)
-	}
-}
-
 func TestLaunchesAreBounded(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.LaunchesAtOnce = 1 })
+	c := w.newCloud(t, func(o *skypilot.Options) { o.LaunchesAtOnce = 1 })
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, Cluster: "sky-one-0-*"})
 	k := newKey(t)
 	first := launchOf("one", 0, onAWS("us-east-1"), k)

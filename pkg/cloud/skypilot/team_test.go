@@ -15,7 +15,7 @@ import (
 // onTeamServer is a Cloud on another owner's server, which requires authentication.
 func (w *world) onTeamServer(t *testing.T, s *skytest.TeamServer, token string) *skypilot.Cloud {
 	t.Helper()
-	return w.cloud(t, func(o *skypilot.Options) {
+	return w.newCloud(t, func(o *skypilot.Options) {
 		o.Endpoint, o.Token, o.Port, o.Plugins = s.Endpoint, token, 0, nil
 	})
 }

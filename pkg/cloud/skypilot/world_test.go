@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,10 @@ import (
 type world struct {
 	env *skytest.Env
 	dir string
+	// one asks the shared server for all tests that need no Cloud of their own: each has a Python process.
+	one      *skypilot.Cloud
+	shared   *awsMachine // see machine
+	launched int
 }
 
 var shared = sync.OnceValues(func() (*world, error) {
@@ -52,7 +57,10 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	if w, err := shared(); err == nil {
-		if err := w.env.Stop(); err != nil {
+		if w.one != nil {
+			err = w.one.Close()
+		}
+		if err := errors.Join(err, w.env.Stop()); err != nil {
 			println(err.Error())
 			code = 1
 		}
@@ -77,8 +85,31 @@ func start(t *testing.T) *world {
 	return w
 }
 
-// cloud is a Cloud on the shared local server.
-func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot.Cloud {
+// powerOffDelay applies to machines that cost something.
+const powerOffDelay = 3 * time.Hour
+
+// cloud is the Cloud on the shared local server that tests share.
+func (w *world) cloud(t *testing.T) *skypilot.Cloud {
+	t.Helper()
+	if w.one == nil {
+		w.one = w.connect(t)
+	}
+	return w.one
+}
+
+// newCloud is a Cloud that knows nothing of what other tests did, as a new process of skyctl has.
+func (w *world) newCloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot.Cloud {
+	t.Helper()
+	c := w.connect(t, change...)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func (w *world) connect(t *testing.T, change ...func(*skypilot.Options)) *skypilot.Cloud {
 	t.Helper()
 	if port == 0 {
 		var err error
@@ -88,7 +119,7 @@ func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot
 	}
 	o := skypilot.Options{
 		Dir: filepath.Join(w.dir, "skypilot"), Python: w.env.PythonInterpreter(), Port: port,
-		Plugins: []string{"skytest.plugin.SecondCloud"},
+		Plugins: []string{skytest.SecondCloud}, PowerOffDelay: powerOffDelay,
 	}
 	for _, kv := range w.env.EnvVars() {
 		if !strings.HasPrefix(kv, "SKY_RUNTIME_DIR=") && !strings.HasPrefix(kv, "SKYPILOT_") {
@@ -103,11 +134,6 @@ func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return c
 }
 
