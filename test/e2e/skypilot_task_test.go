@@ -50,7 +50,7 @@ func TestSkyPilotRunsATask(t *testing.T) {
 	if r.code != 0 || !strings.Contains(r.stdout+r.stderr, "sky launch --infra "+infra+" -- ") {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	i.importImage("sky-"+taskCluster+"-0", imageFile)
+	i.giveImage("sky-"+taskCluster+"-0", imageFile)
 	sky := startSkyPilot(t, home, i.bin)
 
 	out := sky.run(8*time.Minute, "launch", "--yes", "--cluster", "hello", "--infra", infra, "--cpus", "0.5",
@@ -73,8 +73,8 @@ func TestSkyPilotRunsATask(t *testing.T) {
 	}
 }
 
-// importImage gives the kubelet of a machine an image from a file.
-func (i *installation) importImage(host, file string) {
+// giveImage gives the kubelet of a machine an image from a file.
+func (i *installation) giveImage(host, file string) {
 	i.t.Helper()
 	archive, err := os.Open(file)
 	if err != nil {
