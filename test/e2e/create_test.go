@@ -93,7 +93,7 @@ func (i *installation) deleteDuringCreate(name string, state func(api.Cluster) b
 	if r := i.create(name, "--num_nodes", "2"); r.code != 0 {
 		i.t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
-	i.await(name, name, state)
+	i.awaitPassing(name, name, state)
 	i.run("delete", "cluster", name, "--yes", "--wait")
 	if n := len(i.hosts(name)); n != 0 {
 		i.t.Errorf("%d machines left", n)

@@ -61,7 +61,8 @@ func (i *installation) dialEngine() *http.Transport {
 }
 
 // serveEngineAlone serves the Docker engine as it is for somebody who is alone on it, and returns its socket: lists
-// have nothing of other installations, and of the images only one. What is removed is removed from the engine.
+// have nothing of other installations, and of the images only one. What is removed is removed from the engine. Only
+// the newcomer and root may connect, because whoever reaches the engine is root on this computer.
 func (i *installation) serveEngineAlone(onlyImage string) (socket string) {
 	i.t.Helper()
 	dir, err := os.MkdirTemp("", "skyctl-docker-") // names of sockets are short
@@ -74,8 +75,11 @@ func (i *installation) serveEngineAlone(onlyImage string) (socket string) {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{dir: 0o755, socket: 0o777} { // another user is served
-		if err := os.Chmod(name, mode); err != nil {
+	if err := os.Chmod(socket, 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	for _, name := range []string{socket, dir} { // MkdirTemp has made the directory with mode 0700
+		if err := os.Chown(name, newcomerID, newcomerID); err != nil {
 			i.t.Fatal(err)
 		}
 	}

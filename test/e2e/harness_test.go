@@ -198,6 +198,17 @@ func (i *installation) cluster(name string) api.Cluster {
 // never hold.
 func (i *installation) await(name, what string, holds func(api.Cluster) bool) api.Cluster {
 	i.t.Helper()
+	return i.awaitEvery(commandPause, name, what, holds)
+}
+
+// awaitPassing is await for a condition that may hold for a short time only.
+func (i *installation) awaitPassing(name, what string, holds func(api.Cluster) bool) api.Cluster {
+	i.t.Helper()
+	return i.awaitEvery(commandPause/4, name, what, holds)
+}
+
+func (i *installation) awaitEvery(pause time.Duration, name, what string, holds func(api.Cluster) bool) api.Cluster {
+	i.t.Helper()
 	deadline := time.Now().Add(eventually.Patience(4 * time.Minute))
 	for time.Now().Before(deadline) {
 		r := i.try("get", "cluster", name, "-o", "json")
@@ -205,7 +216,7 @@ func (i *installation) await(name, what string, holds func(api.Cluster) bool) ap
 		if r.code == 0 && json.Unmarshal([]byte(r.stdout), &c) == nil && holds(c) {
 			return c
 		}
-		time.Sleep(commandPause)
+		time.Sleep(pause)
 	}
 	i.t.Fatalf("%s: not %s in time:\n%s", name, what, i.try("describe", "cluster", name).stdout)
 	return api.Cluster{}

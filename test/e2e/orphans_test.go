@@ -94,6 +94,7 @@ func nameTaken(i *installation) {
 		i.t.Errorf("the foreign container was changed: %v", err)
 	}
 }
+
 func orphansTerminated(i *installation) {
 	host, err := i.docker.ContainerInspect(context.Background(), "sky-own-0")
 	if err != nil {

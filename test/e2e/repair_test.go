@@ -21,10 +21,14 @@ import (
 func newWatched(t *testing.T) *installation {
 	t.Helper()
 	i := newInstallation(t)
-	i.env = append(i.env, "SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR="+
-		eventually.Patience(15*time.Second).String(),
-		"SKYCTL_RECONCILE_ORPHAN_GRACE=5s")
+	i.watchOften()
 	return i
+}
+
+// watchOften has the next skyd sweep often, and wait for little before a repair.
+func (i *installation) watchOften() {
+	i.env = append(slices.Clone(i.env), "SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR="+
+		eventually.Patience(15*time.Second).String(), "SKYCTL_RECONCILE_ORPHAN_GRACE=5s")
 }
 
 func TestDriftIsRepaired(t *testing.T) {

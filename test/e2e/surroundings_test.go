@@ -68,7 +68,7 @@ func TestClusterFitsIntoTheWorldAroundIt(t *testing.T) {
 func (i *installation) awaitReadyPastRegistry() map[int]bool {
 	i.t.Helper()
 	told := map[int]bool{}
-	i.await("fitted", "READY", func(c api.Cluster) bool {
+	i.awaitPassing("fitted", "READY", func(c api.Cluster) bool {
 		if c.Status.Phase == api.PhaseError {
 			i.t.Fatalf("ERROR:\n%s", i.try("describe", "cluster", "fitted").stdout)
 		}

@@ -187,7 +187,7 @@ func (c *systemdComputer) remove() {
 }
 
 // bootComputer makes skyd a service of a computer with systemd, has the power fail, and boots the computer while its
-// Docker engine does not answer yet. No command of skyctl is run until the cluster works.
+// Docker engine does not answer yet. No command of skyctl is run until the cluster works. The service sweeps often.
 func bootComputer(i *installation) {
 	i.t.Helper()
 	before := i.cluster("boot")
@@ -195,6 +195,7 @@ func bootComputer(i *installation) {
 		i.t.Fatalf("uninstall with a cluster: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	i.run("server", "stop")
+	i.watchOften()
 	c := i.startSystemdComputer("boot")
 	if out := c.run(c.skyctl(), "server", "install"); !strings.Contains(out, "starts when the computer does") {
 		i.t.Errorf("server install prints %s", out)

@@ -54,7 +54,7 @@ func (i *installation) ready(cluster string, n int) bool {
 func TestTunnelToAClosedAPIOutlivesSkyd(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
-	if r := i.create("behind", "--api_access", "tunnel"); r.code != 0 {
+	if r := i.create("behind", "--num_nodes", "2", "--api_access", "tunnel"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
 	i.closeAPI("behind")
@@ -64,22 +64,22 @@ func TestTunnelToAClosedAPIOutlivesSkyd(t *testing.T) {
 		c.Status.Endpoint != want {
 		t.Errorf("endpoint %s, port %d", c.Status.Endpoint, c.Status.TunnelPort)
 	}
-	if !i.ready("behind", 1) {
-		t.Errorf("kubectl does not show a Ready node:\n%s", i.kubectl("behind", "get", "nodes"))
+	if !i.ready("behind", 2) {
+		t.Errorf("kubectl does not show two Ready nodes:\n%s", i.kubectl("behind", "get", "nodes"))
 	}
 	i.checkPrivate("behind")
 
 	i.killSkyd()
-	if i.ready("behind", 1) {
+	if i.ready("behind", 2) {
 		t.Error("kubectl reaches the API without a tunnel")
 	}
 	i.run("server", "start")
-	i.holds("kubectl works again", func() bool { return i.ready("behind", 1) })
+	i.holds("kubectl works again", func() bool { return i.ready("behind", 2) })
 
 	if out, err := i.onHost("sky-behind-0", "pkill", "-f", `sshd: .*(@|\[priv\])`); err != nil {
 		t.Fatalf("kill the sessions of sshd: %v\n%s", err, out)
 	}
-	i.holds("kubectl works over a new connection", func() bool { return i.ready("behind", 1) })
+	i.holds("kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
 
 	i.run("delete", "cluster", "behind", "--yes", "--wait")
 	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.Status.Endpoint, "https://"),
