@@ -1,12 +1,17 @@
 package e2e
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // checkAccess checks the ways into the machines of a cluster with three of them, with a real sshd and sudo.
@@ -26,9 +31,7 @@ func (i *installation) checkAccess(cluster string) {
 	}
 	i.checkCommandsEnd(cluster)
 	i.checkCopy(cluster)
-	if r := i.run("logs", cluster, "--tail", "20"); !strings.Contains(r.stdout, "rke2") {
-		i.t.Errorf("logs: %q", r.stdout)
-	}
+	i.checkLogs(cluster)
 	bundle := filepath.Join(i.t.TempDir(), "bundle.tar.gz")
 	i.run("debug", "bundle", cluster, "-f", bundle)
 	list, err := exec.Command("tar", "-xzOf", bundle, cluster+"/kubernetes/nodes.txt", cluster+"/operations.txt",
@@ -37,6 +40,69 @@ func (i *installation) checkAccess(cluster string) {
 		if err != nil || !strings.Contains(string(list), want) {
 			i.t.Errorf("the bundle has no %q: %v\n%s", want, err, list)
 		}
+	}
+}
+
+// checkLogs checks the logs of a real machine: its files and journal, new lines, and old ones.
+func (i *installation) checkLogs(cluster string) {
+	i.t.Helper()
+	if r := i.run("logs", cluster, "--tail", "20"); !strings.Contains(r.stdout, "rke2") {
+		i.t.Errorf("logs: %q", r.stdout)
+	}
+	machine := "sky-" + cluster + "-1"
+	for unit, shows := range map[string]string{"kubelet": "kubelet", "containerd": "containerd", "system": "systemd"} {
+		if r := i.run("logs", machine, "--unit", unit, "--tail", "0"); !strings.Contains(r.stdout, shows) {
+			i.t.Errorf("%s: no %q in the last of %d characters: %q", unit, shows, len(r.stdout),
+				r.stdout[max(0, len(r.stdout)-500):])
+		}
+	}
+	// Docker hosts have no cloud-init, and so no log of it until one is written.
+	if r := i.try("logs", machine, "--unit", "cloud-init"); r.code == 0 || !strings.Contains(r.stderr, "cloud-init") {
+		i.t.Errorf("a log that the machine does not have: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	i.sh(machine, "echo the first start >/var/log/cloud-init-output.log")
+	if r := i.run("logs", machine, "--unit", "cloud-init"); r.stdout != "the first start\n" {
+		i.t.Errorf("cloud-init: %q", r.stdout)
+	}
+
+	const unit = "skyctl-e2e-lines"
+	i.sh(machine, "systemd-run --quiet --unit "+unit+" sh -c 'echo begin; while :; do echo again; sleep 1; done'")
+	i.followLog(machine, unit, "again", 3)
+	i.sh(machine, "systemctl stop "+unit)
+	if r := i.run("logs", machine, "--unit", unit, "--since", "1h"); !strings.Contains(r.stdout, "begin") {
+		i.t.Errorf("logs of the last hour: %q", r.stdout)
+	}
+	i.holds("lines are older than a second", func() bool {
+		return !strings.Contains(i.run("logs", machine, "--unit", unit, "--since", "1s").stdout, "begin")
+	})
+}
+
+// followLog follows a unit's log, from its last line, until it has printed as many lines with these words.
+func (i *installation) followLog(machine, unit, words string, lines int) {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.t.Context(), eventually.Patience(time.Minute))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), "logs", machine, "--unit", unit, "--follow",
+		"--tail", "1")
+	cmd.Env = i.env
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		i.t.Fatal(err)
+	}
+	printed := 0
+	for follow := bufio.NewScanner(out); printed < lines && follow.Scan(); {
+		if strings.Contains(follow.Text(), words) {
+			printed++
+		}
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	_, _ = io.Copy(io.Discard, out)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); printed < lines || code != 130 {
+		i.t.Errorf("%d lines, want %d; exit %d, want 130", printed, lines, code)
 	}
 }
 
