@@ -102,10 +102,17 @@ func isProven(c *api.Cluster, r *api.Machine) bool {
 	})
 }
 
+// isCloudProven reports whether a machine of the same cloud has been a node.
+func isCloudProven(c *api.Cluster, r *api.Machine) bool {
+	return slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool {
+		return m.Placement.Cloud == r.Placement.Cloud && m.WasBroughtUp()
+	})
+}
+
 // newRequirements returns what a machine of a cluster is checked for, without other machines.
 func newRequirements(c *api.Cluster, r *api.Machine) preflight.Requirements {
 	requirements := preflight.Requirements{Role: r.Role, Cloud: r.Placement.Cloud, Address: r.PrivateAddress,
-		Proven: isProven(c, r)}
+		Proven: isProven(c, r), CloudProven: isCloudProven(c, r)}
 	requirePodNetwork(&requirements, c)
 	if a := c.Status.Artifacts; a != nil {
 		requirements.Release, requirements.Archives = a.Version, listArchives(a.Images)

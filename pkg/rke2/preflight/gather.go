@@ -38,6 +38,8 @@ type Requirements struct {
 	Peers []Peer
 	// Proven: a machine of the same pool has been a node.
 	Proven bool
+	// CloudProven: a machine of the same cluster and cloud has been a node.
+	CloudProven bool
 }
 
 // Archive is an archive of images.

@@ -104,13 +104,13 @@ const capSysResource = 1 << 24
 
 // findMissingCapabilities reports containers that may not lower the score by which the kernel chooses what to kill when
 // memory is short. RKE2's static pods have a low one (oom_score_adj -997), so runc cannot start them there. With a kit,
-// which leaves out these scores, it is a warning.
+// which leaves out these scores, it is a warning, and in a cluster that runs in such containers.
 func findMissingCapabilities(f Facts, r Requirements) []Finding {
 	if f.Container == "" || f.Capabilities == 0 || f.Capabilities&capSysResource != 0 {
 		return nil
 	}
 	find := newProblem
-	if isKit(r.Release) {
+	if isKit(r.Release) || r.CloudProven {
 		find = newWarning
 	}
 	return []Finding{find(checkCapabilities,

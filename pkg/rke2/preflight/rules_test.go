@@ -89,6 +89,9 @@ func TestRulesFindWhatIsWrong(t *testing.T) {
 		"confined container of a kit": {func(f *Facts, r *Requirements) {
 			f.Container, f.Capabilities, r.Release = "docker", 0x1fffeffffff, "v1.36.4+rke2r1-kit"
 		}, checkCapabilities, warning, "CAP_SYS_RESOURCE"},
+		"confined container of a cluster that runs in such": {func(f *Facts, r *Requirements) {
+			f.Container, f.Capabilities, r.Release, r.CloudProven = "docker", 0x1fffeffffff, "v1.36.4+rke2r1", true
+		}, checkCapabilities, warning, "CAP_SYS_RESOURCE"},
 		"container with all capabilities": {change: func(f *Facts, r *Requirements) {
 			f.Container, r.Release = "docker", "v1.36.4+rke2r1"
 		}},
