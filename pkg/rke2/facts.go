@@ -47,6 +47,14 @@ echo "arch=$(uname -m) systemd=$systemd prefix=$prefix cpus=$(getconf _NPROCESSO
   "release=$(awk 'NR == 1 {print $1}' "$prefix/share/rke2/.skyctl" 2>/dev/null)"
 `
 
+// CopiedScript prints what InstallRelease and InstallImages have put on a machine, also in an attempt that did not end:
+// release_kib=N archives_kib=N. It needs $prefix of FactsScript.
+const CopiedScript = `
+measure() { du -sk "$@" 2>/dev/null | awk '{sum += $1} END {print sum + 0}'; }
+echo "release_kib=$(measure ` + stagingDir + ` "$prefix/bin/rke2" "$prefix/share/rke2")" \
+  "archives_kib=$(measure ` + imagesDir + `)"
+`
+
 // cgroup2Type is the type of the file system of cgroup version 2, in hexadecimal.
 const cgroup2Type = "63677270"
 

@@ -52,29 +52,32 @@ func formatSkew(skew time.Duration) string {
 	return fmt.Sprintf("%s ahead of the clock of skyd's machine", about)
 }
 
-// neededSpace returns the space that RKE2 and the images of its pods take on a machine, in bytes. Archives stay there
-// when their images have been unpacked, which takes at least as much again; for RKE2's own it is counted already.
+// neededSpace returns the space that RKE2 and the images of its pods still take on a machine, in bytes. Archives stay
+// there when their images have been unpacked, which takes at least as much again; for RKE2's own it is counted already.
+// What an earlier attempt has copied is no longer free, and does not count again.
 func neededSpace(f Facts, r Requirements) int64 {
 	if f.HasRun {
 		return 0
 	}
-	needed := int64(spaceForRKE2)
+	needed, archives := int64(spaceForRKE2), int64(0)
 	if isKit(r.Release) {
 		needed = spaceForKit
 	}
 	for _, a := range r.Archives {
-		switch {
-		case a.Arch != "" && a.Arch != f.Arch:
-		case a.OfRKE2:
+		if a.Arch != "" && a.Arch != f.Arch {
+			continue
+		}
+		archives += a.Bytes
+		if !a.OfRKE2 {
 			needed += a.Bytes
-		default:
-			needed += 2 * a.Bytes
 		}
 	}
-	return needed
+	return max(0, needed-f.CopiedRelease) + max(0, archives-f.CopiedArchives)
 }
 
-// findFullDisks reports disks that are too full for a node.
+// findFullDisks reports disks that are too full for a node. On a machine with files of an earlier attempt, which found
+// enough space for them, the space that RKE2 may need is no reason to give up: that attempt may have been one of a
+// skyctl that asked for less. The kubelet's limit is.
 func findFullDisks(f Facts, r Requirements) []Finding {
 	var found []Finding
 	for _, d := range f.Disks {
@@ -83,7 +86,11 @@ func findFullDisks(f Facts, r Requirements) []Finding {
 			needed = neededSpace(f, r)
 		}
 		if missing := reserve + needed - d.free; missing > 0 {
-			found = append(found, newProblem(checkDisk,
+			find := newProblem
+			if d.free >= reserve && f.CopiedRelease > 0 {
+				find = newWarning
+			}
+			found = append(found, find(checkDisk,
 				fmt.Sprintf("free another %s, or request a larger --disk_size", formatGiB(missing)),
 				"%s of %s are free on the disk of %s; the kubelet evicts pods below %.0f%% (%s), and RKE2 with its "+
 					"images needs %s", formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare,

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -99,21 +100,74 @@ func TestSpaceForTheReleaseAndItsArchives(t *testing.T) {
 	const g = 1 << 30
 	archives := []Archive{{Bytes: g}, {Arch: "amd64", Bytes: g / 2, OfRKE2: true}, {Arch: "arm64", Bytes: 50 * g}}
 	for name, c := range map[string]struct {
-		release  string
-		archives []Archive
-		ran      bool
-		want     float64
+		release                string
+		archives               []Archive
+		ran                    bool
+		copied, copiedArchives int64
+		want                   float64
 	}{
-		"the release":     {"v1.35.7+rke2r1", nil, false, 4},
-		"a kit":           {"v1.35.7+rke2r1-kit", nil, false, 2},
-		"an air gap":      {"v1.35.7+rke2r1", archives, false, 6.5},
-		"RKE2 ran before": {"v1.35.7+rke2r1", archives, true, 0},
+		"the release":     {release: "v1.35.7+rke2r1", want: 4},
+		"a kit":           {release: "v1.35.7+rke2r1-kit", want: 2},
+		"an air gap":      {release: "v1.35.7+rke2r1", archives: archives, want: 6.5},
+		"RKE2 ran before": {release: "v1.35.7+rke2r1", archives: archives, ran: true},
+		"programs there":  {release: "v1.35.7+rke2r1", copied: g / 4, want: 3.75},
+		"half of an upload": {release: "v1.35.7+rke2r1", archives: archives, copied: g / 4, copiedArchives: g,
+			want: 5.25},
+		"all there": {release: "v1.35.7+rke2r1", archives: archives, copied: g / 4, copiedArchives: g + g/2,
+			want: 4.75},
+		"others' archives": {release: "v1.35.7+rke2r1", archives: archives, copiedArchives: 50 * g, want: 5},
 	} {
-		f := Facts{Facts: rke2.Facts{Arch: "amd64"}, HasRun: c.ran}
+		f := Facts{Facts: rke2.Facts{Arch: "amd64"}, HasRun: c.ran, CopiedRelease: c.copied,
+			CopiedArchives: c.copiedArchives}
 		got := neededSpace(f, Requirements{Release: c.release, Archives: c.archives})
 		if float64(got)/g != c.want {
 			t.Errorf("%s: %d bytes", name, got)
 		}
+	}
+}
+
+// diskOfFiles is a df of a disk of 10 GiB, of whose /opt/free_kib the files in /var/lib/rancher take some.
+const diskOfFiles = `#!/bin/sh
+echo Filesystem
+echo "disk 10485760 0 $(($(cat /opt/free_kib) - $(du -sk /var/lib/rancher | cut -f 1)))"
+`
+
+func TestMachineWithFilesOfAnEarlierAttemptStaysFit(t *testing.T) {
+	const m = 1 << 20
+	machine := newMachine(t, "/var/lib/skyctl", "/usr/local")
+	machine.InstallProgram("df", diskOfFiles)
+	// What the kubelet, RKE2 and the archives need, and 4 MiB.
+	machine.Write("/opt/free_kib", fmt.Sprint((512+4096+24)<<10), 0o644)
+	r := Requirements{Release: "v1.35.7+rke2r1", Archives: []Archive{{Bytes: 20 * m, OfRKE2: true}}}
+	check := func() (Facts, error) {
+		t.Helper()
+		f, err := GatherFacts(t.Context(), machine.Host, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f, RefuseUnfit("m", findFullDisks(f, r))
+	}
+	if f, err := check(); err != nil || f.CopiedArchives > m || f.CopiedRelease != 0 {
+		t.Fatalf("an empty disk: %+v, %v", f, err)
+	}
+	machine.RunShell("mkdir -p /var/lib/rancher/rke2/agent/images && fallocate -l 20M " +
+		"/var/lib/rancher/rke2/agent/images/rke2-images.tar.part")
+	if f, err := check(); err != nil || f.CopiedArchives < 20*m || f.CopiedArchives > 21*m || f.CopiedRelease != 0 {
+		t.Errorf("its own archives: %+v, %v", f, err)
+	}
+	machine.RunShell("fallocate -l 5M /var/lib/rancher/other")
+	if _, err := check(); errorKind(err) != rke2.DiskTooFull {
+		t.Errorf("another file: %v", err)
+	}
+	machine.RunShell("mkdir -p /var/lib/skyctl/artifacts /opt/rke2/bin /opt/rke2/share/rke2; fallocate -l 3M " +
+		"/var/lib/skyctl/artifacts/x; fallocate -l 4M /opt/rke2/bin/rke2; fallocate -l 5M /opt/rke2/share/rke2/kube")
+	machine.Write("/opt/free_kib", fmt.Sprint(2000<<10), 0o644)
+	if f, err := check(); err != nil || f.CopiedRelease < 12*m || f.CopiedRelease > 13*m {
+		t.Errorf("an attempt that asked for less: %+v, %v", f, err)
+	}
+	machine.Write("/opt/free_kib", fmt.Sprint(500<<10), 0o644)
+	if _, err := check(); errorKind(err) != rke2.DiskTooFull {
+		t.Errorf("below the kubelet's limit: %v", err)
 	}
 }
 

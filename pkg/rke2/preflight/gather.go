@@ -66,7 +66,10 @@ type Facts struct {
 	Clock       time.Time
 	// HasRun reports whether RKE2 has run on the machine, so that its images are there and its ports in use.
 	HasRun bool
-	Disks  []disk
+	// CopiedRelease and CopiedArchives are the disk space, in bytes, of what an earlier attempt to prepare the machine
+	// has put there already.
+	CopiedRelease, CopiedArchives int64
+	Disks                         []disk
 	// Distribution is its ID of os-release(5), followed by those that it is like; Name is for people.
 	Distribution []string
 	Name         string
@@ -121,6 +124,7 @@ measure_disk() {
 ran=0; [ ! -d /var/lib/rancher/rke2/agent/containerd ] || ran=1
 echo "fitness clock=$(date +%s) ran=$ran" \
   "$(measure_disk kubelet /var/lib/kubelet) $(measure_disk rancher /var/lib/rancher)"
+echo "copied $(` + rke2.CopiedScript + `)"
 for f in /etc/os-release /usr/lib/os-release; do
   if [ -r "$f" ]; then (ID= ID_LIKE= PRETTY_NAME=; . "$f"; echo "os $ID $ID_LIKE"; echo "name $PRETTY_NAME"); break; fi
 done
@@ -211,6 +215,7 @@ func parseFacts(machine, output string) (Facts, error) {
 // factParsers parse the facts of gatherScript by their first word.
 var factParsers = map[string]func(*Facts, string){
 	"fitness":      parseFitness,
+	"copied":       parseCopied,
 	"os":           func(f *Facts, v string) { f.Distribution = strings.Fields(v) },
 	"name":         func(f *Facts, v string) { f.Name = v },
 	"controllers":  func(f *Facts, v string) { f.Controllers = splitControllers(v) },
@@ -255,6 +260,15 @@ func parseFitness(f *Facts, line string) {
 		free, freeErr := strconv.ParseInt(kv[d.name+"_free_kib"], 10, 64)
 		if err == nil && freeErr == nil && size > 0 { // the kubelet does not monitor one without a size either
 			f.Disks = append(f.Disks, disk{path: d.path, size: size << 10, free: free << 10})
+		}
+	}
+}
+
+func parseCopied(f *Facts, line string) {
+	kv := rke2.ParseKeyValues(line)
+	for name, to := range map[string]*int64{"release_kib": &f.CopiedRelease, "archives_kib": &f.CopiedArchives} {
+		if kib, err := strconv.ParseInt(kv[name], 10, 64); err == nil {
+			*to = kib << 10
 		}
 	}
 }

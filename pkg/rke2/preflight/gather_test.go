@@ -14,10 +14,10 @@ import (
 )
 
 // newMachine starts a machine that says nothing of this computer's ports and firewall.
-func newMachine(t *testing.T) *nsmachine.Machine {
+func newMachine(t *testing.T, dirs ...string) *nsmachine.Machine {
 	t.Helper()
-	m := nsmachine.Start(t, []string{"/var/lib/rancher", "/run/systemd/system", "/etc/ufw", "/etc/systemd/system",
-		"/etc/sysctl.d"})
+	m := nsmachine.Start(t, append(dirs, "/var/lib/rancher", "/run/systemd/system", "/etc/ufw", "/etc/systemd/system",
+		"/etc/sysctl.d"))
 	for name, script := range map[string]string{
 		"ss": "cat /opt/sockets 2>/dev/null", "iptables": "cat /opt/rules 2>/dev/null",
 		"systemd-detect-virt": "cat /opt/container 2>/dev/null || { echo none; exit 1; }",
@@ -107,7 +107,7 @@ func TestSourceIsAskedForThroughTheProxyOfTheSpec(t *testing.T) {
 func TestNamesAreResolvedOnTheMachine(t *testing.T) {
 	m := newMachine(t)
 	m.InstallProgram("getent", "#!/bin/sh\n[ \"$1 $2\" = 'ahosts known.example.com' ] || { sleep 60; exit 2; }\n")
-	m.InstallProgram("timeout", "#!/bin/sh\n[ \"$1\" != 5 ] || { shift; set -- 0.2 \"$@\"; }\n"+
+	m.InstallProgram("timeout", "#!/bin/sh\n[ \"$1 $4\" != '5 dead.example.com' ] || { shift; set -- 0.2 \"$@\"; }\n"+
 		"exec /usr/bin/timeout \"$@\"\n")
 	wanted := Requirements{Registries: []string{"known.example.com", "dead.example.com"}}
 	f, err := GatherFacts(t.Context(), m.Host, wanted)
