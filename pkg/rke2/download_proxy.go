@@ -33,7 +33,8 @@ func findProxySettings(env map[string]string) proxySettings {
 // with curl: as exports, since another user of the machine can read arguments. They win over those of the login's
 // environment, except that NO_PROXY has the hosts of both and the private networks, as the NO_PROXY of RKE2 has. curl
 // before 7.86 does not know networks there, so the address's own host is added if one of them has it. It renders
-// nothing if the variables set no proxy. A script can name the owner of the proxy by $proxy_owner.
+// nothing if the variables set no proxy. A script can name the owner of the proxy by $proxy_owner;
+// $goes_directly is not empty if the address needs no proxy.
 func RenderProxyVariables(env map[string]string, address string) string {
 	s := findProxySettings(env)
 	if s == (proxySettings{}) {
@@ -41,7 +42,8 @@ func RenderProxyVariables(env map[string]string, address string) string {
 	}
 	direct := strings.Join(append([]string{s.no}, neverProxied...), ",")
 	u, err := url.Parse(address)
-	if err == nil && u.Host != "" && goesDirectly(u, direct) {
+	isDirect := err == nil && u.Host != "" && goesDirectly(u, direct)
+	if isDirect {
 		direct += "," + u.Hostname()
 	}
 	var script strings.Builder
@@ -53,7 +55,10 @@ func RenderProxyVariables(env map[string]string, address string) string {
 	}
 	script.WriteString(`no_proxy="${no_proxy:-${NO_PROXY:-}},"` + remote.QuoteShell(strings.TrimPrefix(direct, ",")) +
 		"\nno_proxy=${no_proxy#,}; NO_PROXY=$no_proxy; export no_proxy NO_PROXY\n")
-	if err == nil && (u.Scheme == "http" && s.http != "" || u.Scheme == "https" && s.https != "") {
+	switch {
+	case isDirect:
+		script.WriteString("goes_directly=1\n")
+	case err == nil && (u.Scheme == "http" && s.http != "" || u.Scheme == "https" && s.https != ""):
 		script.WriteString("proxy_owner=rke2.env\n")
 	}
 	return script.String()

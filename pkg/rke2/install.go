@@ -142,6 +142,7 @@ watch=$!
 proxy=${https_proxy:-${HTTPS_PROXY:-}}
 case "$url" in http:*) proxy=${http_proxy:-};; esac
 proxy=${proxy:-${all_proxy:-${ALL_PROXY:-}}}
+[ -z "${goes_directly:-}" ] || proxy=
 download() {
   curl --fail --location --silent --show-error --proto "$protocols" --proto-redir "$protocols" --connect-timeout 15 \
     --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - \

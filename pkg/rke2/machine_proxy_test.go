@@ -282,6 +282,11 @@ func TestArchivesAreDownloadedThroughTheProxyOfTheSpec(t *testing.T) {
 	if len(asked) == 0 || asked[0] != "CONNECT files.example.com:443" {
 		t.Errorf("the proxy was asked for %q", asked)
 	}
+	images[0].From = "https://127.0.0.1:1/own.tar" // which no proxy reaches
+	if err = InstallImages(t.Context(), m.Host, images, env, nil); kindOf(err) != SourceUnreachable ||
+		!strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "sets the proxy") {
+		t.Errorf("a dead server that is reached directly: %v", err)
+	}
 }
 
 func TestProxyVariablesOfASpec(t *testing.T) {
@@ -302,7 +307,7 @@ func TestProxyVariablesOfASpec(t *testing.T) {
 		"its owner":      {map[string]string{"HTTP_PROXY": proxy}, plain, "proxy_owner=rke2.env", "https_"},
 		"of other URLs":  {map[string]string{"HTTP_PROXY": proxy}, secure, "http_proxy=", "proxy_owner"},
 		"direct alone":   {map[string]string{"no_proxy": ".corp"}, secure, ".corp,localhost", "http"},
-		"private source": {map[string]string{"HTTP_PROXY": proxy}, "http://10.1.2.3:8080", ",10.1.2.3'", "example"},
+		"private source": {map[string]string{"HTTP_PROXY": proxy}, "http://10.1.2.3:8080", ",10.1.2.3'", "proxy_owner"},
 		"public source":  {map[string]string{"HTTP_PROXY": proxy}, "http://203.0.113.9", "10.0.0.0/8", "203.0.113.9"},
 		"excluded source": {map[string]string{"HTTP_PROXY": proxy, "NO_PROXY": "203.0.113.0/24"}, "http://203.0.113.9",
 			",203.0.113.9'", "example"},
