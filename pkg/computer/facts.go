@@ -121,8 +121,8 @@ type Engine struct {
 	Networks []Network
 	// Pools are the ranges from which it chooses the subnets of new networks.
 	Pools []netip.Prefix
-	// Hosts are the Docker hosts that run on the engine, and NewHosts those that a create or an apply adds; none means
-	// that nothing is being created.
+	// Hosts are the Docker hosts that run on the engine, and NewHosts those of a cluster that is being created, if one
+	// is.
 	Hosts, NewHosts HostTotals
 }
 

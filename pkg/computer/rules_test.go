@@ -114,7 +114,14 @@ var ruleCases = []struct {
 	{"memory in use", func(f *Facts) { f.MemoryAvailable = 1.5 }, checkMemory, api.FindingWarning,
 		[]string{"1.5 of 16.0 GiB"}},
 	{"memory promised", func(f *Facts) { f.Engine.Hosts = HostTotals{Count: 4, MemoryGiB: 15} }, checkMemory,
-		api.FindingWarning, []string{"4 running hosts may use 15.0 of the 16.0 GiB"}},
+		api.FindingWarning, []string{"4 running hosts may use 15.0 of the 16.0 GiB",
+			"the server of another cluster 4.0"}},
+	{"memory for a large cluster", func(f *Facts) {
+		f.Engine.NewHosts = HostTotals{Count: 5, MemoryGiB: 20}
+	}, checkMemory, api.FindingWarning, []string{"the cluster's 5 machines may use 20.0 GiB", "the computer has 16.0"}},
+	{"memory for another cluster", func(f *Facts) {
+		f.Engine.Hosts, f.Engine.NewHosts = HostTotals{Count: 1, MemoryGiB: 10}, HostTotals{Count: 1, MemoryGiB: 6.5}
+	}, checkMemory, api.FindingWarning, []string{"1 running host may use 10.0 of", "the cluster's machine 6.5"}},
 	{"one CPU", func(f *Facts) { f.Engine.CPUs = 1 }, checkCPUs, api.FindingProblem, []string{"1 CPUs", "needs 2"}},
 	{"CPUs promised", func(f *Facts) { f.Engine.Hosts = HostTotals{Count: 4, CPUs: 8} }, checkCPUs,
 		api.FindingWarning, []string{"the server of another cluster and 4 running hosts have 10 CPUs together",
@@ -131,7 +138,7 @@ var ruleCases = []struct {
 	{"a large disk, of which the kubelet wants more free", func(f *Facts) { f.Engine.Space = newSpace(1000, 50) },
 		checkDisk, api.FindingProblem, []string{"5% (50.0 GiB)"}},
 	{"a disk that is nearly full", func(f *Facts) { f.Engine.Space = newSpace(100, 8) }, checkDisk, api.FindingWarning,
-		[]string{"only 8.0 GiB", "about 5 GiB"}},
+		[]string{"only 8.0 GiB", "about 5 GiB", "less than 4 (RKE2's own releases) or 2 (a kit)"}},
 	{"a disk that is too full for RKE2", func(f *Facts) { f.Engine.Space = newSpace(100, 6) }, checkDisk,
 		api.FindingProblem, []string{"only 6.0 GiB", "5% (5.0 GiB)"}},
 	{"no inodes", func(f *Facts) { f.Engine.Space.FreeFiles = 100 }, checkInodes, api.FindingProblem,
@@ -241,6 +248,9 @@ func TestNothingIsFoundOnAGoodComputer(t *testing.T) {
 		},
 		"the last CPUs": func(f *Facts) {
 			f.Engine.Hosts, f.Engine.NewHosts = HostTotals{Count: 2, CPUs: 7}, HostTotals{Count: 1, CPUs: 1}
+		},
+		"memory for a small cluster": func(f *Facts) {
+			f.Engine.Hosts, f.Engine.NewHosts = HostTotals{Count: 1, MemoryGiB: 13}, HostTotals{Count: 1, MemoryGiB: 3}
 		},
 		"root raises the limits":  func(f *Facts) { f.InotifyInstances, f.Root = 128, true },
 		"a VPN for everything":    route("128.0.0.0/1", "tun0"),

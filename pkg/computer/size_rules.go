@@ -10,12 +10,12 @@ const (
 	gib = 1 << 30
 	// serverUseGiB is the memory that a server takes, roughly.
 	serverUseGiB = 3
-	// minFreeGiB is the disk space for one host of a cluster: its image, RKE2 and what RKE2 unpacks; with less than
-	// leastFreeGiB it is refused as a node, see spaceForRKE2 in pkg/rke2/preflight. minFreeFiles is the number of its
-	// files.
-	minFreeGiB   = 5
-	leastFreeGiB = 2
-	minFreeFiles = 200_000
+	// minFreeGiB is the disk space for one host of a cluster: its image, RKE2 and what RKE2 unpacks. With less than
+	// leastFreeGiB it is refused as a node of RKE2's own releases, and with less than leastFreeKitGiB as any: see
+	// spaceForRKE2 in pkg/rke2/preflight. minFreeFiles is the number of its files.
+	minFreeGiB                    = 5
+	leastFreeGiB, leastFreeKitGiB = 4, 2
+	minFreeFiles                  = 200_000
 	// fewFiles is too little for RKE2 to unpack its images.
 	fewFiles = 20_000
 	// evictionShare is the share of free disk space below which the kubelet evicts pods; see evictionHard in pkg/rke2.
@@ -42,13 +42,37 @@ func findTooLittleMemory(f Facts) []Finding {
 			"%.1f of %.1f GiB of memory are available; a server takes about %d GiB, and each worker 1.5",
 			f.MemoryAvailable, e.MemoryGiB, serverUseGiB))
 	}
-	if sum := e.Hosts.MemoryGiB + api.MinServerMemoryGiB; e.Hosts.Count > 0 && sum > e.MemoryGiB {
-		found = append(found, newWarning(checkMemory, "delete clusters, or give them less memory (--memory)",
-			"%s may use %.1f of the %.1f GiB of memory already, and the server of another cluster %d: if all use "+
-				"theirs, the kernel ends programs", formatHosts(e.Hosts.Count), e.Hosts.MemoryGiB, e.MemoryGiB,
-			api.MinServerMemoryGiB))
+	return append(found, findSharedMemory(e)...)
+}
+
+// findSharedMemory reports that the hosts which run and those of the next cluster may use more memory together than the
+// computer has. A computer without any has enough for the smallest cluster.
+func findSharedMemory(e Engine) []Finding {
+	who, next := e.describeNextHosts()
+	if e.Hosts.MemoryGiB+next.MemoryGiB <= e.MemoryGiB || e.Hosts.Count+e.NewHosts.Count == 0 {
+		return nil
 	}
-	return found
+	const fix = "delete clusters, or give them less memory (--memory)"
+	if e.Hosts.Count == 0 {
+		return []Finding{newWarning(checkMemory, fix, "%s may use %.1f GiB of memory, and the computer has %.1f: if "+
+			"all is used, the kernel ends programs", who, next.MemoryGiB, e.MemoryGiB)}
+	}
+	return []Finding{newWarning(checkMemory, fix, "%s may use %.1f of the %.1f GiB of memory already, and %s %.1f: if "+
+		"all use theirs, the kernel ends programs", formatHosts(e.Hosts.Count), e.Hosts.MemoryGiB, e.MemoryGiB, who,
+		next.MemoryGiB)}
+}
+
+// describeNextHosts returns the hosts of the next cluster, and who they are. Where nothing is being created, that
+// cluster is the smallest one.
+func (e Engine) describeNextHosts() (string, HostTotals) {
+	switch n := e.NewHosts.Count; n {
+	case 0:
+		return "the server of another cluster", HostTotals{CPUs: api.MinServerCPUs, MemoryGiB: api.MinServerMemoryGiB}
+	case 1:
+		return "the cluster's machine", e.NewHosts
+	default:
+		return fmt.Sprintf("the cluster's %d machines", n), e.NewHosts
+	}
 }
 
 func findTooFewCPUs(f Facts) []Finding {
@@ -64,15 +88,10 @@ func findTooFewCPUs(f Facts) []Finding {
 }
 
 // findSharedCPUs reports that the hosts which run and those of the next cluster have more CPUs together than the
-// computer. Where nothing is being created, that cluster is the smallest one.
+// computer.
 func findSharedCPUs(e Engine) []Finding {
-	who, sum := "the server of another cluster", e.Hosts.CPUs+api.MinServerCPUs
-	if n := e.NewHosts.Count; n > 0 {
-		who, sum = "the cluster's machine", e.Hosts.CPUs+e.NewHosts.CPUs
-		if n > 1 {
-			who = fmt.Sprintf("the cluster's %d machines", n)
-		}
-	}
+	who, next := e.describeNextHosts()
+	sum := e.Hosts.CPUs + next.CPUs
 	if sum <= float64(e.CPUs) {
 		return nil
 	}
@@ -102,12 +121,13 @@ func findFullDisk(f Facts) []Finding {
 	free, all := float64(s.Free)/gib, float64(s.Total)/gib
 	if usable := free - evictionShare*all; usable < minFreeGiB {
 		find := newWarning
-		if usable < leastFreeGiB {
+		if usable < leastFreeKitGiB {
 			find = newProblem
 		}
-		found = append(found, find(checkDisk, fix, "only %.1f GiB are free where Docker keeps its data (%s); a "+
-			"node needs about %d GiB, and the kubelet evicts pods while less than %.0f%% (%.1f GiB) are free", free,
-			f.Engine.RootDir, minFreeGiB, 100*evictionShare, evictionShare*all))
+		found = append(found, find(checkDisk, fix, "only %.1f GiB are free where Docker keeps its data (%s); the "+
+			"kubelet evicts pods while less than %.0f%% (%.1f GiB) are free, and above that a node needs about %d "+
+			"GiB: a create is refused with less than %d (RKE2's own releases) or %d (a kit)", free, f.Engine.RootDir,
+			100*evictionShare, evictionShare*all, minFreeGiB, leastFreeGiB, leastFreeKitGiB))
 	}
 	switch {
 	case s.Files > 0 && s.FreeFiles < fewFiles:
