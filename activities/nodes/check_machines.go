@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -141,9 +142,18 @@ func (a clusterCheck) findMachineProblems(ctx context.Context, m *api.Machine) (
 	skew := preflight.MeasureClockSkew(facts.Clock, asked, a.Now())
 	found := append(a.findClosedPorts(ctx, m), preflight.FindProblems(facts, requirements, skew)...)
 	if a.envError != nil {
-		found = append(found, preflight.NewUnreadableEnvFinding(a.envError))
+		found = append(found, describeUnreadableEnv(a.envError))
 	}
 	return found, nil
+}
+
+// describeUnreadableEnv says why the variables of rke2.env cannot be read: for want of a secret, or for another reason,
+// such as an etcd that does not answer.
+func describeUnreadableEnv(err error) preflight.Finding {
+	if errors.As(err, new(*store.SecretMissingError)) || errors.As(err, new(*unusableSecretError)) {
+		return preflight.NewUnusableEnvFinding(err)
+	}
+	return preflight.NewUnreadEnvFinding(err)
 }
 
 // findClosedPorts tries the ports that a worker, its head and one other worker need of each other, if they are nodes.

@@ -21,10 +21,11 @@ func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error
 		if step.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
 		}
-		env, err := a.readRKE2Env(ctx, step.cluster)
-		if err != nil {
+		var settings rke2.Node
+		if err := a.addRKE2Settings(ctx, step.cluster, &settings); err != nil {
 			return err
 		}
+		env := settings.Env
 		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err

@@ -15,57 +15,73 @@ import (
 // as long as they live.
 func (a *Activities) addRKE2Settings(ctx context.Context, c *api.Cluster, node *rke2.Node) error {
 	settings := c.Spec.RKE2
-	values, err := a.readUsedSecrets(ctx, c)
+	used, err := a.readUsedSecrets(ctx, c.Spec.SecretReferences())
 	if err != nil {
 		return err
 	}
-	valuesOf := func(secret string) (v usedValues) { // in the order of the references
-		if secret != "" {
-			v, values = values[0], values[1:]
-		}
-		return v
+	if err := a.recordUsedSecrets(ctx, c.Ref(), used); err != nil {
+		return err
 	}
 	for _, r := range settings.Registries {
-		v := valuesOf(r.Secret)
+		var of usedSecret
+		if r.Secret != "" { // in the order of the references
+			of, used = used[0], used[1:]
+		}
 		node.Registries = append(node.Registries, rke2.Registry{Host: r.Host, Mirrors: r.Mirrors,
-			Username: v.textOf(api.SecretKeyUsername), Password: v.textOf(api.SecretKeyPassword),
-			Token: v.textOf(api.SecretKeyToken), CA: r.CA})
+			Username: of.textOf(api.SecretKeyUsername), Password: of.textOf(api.SecretKeyPassword),
+			Token: of.textOf(api.SecretKeyToken), CA: r.CA})
 	}
-	if len(settings.Env) > 0 {
-		node.Env = map[string]string{}
-	}
-	for _, e := range settings.Env {
-		node.Env[e.Name] = e.Value
-		if e.Secret != "" {
-			node.Env[e.Name] = valuesOf(e.Secret).textOf(e.Key)
-		}
-		if strings.ContainsFunc(node.Env[e.Name], isControl) {
-			return &unusableSecretError{secret: e.Secret, key: e.Key, variable: e.Name}
-		}
-	}
-	return nil
+	node.Env, err = resolveEnv(settings.Env, used)
+	return err
 }
 
-// readRKE2Env returns the variables that addRKE2Settings fills in.
+// resolveEnv returns variables with the values of the secrets that they refer to, which begin used, in their order.
+func resolveEnv(variables []api.EnvVariable, used []usedSecret) (map[string]string, error) {
+	if len(variables) == 0 {
+		return nil, nil
+	}
+	env := map[string]string{}
+	for _, e := range variables {
+		env[e.Name] = e.Value
+		if e.Secret != "" {
+			env[e.Name], used = used[0].textOf(e.Key), used[1:]
+		}
+		if strings.ContainsFunc(env[e.Name], isControl) {
+			return nil, &unusableSecretError{secret: e.Secret, key: e.Key, variable: e.Name}
+		}
+	}
+	return env, nil
+}
+
+// readRKE2Env returns the variables that addRKE2Settings fills in. It reads no other secrets, and records nothing.
 func (a *Activities) readRKE2Env(ctx context.Context, c *api.Cluster) (map[string]string, error) {
-	var node rke2.Node
-	err := a.addRKE2Settings(ctx, c, &node)
-	return node.Env, err
+	variables := c.Spec.RKE2.Env
+	spec := api.ClusterSpec{RKE2: api.RKE2Settings{Env: variables}}
+	used, err := a.readUsedSecrets(ctx, spec.SecretReferences())
+	if err != nil {
+		return nil, err
+	}
+	return resolveEnv(variables, used)
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// usedValues are the values of a secret that one reference uses, by key.
-type usedValues map[string][]byte
+// usedSecret has the values of a secret that one reference uses, by key.
+type usedSecret struct {
+	name    string
+	version int64
+	values  map[string][]byte
+}
 
 // textOf returns a value without the line break at its end that files often have.
-func (v usedValues) textOf(key string) string { return strings.TrimRight(string(v[key]), "\r\n") }
+func (s usedSecret) textOf(key string) string {
+	return strings.TrimRight(string(s.values[key]), "\r\n")
+}
 
-// readUsedSecrets reads the values that a spec refers to, in the order of its references, and records them.
-func (a *Activities) readUsedSecrets(ctx context.Context, c *api.Cluster) ([]usedValues, error) {
-	var all []usedValues
-	used := map[string][]byte{}
-	for _, r := range c.Spec.SecretReferences() {
+// readUsedSecrets reads the values that references use, in their order.
+func (a *Activities) readUsedSecrets(ctx context.Context, references []api.SecretReference) ([]usedSecret, error) {
+	var all []usedSecret
+	for _, r := range references {
 		read, err := a.Store.ReadNamedSecret(ctx, r.Secret)
 		if err != nil {
 			return nil, err
@@ -74,17 +90,27 @@ func (a *Activities) readUsedSecrets(ctx context.Context, c *api.Cluster) ([]use
 		if keys == nil {
 			return nil, &store.SecretMissingError{Name: r.Secret, Keys: r.KeySets[0]}
 		}
-		values := usedValues{}
+		used := usedSecret{name: r.Secret, version: read.Version, values: map[string][]byte{}}
 		for _, key := range keys {
-			values[key] = read.Values[key]
-			used[store.UsedSecret(r.Secret, key, read.Version)] = read.Values[key]
+			used.values[key] = read.Values[key]
 		}
-		all = append(all, values)
+		all = append(all, used)
 	}
-	if len(used) == 0 {
-		return all, nil
+	return all, nil
+}
+
+// recordUsedSecrets records values as secrets of a cluster.
+func (a *Activities) recordUsedSecrets(ctx context.Context, ref api.Ref, used []usedSecret) error {
+	values := map[string][]byte{}
+	for _, s := range used {
+		for key, value := range s.values {
+			values[store.UsedSecret(s.name, key, s.version)] = value
+		}
 	}
-	return all, a.Store.CreateSecrets(ctx, c.Ref(), used)
+	if len(values) == 0 {
+		return nil
+	}
+	return a.Store.CreateSecrets(ctx, ref, values)
 }
 
 // findKeySet returns the first set of keys that all have a value; nil if there is none.

@@ -218,11 +218,17 @@ func findUnreachableSource(f Facts, r Requirements) []Finding {
 		strings.TrimSpace(f.Source.message))}
 }
 
-// NewUnreadableEnvFinding says that a cluster's rke2.env cannot be read, so that the machine was not asked to reach the
-// source of RKE2 through the proxy in it.
-func NewUnreadableEnvFinding(err error) Finding {
+// NewUnusableEnvFinding says that a secret of a cluster's rke2.env is missing or unusable, so that the machine was not
+// asked to reach the source of RKE2 through the proxy in it.
+func NewUnusableEnvFinding(err error) Finding {
 	return newWarning(checkSource, "create the secret again: skyctl create secret --help",
-		"the variables of rke2.env cannot be read, and RKE2 cannot be started again: %v", err)
+		"the variables of rke2.env have no usable value, and RKE2 cannot be started again: %v", err)
+}
+
+// NewUnreadEnvFinding says that a cluster's rke2.env could not be read now, with the same consequence.
+func NewUnreadEnvFinding(err error) Finding {
+	return newWarning(checkSource, "check again later", "the variables of rke2.env cannot be read now, so it was not "+
+		"asked to reach RKE2's source: %v", err)
 }
 
 // peerContact is how an attempt to reach a port of another machine ended.
