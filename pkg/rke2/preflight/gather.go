@@ -154,7 +154,12 @@ resolve() {
   timeout 5 getent ahosts "$1" >/dev/null 2>&1
   echo "resolved $1 $?"
 }
-if command -v getent >/dev/null && [ -z "$(use_proxy; echo "${https_proxy:-${HTTPS_PROXY:-}}")" ]; then
+has_proxy() {
+  [ -n "$(use_proxy; echo "${https_proxy:-${HTTPS_PROXY:-}}")" ] ||
+    { systemctl show-environment; cat /etc/environment /etc/default/rke2-* /etc/sysconfig/rke2-*; } 2>/dev/null |
+      grep -qiE '^[[:space:]]*(export[[:space:]]+)?https_proxy=["'"'"']?[^"'"'"'[:space:]]'
+}
+if command -v getent >/dev/null && ! has_proxy; then
   for n in $names; do resolve "$n" & done
 fi
 reach() {

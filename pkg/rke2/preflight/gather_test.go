@@ -105,7 +105,7 @@ func TestSourceIsAskedForThroughTheProxyOfTheSpec(t *testing.T) {
 }
 
 func TestNamesAreResolvedOnTheMachine(t *testing.T) {
-	m := newMachine(t)
+	m := newMachine(t, "/etc/default")
 	m.InstallProgram("getent", "#!/bin/sh\n[ \"$1 $2\" = 'ahosts known.example.com' ] || { sleep 60; exit 2; }\n")
 	m.InstallProgram("timeout", "#!/bin/sh\n[ \"$1 $4\" != '5 dead.example.com' ] || { shift; set -- 0.2 \"$@\"; }\n"+
 		"exec /usr/bin/timeout \"$@\"\n")
@@ -117,6 +117,14 @@ func TestNamesAreResolvedOnTheMachine(t *testing.T) {
 	wanted.Env = map[string]string{"HTTPS_PROXY": "http://proxy.example.com:3128"} // which resolves them
 	if f, err = GatherFacts(t.Context(), m.Host, wanted); err != nil || len(f.Resolved) != 0 {
 		t.Errorf("with a proxy: %v, %v", f.Resolved, err)
+	}
+	wanted.Env = nil
+	for text, names := range map[string]int{"HTTPS_PROXY=\n#HTTPS_PROXY=http://proxy:3128\n": 2,
+		"NO_PROXY=.corp\nHTTPS_PROXY=\"http://proxy:3128\"\n": 0} {
+		m.Write("/etc/default/rke2-agent", text, 0o600)
+		if f, err = GatherFacts(t.Context(), m.Host, wanted); err != nil || len(f.Resolved) != names {
+			t.Errorf("with %q for RKE2: %v, %v", text, f.Resolved, err)
+		}
 	}
 }
 
