@@ -31,8 +31,7 @@ install: build ## install skyctl, skyd, man pages and shell completions: PREFIX=
 	archive=$$from/skyctl_$(VERSION:v%=%)_$$(go env GOOS)_$$(go env GOARCH).tar.gz; \
 	tar -chf - -C $(BIN) skyctl skyd -C $(BIN)/release-files man completions -C $(CURDIR) LICENSE | gzip -1 >"$$archive"; \
 	(cd "$$from" && sha256sum -- *.tar.gz >checksums.txt); \
-	./install.sh --from "$$from" --prefix '$(DESTDIR)$(PREFIX)'; \
-	if [ -n '$(DESTDIR)' ]; then rm -r '$(DESTDIR)$(PREFIX)/share/skyctl'; fi # the package manager has a list
+	./install.sh --from "$$from" --prefix '$(DESTDIR)$(PREFIX)' $(if $(DESTDIR),--for-package)
 
 # The tools of releases are a module of their own, as the linters are.
 RELEASE_TOOLS := $(BIN)/release

@@ -10,6 +10,7 @@ releases=https://github.com/sky-shift/skyctl/releases
 usage() {
     cat <<'TXT'
 Usage: install.sh [--from URL|DIR] [--version VERSION] [--prefix DIR] [--cosign-key FILE]
+       [--for-package]
 
 Installs skyctl and skyd with shell completions and man pages. Run it again to install another version.
 
@@ -18,6 +19,8 @@ Installs skyctl and skyd with shell completions and man pages. Run it again to i
   --version VERSION   another release than the newest one, such as v1.2.3
   --prefix DIR        where bin/ and share/ are (default: ~/.local, or /usr/local for root)
   --cosign-key FILE   public key of the releases: verifies the signature of checksums.txt with cosign
+  --for-package       --prefix is where a package is made: keeps no list of the files, and says nothing of
+                      this computer
 
 It needs tar, gzip, a program for SHA-256 and, for a URL, curl or wget. `skyctl uninstall` says how to
 remove everything.
@@ -32,12 +35,17 @@ fail() {
 has() { command -v "$1" >/dev/null 2>&1; }
 
 read_options() {
-    from=${SKYCTL_DIST:-} version='' prefix='' cosign_key=''
+    from=${SKYCTL_DIST:-} version='' prefix='' cosign_key='' for_package=''
     while [ $# -gt 0 ]; do
         case $1 in
         -h | --help)
             usage
             exit 0
+            ;;
+        --for-package)
+            for_package=yes
+            shift
+            continue
             ;;
         --*=*)
             option=${1%%=*} value=${1#*=}
@@ -265,6 +273,7 @@ replace() {
         cmp -s "$prefix/$file$new" "$prefix/$file" || changed=yes
         mv -f "$prefix/$file$new" "$prefix/$file"
     done <"$tmp/files"
+    [ -z "$for_package" ] || return 0
     echo share/skyctl/installed-files >>"$tmp/files"
     if [ -f "$list" ]; then
         while read -r file; do
@@ -287,6 +296,7 @@ report() {
     else
         echo "Replaced skyctl $before by $installed in $bin."
     fi
+    [ -z "$for_package" ] || return 0
     # It says so where a skyd of another version runs.
     "$bin/skyctl" version 2>&1 >/dev/null | grep '^Note: ' || {
         if [ "$(id -u)" -eq 0 ] && [ -n "$before" ] && [ -n "$changed" ]; then

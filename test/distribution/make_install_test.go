@@ -103,4 +103,8 @@ func TestMakeInstallIntoADestinationKeepsNoList(t *testing.T) {
 	if got := listFiles(t, filepath.Join(dir, "usr")); got != want {
 		t.Errorf("it has installed\n%s\nwant\n%s\n%s", got, want, out)
 	}
+	if _, said, _ := strings.Cut(out, "Installed skyctl 1.2.3 in "+dir+"/usr/bin."); strings.TrimSpace(said) != "" ||
+		!strings.Contains(out, dir+"/usr/bin.") {
+		t.Errorf("it says something of the computer that makes the package:\n%s", out)
+	}
 }
