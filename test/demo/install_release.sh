@@ -22,14 +22,24 @@ fetch() {
   esac
 }
 
-# download gets an address with curl or wget, as install.sh does: download URL FILE.
+# download gets an address with curl or wget: download URL FILE. As with install.sh, a redirect does not leave https; curl
+# refuses such a one, and wget follows it, and says where it led.
 download() {
   local bar=
   if [ -t 2 ] && [[ $1 != */checksums.txt ]]; then bar=-#; fi
   if command -v curl >/dev/null; then
-    curl -fL "${bar:--sS}" --connect-timeout 30 -o "$2" "$1"
+    curl -fL "${bar:--sS}" --proto-redir "=${1%%:*},https" --connect-timeout 30 -o "$2" "$1"
   else
-    wget -q ${bar:+--show-progress} -T 60 -O "$2" "$1"
+    wget -q -S -o "$scratch/responses" ${bar:+--show-progress} -T 60 -O "$2" "$1" && check_redirects "$1"
+  fi
+}
+
+# check_redirects fails if wget has left https for an address.
+check_redirects() {
+  case $1 in http://*) return 0 ;; esac
+  grep -q 'HTTP/' "$scratch/responses" || fail "this wget does not say where redirects lead: install curl"
+  if grep -i '^ *location: *[a-z][a-z0-9+.-]*:' "$scratch/responses" | grep -iv '^ *location: *https:' >&2; then
+    fail "$1 redirects to an address without https, whose content could be changed on the way"
   fi
 }
 

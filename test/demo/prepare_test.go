@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +97,44 @@ func TestDemoTakesProgramsAndKitFromAURL(t *testing.T) {
 			t.Setenv("SKYCTL_DIST", files.URL+"/nothing")
 			if out, err := install(); err == nil || !strings.Contains(out, "cannot get "+files.URL+"/nothing/") {
 				t.Errorf("a release that is not there: %v: %s", err, out)
+			}
+		})
+	}
+}
+
+func TestRedirectsOfTheKitDoNotLeaveHTTPS(t *testing.T) {
+	dir, _ := makeRelease(t)
+	files := http.FileServer(http.Dir(dir))
+	plain := httptest.NewServer(files)
+	defer plain.Close()
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/rke2kit_") {
+			http.Redirect(w, r, plain.URL+r.URL.Path, http.StatusFound)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer secure.Close()
+	settings := t.TempDir()
+	authority, wgetrc := filepath.Join(settings, "ca.pem"), filepath.Join(settings, "wgetrc")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	for name, content := range map[string]string{authority: string(certificate),
+		wgetrc: "ca_certificate = " + authority + "\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for downloader, says := range map[string]string{"curl": "cannot get " + secure.URL + "/rke2kit_",
+		"wget": "to an address without https"} {
+		t.Run(downloader, func(t *testing.T) {
+			root, install := placeRelease(t, secure.URL)
+			usePrograms(t, downloader)
+			t.Setenv("CURL_CA_BUNDLE", authority)
+			t.Setenv("WGETRC", wgetrc)
+			out, err := install()
+			if _, there := os.Stat(filepath.Join(root, "bin/rke2kit")); err == nil || there == nil ||
+				!strings.Contains(out, says) || !strings.Contains(out, "Downloading rke2kit_") {
+				t.Errorf("%v, %v: %s", err, there, out)
 			}
 		})
 	}
