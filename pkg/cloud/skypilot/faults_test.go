@@ -196,8 +196,8 @@ func TestMachineOfASecondCloudIsListedWhileTheFirstIsSilent(t *testing.T) {
 			if err := f.Clear(); err != nil {
 				t.Fatal(err)
 			}
-			// The hanging requests continue for a moment, and SkyPilot makes one request per machine at a time: that took
-			// more than a minute on a busy computer.
+			// The hanging requests continue for a moment, and SkyPilot makes one request per machine at a time: that
+			// took more than a minute on a busy computer.
 			eventually.HoldsWithin(t, 4*time.Minute, "all is known again", func() bool {
 				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				states := statesOf(listed)
