@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/vault"
 )
 
 // The reasons of errors that the workflows decide on. A cloud's error has its Kind of package cloud as the reason.
@@ -27,6 +28,8 @@ const (
 	ReasonLost = "MachineLost"
 	// ReasonInvalid: the spec's cloud can't satisfy the spec.
 	ReasonInvalid = api.ReasonInvalidSpec
+	// ReasonQuotaReached: the files of a storage may not need more room.
+	ReasonQuotaReached = vault.QuotaReached
 )
 
 // StepError turns the error of a step into one for the workflow, with its reason and, as details, the Failure that

@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -31,6 +32,8 @@ func (r *restoreRun) keepPresentState(ctx workflow.Context) error {
 		return nil
 	}
 	switch {
+	case r.begun.Restore.Changed:
+		return nil // an earlier try did this; now the state may be that of a half-finished restore
 	case r.begun.Restore.DiscardState:
 		r.notKept = stateDiscarded
 		return nil
@@ -61,10 +64,14 @@ func (r *restoreRun) newNotKeptError(cause error) error {
 		return cause
 	}
 	f := failureOf(cause)
+	room := ""
+	if f.Reason == activities.ReasonQuotaReached {
+		room = "; snapshots that are not needed give room: skyctl get snapshots, then skyctl delete snapshot NAME " +
+			"--cluster CLUSTER"
+	}
 	f.Step, f.Reason = "keep the present state", reasonStateLost
 	f.Message = fmt.Sprintf("the present state could not be kept as a snapshot: %s. Correct that, and run the same "+
-		"command again; snapshots that are not needed give room: skyctl get snapshots, then skyctl delete snapshot "+
-		"NAME --cluster CLUSTER. To restore without keeping the present state, add --discard-state", f.Message)
+		"command again%s. To restore without keeping the present state, add --discard-state", f.Message, room)
 	return temporal.NewApplicationErrorWithOptions(f.Message, f.Reason, temporal.ApplicationErrorOptions{
 		NonRetryable: true, Cause: cause, Details: []any{f},
 	})

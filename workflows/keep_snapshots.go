@@ -20,6 +20,8 @@ var (
 	snapshotCopy = activityKind{attempt: 4 * time.Hour, heartbeat: heartbeatTimeout, total: 8 * time.Hour, attempts: 2}
 	neededTake   = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 10 * time.Minute}
 	neededCopy   = activityKind{attempt: 4 * time.Hour, heartbeat: heartbeatTimeout, total: 4 * time.Hour}
+	// A person waits for the copy before a restore: a storage that is away is told soon.
+	restoreCopy = activityKind{attempt: 4 * time.Hour, heartbeat: heartbeatTimeout, total: 4 * time.Hour, attempts: 5}
 )
 
 // maxSnapshotRounds bounds the rounds of a run. ScheduleSnapshots starts another one if something is left.
@@ -91,14 +93,13 @@ func takeSnapshot(ctx workflow.Context, cluster api.Ref, reason api.SnapshotReas
 		snapshots.WantInput{Ref: ref, Reason: reason, AskedAt: asked}); err != nil {
 		return "", err
 	}
-	take := neededTake
+	take, keep := neededTake, neededCopy
 	if reason == api.SnapshotBeforeRestore {
-		take = snapshotCommand // the server may not serve, which is why it is restored
+		take, keep = snapshotCommand, restoreCopy // the server may not serve, which is why it is restored
 	}
 	err = take.runActivity(ctx, cluster.Name+": take snapshot "+name, snapshotActivities.TakeSnapshot, ref)
 	if err == nil {
-		err = neededCopy.runActivity(ctx, cluster.Name+": keep snapshot "+name, snapshotActivities.CollectSnapshot,
-			ref)
+		err = keep.runActivity(ctx, cluster.Name+": keep snapshot "+name, snapshotActivities.CollectSnapshot, ref)
 	}
 	if err == nil {
 		return name, nil

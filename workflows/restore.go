@@ -50,6 +50,7 @@ func (r *restoreRun) restoreCluster(ctx workflow.Context) error {
 		return continueIfChanged(ctx, r.cluster)
 	}
 	r.changing = r.begun.Changing
+	r.saved, r.notKept = r.begun.Restore.Saved, r.begun.Restore.NotKept
 	if err := snapshotRead.runForResult(ctx, r.begun.Restore.Snapshot+": check the snapshot", &r.snapshot,
 		nodeActivities.CheckSnapshot, nodes.SnapshotInput{Cluster: r.cluster, Restore: r.begun.Restore}); err != nil {
 		return err
@@ -73,7 +74,7 @@ func (r *restoreRun) restoreCluster(ctx workflow.Context) error {
 // markRestoring records that machines are changed from now on.
 func (r *restoreRun) markRestoring(ctx workflow.Context, excluded bool) error {
 	in := record.MarkRestoringInput{Cluster: r.cluster, ID: r.begun.Restore.ID, Excluded: excluded,
-		NotKept: r.notKept}
+		Saved: r.saved, NotKept: r.notKept}
 	err := etcdWrite.runActivity(ctx, r.cluster.Name+": mark PROVISIONING", clusterActivities.MarkRestoring, in)
 	r.changing = r.changing || err == nil
 	return err

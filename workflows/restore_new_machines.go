@@ -17,7 +17,7 @@ import (
 // restoreOnNewServer launches another machine for the server, and restores it there. The workers stay. The old machine
 // is terminated first, by its own id: two servers with the same data would part the cluster.
 func (r *restoreRun) restoreOnNewServer(ctx workflow.Context) error {
-	if r.begun.Restore.Reason == api.RestoreAsked && !r.begun.Changing {
+	if r.begun.Restore.Reason == api.RestoreAsked && !r.begun.Changing && !r.begun.Restore.Changed {
 		r.notKept = serverGone
 	}
 	if err := r.markRestoring(ctx, false); err != nil {

@@ -27,9 +27,10 @@ type restoreWorld struct {
 	places   []api.Placement // of the server
 	finished *record.FinishRestoreInput
 	refused  *record.FailRestoreInput
-	// answers: the Kubernetes API answers. notKept is what MarkRestoring was given.
+	// answers: the Kubernetes API answers. notKept and saved are what MarkRestoring was given.
 	answers bool
 	notKept string
+	saved   string
 }
 
 func newRestoreWorld(t *testing.T, mode api.RestoreMode, placements ...api.Placement) *restoreWorld {
@@ -65,7 +66,7 @@ func (w *restoreWorld) onRestores() {
 		if in.Excluded {
 			return w.did(ctx, "excluded")
 		}
-		w.notKept = in.NotKept
+		w.notKept, w.saved = in.NotKept, in.Saved
 		return w.did(ctx, "restoring")
 	}).Maybe()
 	w.OnActivity(a.FinishRestore, mock.Anything, mock.Anything).Return(func(ctx context.Context,
@@ -306,23 +307,25 @@ func TestStateIsKeptBeforeMachinesAreEnded(t *testing.T) {
 	w := newServingWorld(t, api.RestoreNewMachines)
 	continuesAs(t, w.run(t), operation.WorkflowConverge)
 	w.happened(t, "check", "answers?", "take", "keep", "restoring", "terminate sky-c1-0", "finish")
-	if !strings.HasPrefix(w.finished.Saved, "before-restore-") || w.finished.NotKept+w.notKept != "" {
+	if !strings.HasPrefix(w.finished.Saved, "before-restore-") || w.saved != w.finished.Saved ||
+		w.finished.NotKept+w.notKept != "" {
 		t.Errorf("kept as %q; not kept: %q, %q", w.finished.Saved, w.finished.NotKept, w.notKept)
 	}
 }
 
 func TestRestoreWithoutACopyOfServedStateChangesNothing(t *testing.T) {
 	for _, mode := range []api.RestoreMode{api.RestoreNewMachines, api.RestoreInPlace} {
-		for _, call := range []string{"take", "keep", "answers?"} {
+		for call, why := range map[string]string{"take": "Unreachable", "keep": "QuotaReached", "answers?": "NoKey"} {
 			w := newServingWorld(t, mode)
 			w.restore.Serves = false // the last sweep may have asked in a bad moment
-			w.failures[call] = []error{final(call, "", "QuotaReached")}
+			w.failures[call] = []error{final(call, "", why)}
 			if err := w.run(t); err == nil {
 				t.Errorf("%s, %s: no error", mode, call)
 			}
 			w.hasNot(t, "restoring", "stop", "terminate", "release", "finish")
 			if w.refused == nil || w.refused.Failure.Reason != "StateNotKept" || len(w.exist) != 3 ||
-				!strings.Contains(w.refused.Failure.Message, "--discard-state") {
+				!strings.Contains(w.refused.Failure.Message, "--discard-state") ||
+				strings.Contains(w.refused.Failure.Message, "skyctl delete snapshot") != (why == "QuotaReached") {
 				t.Errorf("%s, %s: %+v, machines %v", mode, call, w.refused, w.exist)
 			}
 		}
@@ -358,6 +361,30 @@ func TestRestoreGoesOnWhereNoStateCanBeKept(t *testing.T) {
 	continuesAs(t, lost.run(t), operation.WorkflowConverge)
 	if lost.notKept != serverGone {
 		t.Errorf("of a lost server: %q", lost.notKept)
+	}
+}
+
+func TestRestoreThatIsTriedAgainKeepsNoHalfRestoredState(t *testing.T) {
+	for _, mode := range []api.RestoreMode{api.RestoreInPlace, api.RestoreNewMachines, api.RestoreNewServer} {
+		for saved, notKept := range map[string]string{"before-restore-1": "", "": apiSilent} {
+			w := newServingWorld(t, mode)
+			r := &w.restore.Restore
+			r.Reason, r.Changed, r.Saved, r.NotKept = api.RestoreAsked, true, saved, notKept
+			continuesAs(t, w.run(t), operation.WorkflowConverge)
+			w.hasNot(t, "take", "answers?")
+			if f := w.finished; f == nil || f.Saved != saved || f.NotKept != notKept || w.notKept != notKept {
+				t.Errorf("%s: marked %q, finished %+v", mode, w.notKept, f)
+			}
+		}
+	}
+}
+
+func TestContinuedRestoreRemembersWhyNoStateIsKept(t *testing.T) {
+	w := newServingWorld(t, api.RestoreNewMachines)
+	w.restore.Changing, w.restore.Restore.Changed, w.restore.Restore.NotKept = true, true, stateDiscarded
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	if w.finished == nil || w.finished.NotKept != stateDiscarded {
+		t.Errorf("finished %+v", w.finished)
 	}
 }
 

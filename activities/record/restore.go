@@ -117,7 +117,8 @@ type MarkRestoringInput struct {
 	ID      string  `json:"id"`
 	// Excluded: the original server can no longer serve.
 	Excluded bool `json:"excluded,omitempty"`
-	// NotKept is why the present state is not kept as a snapshot; empty if it is, or if there is none.
+	// Saved is the snapshot of the present state, and NotKept why there is none; both are empty if there is no state.
+	Saved   string `json:"saved,omitempty"`
 	NotKept string `json:"not_kept,omitempty"`
 }
 
@@ -133,6 +134,9 @@ func (a *Activities) MarkRestoring(ctx context.Context, in MarkRestoringInput) e
 			return errNotRequested
 		}
 		r.Excluded = r.Excluded || in.Excluded
+		if !r.Changed { // later the state is that of a half-finished restore
+			r.Changed, r.Saved, r.NotKept = true, in.Saved, in.NotKept
+		}
 		c.Status.SetPhase(api.PhaseProvisioning, "Restore", a.Now())
 		c.Status.Failure = nil
 		c.Status.SetDrift(nil, a.Now())
@@ -294,9 +298,9 @@ type FailRestoreInput struct {
 	Saved   string `json:"saved,omitempty"`
 }
 
-// FailRestore records why a restore failed. If nothing was changed, the request is gone and the cluster stays as it
-// was. A start leaves the cluster STOPPED again: its machines were terminated. Otherwise the cluster goes to ERROR, the
-// machines stay, and the request waits for a person.
+// FailRestore records why a restore failed. If neither it nor an earlier try changed anything, the request is gone and
+// the cluster stays as it was. A start leaves the cluster STOPPED again: its machines were terminated. Otherwise the
+// cluster goes to ERROR, the machines stay, and the request waits for a person.
 func (a *Activities) FailRestore(ctx context.Context, in FailRestoreInput) error {
 	in.Failure.At = a.Now()
 	in.Failure.Message = redact.Text(in.Failure.Message)
@@ -316,7 +320,7 @@ func (a *Activities) FailRestore(ctx context.Context, in FailRestoreInput) error
 			message = "the cluster could not be started and is STOPPED again: " + in.Failure.Message
 			c.Status.Restore, c.Status.Failure = nil, &in.Failure
 			c.Status.SetPhase(api.PhaseStopped, in.Failure.Reason, a.Now())
-		case c.Status.Phase != api.PhaseProvisioning:
+		case c.Status.Phase != api.PhaseProvisioning && !r.Changed:
 			message = "the cluster was not restored, and nothing was changed: " + in.Failure.Message
 			c.Status.Restore = nil
 		default:

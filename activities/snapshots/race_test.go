@@ -28,6 +28,21 @@ func createRestoring(t *testing.T, a *Activities, from api.Ref, name string) {
 	}
 }
 
+func TestSnapshotOfAnotherOperationOfTheSameSecondIsNotTaken(t *testing.T) {
+	a, in, _ := newKept(t)
+	want := WantInput{Ref: Ref{Cluster: in.Cluster, Name: "before-restore-1"}, Reason: api.SnapshotBeforeRestore,
+		AskedAt: time.Now()}
+	for range 2 { // an answer may be lost
+		if err := a.WantSnapshot(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want.AskedAt = want.AskedAt.Add(time.Millisecond)
+	if err := a.WantSnapshot(t.Context(), want); err == nil {
+		t.Error("the snapshot of another operation counts as requested")
+	}
+}
+
 func TestSnapshotThatAnotherClusterIsRestoredFromStays(t *testing.T) {
 	a, in, file := newKept(t)
 	ref := Ref{Cluster: in.Cluster, Name: in.Name}

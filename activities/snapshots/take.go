@@ -24,7 +24,10 @@ func (a *Activities) WantSnapshot(ctx context.Context, in WantInput) error {
 	err := a.Store.CreateSnapshot(ctx, api.Snapshot{Name: in.Name, Cluster: in.Cluster.Name,
 		ClusterUID: in.Cluster.UID, Reason: in.Reason, State: api.SnapshotWanted, AskedAt: in.AskedAt})
 	if exists := new(store.SnapshotExistsError); errors.As(err, &exists) {
-		err = nil // by an earlier try
+		s, unread := a.Store.ReadSnapshot(ctx, in.Cluster, in.Name)
+		if unread == nil && s.AskedAt.Equal(in.AskedAt) {
+			err = nil // by an earlier try; else by an operation of the same second, which may have given it up
+		}
 	}
 	return activities.StepError(ctx, "request a snapshot", "", err)
 }

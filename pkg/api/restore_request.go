@@ -52,7 +52,8 @@ type RestoreWish struct {
 
 // RequestRestore records that the cluster is to be restored. It returns false if the same restore is already wanted or
 // under way. Its error is a *FieldError if the snapshot is another cluster's, and a *RefusedError if the phase or the
-// state of the snapshot does not allow it, or the snapshot has a twin; then nothing is changed.
+// state of the snapshot does not allow it, the snapshot has a twin, or DiscardState comes too late; then nothing is
+// changed.
 func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	wanted := RestoreRequest{ID: w.ID, Snapshot: w.Snapshot.Name, SnapshotUID: w.Snapshot.ClusterUID,
 		Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC(), DiscardState: w.DiscardState}
@@ -62,11 +63,9 @@ func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	case w.LostServer != "":
 		wanted.Mode, wanted.LostServer = RestoreNewServer, w.LostServer
 	}
-	if under := c.Status.Restore; under != nil && under.isSameAs(wanted) && c.Status.Phase != PhaseDeleting {
-		failed := !under.FailedAt.IsZero() || c.Status.Phase == PhaseError
-		under.FailedAt = time.Time{} // it goes on where it has failed
-		under.DiscardState = under.DiscardState || failed && w.DiscardState
-		return failed, nil
+	under := c.Status.Restore
+	if under != nil && under.isSameAs(wanted) && c.Status.Phase != PhaseDeleting {
+		return c.continueRestore(w.DiscardState)
 	}
 	if why := c.refuseRestore(w.NewMachines); why != "" {
 		return false, c.refuseRequest("restored", why)
@@ -74,9 +73,31 @@ func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	if err := w.validateSnapshot(c); err != nil {
 		return false, err
 	}
+	if under != nil && under.hasChanged() { // the state of before is replaced already
+		wanted.Changed, wanted.Saved, wanted.NotKept = true, under.Saved, under.NotKept
+	}
 	c.Status.Restore = &wanted
 	return true, nil
 }
+
+// continueRestore lets the requested restore go on if it has failed, and returns whether it has.
+func (c *Cluster) continueRestore(discardState bool) (bool, error) {
+	under, phase := c.Status.Restore, c.Status.Phase
+	keeps := !under.DiscardState && !under.hasChanged() && phase != PhaseProvisioning && phase != PhaseStopped
+	if keeps && discardState {
+		return false, c.refuseRequest("restored without keeping its state", under.describeUnderWay()+" and keeps its "+
+			"state first. If that fails, nothing is changed; then run this command again")
+	}
+	failed := !under.FailedAt.IsZero() || phase == PhaseError
+	under.Changed = under.hasChanged()
+	under.FailedAt = time.Time{} // it goes on where it has failed
+	under.DiscardState = under.DiscardState || failed && discardState
+	return failed, nil
+}
+
+// hasChanged reports whether the restore has started to change the cluster. Records of earlier versions say so only
+// once it has failed.
+func (r *RestoreRequest) hasChanged() bool { return r.Changed || !r.FailedAt.IsZero() }
 
 // isSameAs reports whether a restore has the same snapshot and ends the same machines.
 func (r RestoreRequest) isSameAs(other RestoreRequest) bool {

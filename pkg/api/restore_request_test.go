@@ -44,16 +44,41 @@ func TestRestoreIsRecordedOnce(t *testing.T) {
 		t.Errorf("after a failure: %v, %v, %+v", changed, err, c.Status.Restore)
 	}
 	again.DiscardState = true
-	for _, phase := range []api.Phase{api.PhaseProvisioning, api.PhaseError} { // only one that failed goes on without
+	refused := new(api.RefusedError)
+	for _, phase := range []api.Phase{api.PhaseReady, api.PhaseError} { // the state is being kept
 		c.Status.Phase = phase
-		if _, err := c.RequestRestore(again); err != nil || c.Status.Restore.DiscardState != (phase == api.PhaseError) {
-			t.Errorf("%s: %v, %+v", phase, err, c.Status.Restore)
+		if changed, err := c.RequestRestore(again); changed || !errors.As(err, &refused) ||
+			!strings.Contains(err.Error(), "keeps its state first") || c.Status.Restore.DiscardState {
+			t.Errorf("%s: %v, %v, %+v", phase, changed, err, c.Status.Restore)
 		}
 	}
-	again.NewMachines = true // another way out
-	if changed, err := c.RequestRestore(again); err != nil || !changed || c.Status.Restore.ID != again.ID ||
-		c.Status.Restore.Mode != api.RestoreNewMachines {
-		t.Errorf("another restore after a failure: %v, %v, %+v", changed, err, c.Status.Restore)
+	c.Status.Phase = api.PhaseProvisioning // too late, and there is nothing to give up
+	if changed, err := c.RequestRestore(again); changed || err != nil || c.Status.Restore.DiscardState {
+		t.Errorf("%v, %v, %+v", changed, err, c.Status.Restore)
+	}
+}
+
+func TestRestoreAfterAFailedOneKnowsWhatThatChanged(t *testing.T) {
+	for name, failed := range map[string]api.RestoreRequest{
+		"recorded":              {Changed: true, Saved: "before-restore-1", NotKept: "why", FailedAt: fixture.Noon},
+		"by an earlier version": {FailedAt: fixture.Noon},
+	} {
+		for _, onNew := range []bool{false, true} {
+			c, s := newSnapshotted()
+			if _, err := c.RequestRestore(newWish(s)); err != nil {
+				t.Fatal(err)
+			}
+			c.Status.Phase = api.PhaseError
+			r := c.Status.Restore
+			r.Changed, r.Saved, r.NotKept, r.FailedAt = failed.Changed, failed.Saved, failed.NotKept, failed.FailedAt
+			w := newWish(s)
+			w.ID, w.NewMachines, w.DiscardState = "restore-other", onNew, true
+			changed, err := c.RequestRestore(w)
+			if r = c.Status.Restore; err != nil || !changed || !r.Changed || r.Saved != failed.Saved ||
+				r.NotKept != failed.NotKept || !r.FailedAt.IsZero() || !r.DiscardState || (r.ID == w.ID) != onNew {
+				t.Errorf("%s: %v, %v, %+v", name, changed, err, r)
+			}
+		}
 	}
 }
 

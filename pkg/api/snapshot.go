@@ -227,6 +227,11 @@ type RestoreRequest struct {
 	DiscardState bool `json:"discard_state,omitempty"`
 	// Excluded: the original server can no longer serve, by the step that made sure of it.
 	Excluded bool `json:"excluded,omitempty"`
+	// Changed: this restore, or one before it that failed, has started to change the cluster. The state of before is
+	// kept as snapshot Saved, or NotKept is why it is not; both are empty if there was none.
+	Changed bool   `json:"changed,omitempty"`
+	Saved   string `json:"saved,omitempty"`
+	NotKept string `json:"not_kept,omitempty"`
 	// FailedAt is when it has failed and the cluster went to ERROR; zero if it did not. It then waits for a person.
 	FailedAt time.Time `json:"failed_at,omitzero"`
 }

@@ -232,3 +232,6 @@ type SnapshotExistsError struct{ Cluster, Name string }
 func (e *SnapshotExistsError) Error() string {
 	return fmt.Sprintf("cluster %q already has a snapshot %q", e.Cluster, e.Name)
 }
+
+// Final is true: only a delete of the other one changes it.
+func (e *SnapshotExistsError) Final() bool { return true }

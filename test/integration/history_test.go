@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -102,9 +103,35 @@ func (w *world) keep(name string, r run) {
 	}
 	// The SDK names a worker's sticky queue after the machine.
 	text := bytes.ReplaceAll(jsonOf(w.t, r.history), []byte(`"`+host+`:`), []byte(`"worker:`))
-	text = bytes.ReplaceAll(text, []byte(w.home+"/"), []byte("/state/")) // in messages
+	text = replaceInPayloads(text, []byte(w.home+"/"), []byte("/state/"))
 	if err := os.WriteFile(filepath.Join("..", "replay", "histories", name+".json"), text, 0o600); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// base64Text is a string in JSON that may be the content of a payload.
+var base64Text = regexp.MustCompile(`"[A-Za-z0-9+/]+={0,2}"`)
+
+// replaceInPayloads replaces bytes in JSON, also in its strings that are base64.
+func replaceInPayloads(text, old, with []byte) []byte {
+	text = bytes.ReplaceAll(text, old, with)
+	return base64Text.ReplaceAllFunc(text, func(quoted []byte) []byte {
+		plain, err := base64.StdEncoding.DecodeString(string(quoted[1 : len(quoted)-1]))
+		if err != nil || !bytes.Contains(plain, old) {
+			return quoted
+		}
+		return []byte(`"` + base64.StdEncoding.EncodeToString(bytes.ReplaceAll(plain, old, with)) + `"`)
+	})
+}
+
+func TestPathsInPayloadsOfAHistoryAreReplaced(t *testing.T) {
+	inJSON := func(path string) string {
+		return `{"message":"in ` + path + `snapshots","data":"` +
+			base64.StdEncoding.EncodeToString([]byte(`{"message":"no room in `+path+`snapshots"}`)) + `","id":"abcd"}`
+	}
+	got := replaceInPayloads([]byte(inJSON("/tmp/TestX/001/")), []byte("/tmp/TestX/001/"), []byte("/state/"))
+	if want := inJSON("/state/"); string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
