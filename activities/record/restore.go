@@ -234,6 +234,7 @@ func (a *Activities) FinishRestore(ctx context.Context, in FinishRestoreInput) e
 		if r.Reason == api.RestoreStart {
 			done.Until = in.StateOf // it did not serve after its stop
 		}
+		c.RecordAuthority(*r)
 		c.Status.Restored, c.Status.Restore, c.Status.Stop = &done, nil, nil
 		c.Status.Resources, c.Status.Versions.Kubernetes = resources, versions.Kubernetes
 		if head != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
@@ -40,6 +41,17 @@ func TestSnapshotOfAnotherOperationOfTheSameSecondIsNotTaken(t *testing.T) {
 	want.AskedAt = want.AskedAt.Add(time.Millisecond)
 	if err := a.WantSnapshot(t.Context(), want); err == nil {
 		t.Error("the snapshot of another operation counts as requested")
+	}
+}
+
+func TestTakenSnapshotSaysWhoseCertificatesItHas(t *testing.T) {
+	c := api.NewCluster("heir", "u-2", api.GroupSpec{NumNodes: 1}, nil, time.Now())
+	for _, authority := range []string{"u-2", "u-9"} {
+		c.Status.AuthorityUID = authority
+		var s api.Snapshot
+		if setTaken(&s, server{cluster: c, head: &api.Machine{}}, rke2.SnapshotFile{}); s.AuthorityUID != authority {
+			t.Errorf("got %q, want %q", s.AuthorityUID, authority)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ func setTaken(s *api.Snapshot, on server, f rke2.SnapshotFile) {
 	s.Machine, s.Incarnation, s.NodeName = on.head.Name, on.head.Incarnation, on.head.NodeName
 	s.File, s.TakenAt, s.Bytes = f.Name, f.TakenAt, f.Bytes
 	s.Versions, s.Labels = on.cluster.Status.Versions, maps.Clone(on.cluster.Metadata.Labels)
+	s.AuthorityUID = on.cluster.Authority()
 	spec := on.cluster.Spec
 	s.Spec = &spec
 }

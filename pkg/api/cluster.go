@@ -77,6 +77,9 @@ type ClusterStatus struct {
 	// Restore is a restore that is wanted or under way; nil if none is. Restored is the last one that has ended.
 	Restore  *RestoreRequest `json:"restore,omitempty"`
 	Restored *RestoreResult  `json:"restored,omitempty"`
+	// AuthorityUID is the UID of the cluster whose certificates and tokens this one has since a restore. Restores from
+	// its own snapshots keep it. It is empty if no restore has recorded it; see Authority.
+	AuthorityUID string `json:"authority_uid,omitempty"`
 	// RestoredRevision is the highest revision of etcd with which a restore has begun; 0 if there was none.
 	RestoredRevision int64 `json:"restored_revision,omitempty"`
 	// Stop is a stop that is wanted, or done if the phase is STOPPED; nil otherwise.

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/release"
@@ -56,7 +55,8 @@ type RestoreWish struct {
 // changed.
 func (c *Cluster) RequestRestore(w RestoreWish) (changed bool, err error) {
 	wanted := RestoreRequest{ID: w.ID, Snapshot: w.Snapshot.Name, SnapshotUID: w.Snapshot.ClusterUID,
-		Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC(), DiscardState: w.DiscardState}
+		AuthorityUID: w.Snapshot.AuthorityUID, Mode: RestoreInPlace, Reason: RestoreAsked, AskedAt: w.At.UTC(),
+		DiscardState: w.DiscardState}
 	switch {
 	case w.NewMachines:
 		wanted.Mode = RestoreNewMachines
@@ -171,7 +171,7 @@ func (w RestoreWish) validateSnapshot(c *Cluster) error {
 	case isForeign && !w.NewMachines:
 		return &FieldError{Field: "new-machines", Value: "false", Want: fmt.Sprintf("--new-machines with snapshot %s, "+
 			"because it is of %s: its nodes are not those of these machines", s.Name, s.describeOwner(c))}
-	case isForeign && w.Twin != nil:
+	case w.Twin != nil:
 		return refuse(w.Twin.describeAsTwin(s))
 	case why != "":
 		return refuse(why + ". To see others: skyctl get snapshots --cluster " + s.Cluster)
@@ -189,33 +189,11 @@ func (c *Cluster) CheckRestoreFrom(s Snapshot, r RestoreRequest, twin *Cluster) 
 		Force: r.SnapshotUID == s.ClusterUID}.validateSnapshot(c)
 }
 
-// FindTwin returns the first of all clusters that would have the same certificates and tokens as c, if c was restored
-// from the snapshot of another cluster: that cluster itself, in any phase, or one that was or is being restored from a
-// snapshot of it. It returns nil if there is none. A cluster that is deleted never comes back under its UID.
-func FindTwin(all []Cluster, c *Cluster, s Snapshot) *Cluster {
-	if s.ClusterUID == c.Metadata.UID {
-		return nil
-	}
-	i := slices.IndexFunc(all, func(other Cluster) bool {
-		restored, restore := other.Status.Restored, other.Status.Restore
-		return other.Metadata.UID != c.Metadata.UID && (other.Metadata.UID == s.ClusterUID ||
-			restored != nil && restored.SnapshotUID == s.ClusterUID ||
-			restore != nil && restore.SnapshotUID == s.ClusterUID)
-	})
-	if i < 0 {
-		return nil
-	}
-	return &all[i]
-}
-
 // describeAsTwin says why the cluster excludes a restore of another one from the snapshot.
 func (c *Cluster) describeAsTwin(s Snapshot) string {
-	name, how := c.Metadata.Name, ""
-	if c.Metadata.UID != s.ClusterUID {
-		how = ", which has the state of a snapshot of the same cluster,"
-	}
+	name := c.Metadata.Name
 	return fmt.Sprintf("cluster %s%s still exists (%s), and both would have the same certificates and tokens. Delete "+
-		"it first: skyctl delete cluster %s", name, how, c.Status.Phase, name)
+		"it first: skyctl delete cluster %s", name, c.describeAuthority(s), c.Status.Phase, name)
 }
 
 // refuseUse says why no cluster can be restored from the snapshot; empty if one can.

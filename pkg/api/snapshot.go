@@ -16,10 +16,13 @@ type Snapshot struct {
 	// Name is unique in the cluster.
 	Name string `json:"name"`
 	// Cluster and ClusterUID name the cluster, which may have been deleted since.
-	Cluster    string         `json:"cluster"`
-	ClusterUID string         `json:"cluster_uid"`
-	Reason     SnapshotReason `json:"reason"`
-	State      SnapshotState  `json:"state"`
+	Cluster    string `json:"cluster"`
+	ClusterUID string `json:"cluster_uid"`
+	// AuthorityUID is the UID of the cluster whose certificates and tokens the snapshot has: not ClusterUID if the
+	// cluster was restored from a snapshot with others; empty in records of earlier versions.
+	AuthorityUID string         `json:"authority_uid,omitempty"`
+	Reason       SnapshotReason `json:"reason"`
+	State        SnapshotState  `json:"state"`
 	// AskedAt is when the snapshot was requested; zero if RKE2 took it by its own schedule. TakenAt is the time of its
 	// content by the clock of the machine.
 	AskedAt time.Time `json:"asked_at,omitzero"`
@@ -216,11 +219,13 @@ type RestoreRequest struct {
 	ID string `json:"id"`
 	// Snapshot is the name of the snapshot, and SnapshotUID the UID of its cluster: another one than the restored
 	// cluster's only if a person forced it.
-	Snapshot    string        `json:"snapshot"`
-	SnapshotUID string        `json:"snapshot_uid"`
-	Mode        RestoreMode   `json:"mode"`
-	Reason      RestoreReason `json:"reason"`
-	AskedAt     time.Time     `json:"asked_at"`
+	Snapshot    string `json:"snapshot"`
+	SnapshotUID string `json:"snapshot_uid"`
+	// AuthorityUID is that of the snapshot; empty if its record does not say it.
+	AuthorityUID string        `json:"authority_uid,omitempty"`
+	Mode         RestoreMode   `json:"mode"`
+	Reason       RestoreReason `json:"reason"`
+	AskedAt      time.Time     `json:"asked_at"`
 	// LostServer is the incarnation of the server that is replaced, with RestoreNewServer.
 	LostServer string `json:"lost_server,omitempty"`
 	// DiscardState: a person gave up the present state, so it is not kept as a snapshot first.

@@ -136,7 +136,7 @@ func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
 // FindTwin returns the cluster that api.FindTwin finds for a restore of a cluster from a snapshot. If the record of the
 // snapshot's own cluster cannot be decoded, the error is a *CorruptError.
 func (s *Store) FindTwin(ctx context.Context, c *api.Cluster, snapshot api.Snapshot) (*api.Cluster, error) {
-	if snapshot.ClusterUID == c.Metadata.UID {
+	if !c.MayHaveTwin(snapshot) {
 		return nil, nil
 	}
 	all, err := s.ListClusters(ctx)

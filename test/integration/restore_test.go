@@ -346,6 +346,19 @@ func TestSnapshotOfAnotherClusterIsRestoredOnceThatIsDeleted(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.keep("restore-foreign", w.closed(heir.Name)[0])
+
+	asked, err := w.ops.CreateSnapshot(t.Context(), heir.Name, "of-heir")
+	w.check(err)
+	own, err := w.ops.AwaitSnapshotKept(t.Context(), asked.Snapshot, patience, func(string) {})
+	w.check(err)
+	c, err = w.restore(heir, client.RestoreOptions{Snapshot: own})
+	w.check(err)
+	third := &api.Cluster{Metadata: api.Metadata{Name: "third", UID: "third"}}
+	if twin, err := w.store.FindTwin(t.Context(), third, s); own.AuthorityUID != donor.UID ||
+		c.Status.AuthorityUID != donor.UID || err != nil || twin == nil || twin.Metadata.UID != heir.UID {
+		t.Errorf("the snapshot has certificates of %q, the cluster of %q; twin %+v, %v", own.AuthorityUID,
+			c.Status.AuthorityUID, twin, err)
+	}
 }
 
 func TestDamagedSnapshotChangesNothing(t *testing.T) {
