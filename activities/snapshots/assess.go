@@ -68,6 +68,11 @@ func (a *Activities) assessSnapshots(ctx context.Context, ref api.Ref) (Assessme
 	if c == nil {
 		return l.assess(ctx)
 	}
+	for i, s := range l.known {
+		if l.known[i], err = a.adoptStoragePolicy(ctx, c, s); err != nil {
+			return Assessment{}, err
+		}
+	}
 	if err := l.compareWithVaults(ctx); err != nil {
 		return Assessment{}, err
 	}

@@ -169,6 +169,11 @@ func (a *Activities) DeleteClusterSnapshots(ctx context.Context, ref api.Ref) er
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
 		err = nil // their records are left for people
 	}
+	c, unread := a.readIfThere(ctx, ref)
+	if corrupt := new(store.CorruptError); errors.As(unread, &corrupt) {
+		unread = nil // a delete does not wait for that
+	}
+	err = cmp.Or(err, unread)
 	var left error
 	var needed map[string]map[string]bool
 	if err == nil {
@@ -181,7 +186,7 @@ func (a *Activities) DeleteClusterSnapshots(ctx context.Context, ref api.Ref) er
 		if err != nil {
 			break
 		}
-		if needed[ref.UID][s.Name] {
+		if s, err = a.adoptStoragePolicy(ctx, c, s); err != nil || needed[ref.UID][s.Name] {
 			continue
 		}
 		if s, err = a.markOfDeletedCluster(ctx, s); err != nil || s.State != api.SnapshotDeleting || left != nil {
@@ -202,6 +207,21 @@ func (a *Activities) deleteFileInTime(ctx context.Context, s api.Snapshot) error
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	return a.deleteFile(ctx, nil, s)
+}
+
+// adoptStoragePolicy records with a snapshot how its storage is reached now, unless that is recorded already.
+func (a *Activities) adoptStoragePolicy(ctx context.Context, c *api.Cluster, s api.Snapshot) (api.Snapshot, error) {
+	if adopted := s; !adopted.AdoptStoragePolicy(c) {
+		return s, nil
+	}
+	now, err := a.Store.UpdateSnapshot(ctx, s.Ref(), s.Name, func(s *api.Snapshot) error {
+		s.AdoptStoragePolicy(c)
+		return nil
+	})
+	if missing := new(store.SnapshotMissingError); errors.As(err, &missing) {
+		return s, nil
+	}
+	return now, err
 }
 
 // markOfDeletedCluster records what becomes of a snapshot whose cluster is deleted.

@@ -86,7 +86,30 @@ func (s Snapshot) StoragePolicy(c *Cluster) SnapshotPolicy {
 	return SnapshotPolicy{}
 }
 
-// SnapshotsOpenedBy returns the snapshots whose files can be neither read nor deleted without a named secret.
+// AdoptStoragePolicy records with a snapshot how its storage is reached now, for the time when its cluster is deleted
+// or uses another storage. It reports whether that differs from what was recorded. The cluster is nil if it is gone.
+func (s *Snapshot) AdoptStoragePolicy(c *Cluster) bool {
+	if s.Spec == nil || s.Place == "" {
+		return false
+	}
+	spec, now := *s.Spec, s.StoragePolicy(c)
+	p := &spec.Snapshots
+	p.S3URL, p.S3Endpoint, p.S3Region, p.S3Secret = now.S3URL, now.S3Endpoint, now.S3Region, now.S3Secret
+	changed := *p != s.Spec.Snapshots
+	s.Spec = &spec
+	return changed
+}
+
+// SecretUsers are what needs a named secret.
+type SecretUsers struct {
+	// Clusters, by name, refer to it.
+	Clusters []string `json:"clusters"`
+	// Snapshots, as CLUSTER/NAME, are in a storage that it opens.
+	Snapshots []string `json:"snapshots"`
+}
+
+// SnapshotsOpenedBy returns the snapshots whose files can be neither read nor deleted without a named secret, now or
+// once their cluster is deleted.
 func SnapshotsOpenedBy(secret string, clusters []Cluster, all []Snapshot) []Snapshot {
 	owners := map[string]*Cluster{}
 	for i := range clusters {
@@ -94,7 +117,9 @@ func SnapshotsOpenedBy(secret string, clusters []Cluster, all []Snapshot) []Snap
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s Snapshot) bool {
 		isInStorage := s.Object != "" && s.Place != "" && s.Place != SnapshotPlaceSkyd
-		return !isInStorage || s.StoragePolicy(owners[s.ClusterUID]).S3Secret != secret
+		opens := s.StoragePolicy(owners[s.ClusterUID]).S3Secret == secret ||
+			s.Spec != nil && s.Spec.Snapshots.S3Secret == secret // until AdoptStoragePolicy
+		return !isInStorage || !opens
 	})
 }
 

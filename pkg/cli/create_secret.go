@@ -93,12 +93,13 @@ func (o *createSecretOptions) run(ctx context.Context, name string) error {
 		}
 		s.KeepLine()
 		if o.output.isStructured() {
-			users, err := ops.ListSecretUsers(ctx)
+			secrets := []api.NamedSecret{stored}
+			users, err := ops.ListSecretUsers(ctx, secrets)
 			if err != nil {
 				return err
 			}
 			return o.output.writeKind(o.env.Out, "Secret",
-				render.NewSecretList([]api.NamedSecret{stored}, users).Items[0])
+				render.NewSecretList(secrets, users).Items[0])
 		}
 		if !stored.CreatedAt.Equal(stored.UpdatedAt) {
 			return o.printResult("Replaced the values of secret %s. Machines that are launched from now on get them.\n",

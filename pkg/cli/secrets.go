@@ -54,7 +54,7 @@ func (a *app) showSecrets(ctx context.Context, name string, output *outputFlags)
 		if err != nil {
 			return err
 		}
-		users, err := ops.ListSecretUsers(ctx)
+		users, err := ops.ListSecretUsers(ctx, secrets)
 		if err != nil {
 			return err
 		}

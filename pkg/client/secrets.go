@@ -43,8 +43,9 @@ func (c *Client) ListSecrets(ctx context.Context) ([]api.NamedSecret, error) {
 	return s.ListNamedSecrets(ctx)
 }
 
-// ListSecretUsers returns the names of the clusters that refer to each secret. Damaged clusters are left out.
-func (c *Client) ListSecretUsers(ctx context.Context) (map[string][]string, error) {
+// ListSecretUsers returns the clusters that refer to each of the secrets, and the snapshots that it opens. Those with a
+// damaged record are left out.
+func (c *Client) ListSecretUsers(ctx context.Context, secrets []api.NamedSecret) (map[string]api.SecretUsers, error) {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {
 		return nil, err
@@ -53,11 +54,22 @@ func (c *Client) ListSecretUsers(ctx context.Context) (map[string][]string, erro
 	if damaged := new(store.CorruptError); err != nil && !errors.As(err, &damaged) {
 		return nil, err
 	}
-	users := map[string][]string{}
-	for _, cl := range clusters {
-		for _, name := range cl.Spec.SecretNames() {
-			users[name] = append(users[name], cl.Metadata.Name)
+	snapshots, err := s.ListSnapshots(ctx, "")
+	if damaged := new(store.CorruptError); err != nil && !errors.As(err, &damaged) {
+		return nil, err
+	}
+	users := map[string]api.SecretUsers{}
+	for _, secret := range secrets {
+		var of api.SecretUsers
+		for _, cl := range clusters {
+			if slices.Contains(cl.Spec.SecretNames(), secret.Name) {
+				of.Clusters = append(of.Clusters, cl.Metadata.Name)
+			}
 		}
+		for _, kept := range api.SnapshotsOpenedBy(secret.Name, clusters, snapshots) {
+			of.Snapshots = append(of.Snapshots, kept.Cluster+"/"+kept.Name)
+		}
+		users[secret.Name] = of
 	}
 	return users, nil
 }
