@@ -207,7 +207,7 @@ func TestClusterIsRestoredWithItsQuestions(t *testing.T) {
 		return strings.Contains(term.Text(), "cancelled: nothing was changed")
 	})
 	for _, want := range []string{"Snapshot one has the state of ", "Changes of the last 1h0", "It was never verified.",
-		"The machines and their volumes stay.", "The present state is kept first as another snapshot.",
+		"The machines and their volumes stay.", "the present state is kept first as another snapshot",
 		"Restore cluster vital (READY, 3 machines) from snapshot one? [y/N] "} {
 		if code != ExitFailed || !strings.Contains(term.Text(), want) {
 			t.Errorf("exit %d, without %q: %s", code, want, term.Text())

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -313,14 +314,18 @@ func RestoreLines(c *api.Cluster, w api.RestoreWish) []string {
 
 // describeKeptState says what a restore of a cluster does with the present state.
 func describeKeptState(c *api.Cluster, discard bool) string {
-	reachable := c.Status.FindCondition(api.Reachable)
+	isSilent := slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool {
+		return d.Reason == api.DriftAPISilent || d.Reason == api.DriftHeadLost
+	})
 	switch {
 	case discard:
 		return "The present state is not kept as a snapshot (--discard-state)."
-	case reachable != nil && reachable.Status == api.ConditionFalse:
-		return "The Kubernetes API does not answer: unless it does again, the present state is not kept as a snapshot."
+	case isSilent || c.LostServer() != "":
+		return "The server did not answer the last time. If it can take a snapshot, the present state is kept first; " +
+			"otherwise the restore goes on without it."
 	}
-	return "The present state is kept first as another snapshot. If that fails, nothing is changed."
+	return "If the server answers, the present state is kept first as another snapshot; if that fails, nothing is " +
+		"changed."
 }
 
 // SnapshotCount is what becomes of the snapshots of a cluster that is deleted.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,10 +74,17 @@ func TestStoppedClusterHasNoMachinesAndNoPrice(t *testing.T) {
 }
 
 func TestRestoreSaysWhatIsLost(t *testing.T) {
-	const kept = "The present state is kept first as another snapshot. If that fails, nothing is changed."
+	const kept = "If the server answers, the present state is kept first as another snapshot; if that fails, " +
+		"nothing is changed."
+	const mayBeLost = "If it can take a snapshot, the present state is kept first; otherwise the restore goes on " +
+		"without it."
+	drift := func(reason api.DriftReason) func(*api.Cluster) {
+		return func(c *api.Cluster) { c.Status.SetDrift([]api.Drift{{Reason: reason}}, fixture.Noon) }
+	}
 	for _, tt := range []struct {
-		newMachines, foreign, discard, silent bool
-		want                                  []string
+		newMachines, foreign, discard bool
+		change                        func(*api.Cluster)
+		want                          []string
 	}{
 		{want: []string{"Changes of the last 1h00m are lost.", "Its verification: proven 10m00s ago",
 			"The machines and their volumes stay.", kept}},
@@ -84,14 +92,20 @@ func TestRestoreSaysWhatIsLost(t *testing.T) {
 		{newMachines: true, foreign: true, want: []string{"the state of cluster old",
 			"All of the present state is replaced.", kept}},
 		{newMachines: true, discard: true, want: []string{"is not kept as a snapshot (--discard-state)."}},
-		{newMachines: true, silent: true, want: []string{"The Kubernetes API does not answer: unless"}},
+		{newMachines: true, change: drift(api.DriftNodeNotReady), want: []string{kept}},
+		{change: drift(api.DriftAPISilent), want: []string{mayBeLost}},
+		{newMachines: true, change: drift(api.DriftHeadLost), want: []string{mayBeLost}},
+		{newMachines: true, want: []string{mayBeLost}, change: func(c *api.Cluster) {
+			c.Status.SetPhase(api.PhaseError, "Lost", fixture.Noon)
+			c.Status.Failure = &api.Failure{Reason: string(api.DriftHeadLost)}
+		}},
 	} {
 		c, s := fixture.NewReadyCluster(), fixture.NewSnapshots()[2]
 		if tt.foreign {
 			s.Cluster, s.ClusterUID = "old", "u-9"
 		}
-		if tt.silent {
-			c.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionFalse}, fixture.Noon)
+		if tt.change != nil {
+			tt.change(c)
 		}
 		got := strings.Join(RestoreLines(c, api.RestoreWish{Snapshot: s, NewMachines: tt.newMachines,
 			DiscardState: tt.discard, At: fixture.Noon}), "\n")
@@ -100,7 +114,7 @@ func TestRestoreSaysWhatIsLost(t *testing.T) {
 				t.Errorf("%+v: without %q:\n%s", tt, want, got)
 			}
 		}
-		if (tt.discard || tt.silent) && strings.Contains(got, kept) {
+		if strings.Contains(got, kept) != slices.Contains(tt.want, kept) {
 			t.Errorf("%+v: it promises to keep the state:\n%s", tt, got)
 		}
 	}
