@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,11 +34,12 @@ var flagHints = map[string]string{
 	"web": "skyctl server status has the address of the Web UI",
 }
 
-// commandFlagHints are flagHints of single commands, which go before the others.
+// commandFlagHints are flagHints of single commands, by what is behind skyctl, which go before the others.
 var commandFlagHints = map[string]map[string]string{
-	"create": {"f": createsFromFile, "filename": createsFromFile},
-	"delete": {"f": deletesByName, "filename": deletesByName,
-		"force": "-y does not ask, and --purge deletes a cluster whose cloud cannot be reached"},
+	"create": {"f": createsFromFile, "filename": createsFromFile}, "create cluster": {"f": createsFromFile,
+		"filename": createsFromFile},
+	"delete": {"f": deletesByName, "filename": deletesByName, "force": deletesForSure}, "delete cluster": {
+		"f": deletesByName, "filename": deletesByName, "force": deletesForSure},
 	"exec": {"i": noInput, "t": noInput, "stdin": noInput, "tty": noInput},
 	"logs": {"n": "--tail says how many lines", "c": "--unit chooses the log"},
 }
@@ -46,6 +48,8 @@ const (
 	createsFromFile = "files are for skyctl apply -f FILE, which creates clusters and changes them"
 	deletesByName   = "clusters are deleted by name, by labels or all: skyctl delete cluster NAME, -l or --all; " +
 		"skyctl apply -f FILE --prune deletes those that a file no longer has"
+	deletesForSure = "delete cluster -y does not ask, and --purge deletes a cluster whose cloud cannot be reached"
+
 	noInput     = "exec gives commands no input; for that, and for a terminal: skyctl ssh NAME -t -- COMMAND"
 	showsLabels = "the table of clusters has a column LABELS; for one label: " +
 		"-o custom-columns=NAME:.metadata.name,TEAM:.metadata.labels.team"
@@ -57,10 +61,8 @@ const (
 
 // findFlagHint returns what a person uses instead of an unknown flag; empty if that is not known.
 func findFlagHint(cmd *cobra.Command, name string) string {
-	for c := cmd; c.HasParent(); c = c.Parent() {
-		if hint := commandFlagHints[c.Name()][name]; hint != "" {
-			return hint + "."
-		}
+	if hint := commandFlagHints[strings.TrimPrefix(cmd.CommandPath(), "skyctl ")][name]; hint != "" {
+		return hint + "."
 	}
 	if own := foreignFlags[name]; own != "" && cmd.Flag(own) != nil {
 		return "did you mean --" + own + "?"

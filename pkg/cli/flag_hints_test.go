@@ -28,7 +28,9 @@ func TestUnknownFlagsNameTheOneThatIsMeant(t *testing.T) {
 		"create -f dev.yaml":                     "skyctl apply -f FILE",
 		"create cluster -f dev.yaml":             "skyctl apply -f FILE",
 		"delete -f dev.yaml":                     "skyctl delete cluster NAME, -l or --all",
-		"delete cluster dev --force":             "-y does not ask, and --purge",
+		"delete cluster dev --force":             "delete cluster -y does not ask, and --purge",
+		"delete --force":                         "delete cluster -y does not ask, and --purge",
+		"delete clusters -f dev.yaml":            "skyctl delete cluster NAME, -l or --all",
 		"exec -it dev -- bash":                   "skyctl ssh NAME -t -- COMMAND",
 		"get clusters --show-labels":             "the table of clusters has a column LABELS",
 		"get clusters -L team":                   "TEAM:.metadata.labels.team",
@@ -37,6 +39,10 @@ func TestUnknownFlagsNameTheOneThatIsMeant(t *testing.T) {
 		"get clusters --v=6":                     "did you mean --verbose?",
 		"logs dev -n 5":                          "--tail says how many lines",
 		"logs dev -c rke2":                       "--unit chooses the log",
+		"delete snapshot first --force":          "unknown flag: --force; see skyctl delete snapshot --help",
+		"delete secret login -f dev.yaml":        "in -f; see skyctl delete secret --help",
+		"create snapshot dev -f dev.yaml":        "in -f; see skyctl create snapshot --help",
+		"server logs -c rke2":                    "in -c; see skyctl server logs --help",
 		"logs dev --lines 5":                     "did you mean --tail?",
 		"create cluster dev --provision --xyzzy": "unknown flag: --xyzzy; see skyctl create cluster --help",
 	} {
@@ -47,6 +53,22 @@ func TestUnknownFlagsNameTheOneThatIsMeant(t *testing.T) {
 		}
 	}
 	p.checkNothingWritten()
+}
+
+func TestFlagHintsAreOfCommandsWithoutTheFlag(t *testing.T) {
+	root := (&app{}).newRootCommand()
+	for path, hints := range commandFlagHints {
+		cmd, rest, err := root.Find(strings.Fields(path))
+		if err != nil || len(rest) > 0 || cmd.CommandPath() != "skyctl "+path {
+			t.Errorf("there is no command %q: %v", path, err)
+			continue
+		}
+		for name := range hints {
+			if cmd.Flag(name) != nil || len(name) == 1 && cmd.Flags().ShorthandLookup(name) != nil {
+				t.Errorf("skyctl %s has the flag %s", path, name)
+			}
+		}
+	}
 }
 
 func TestEveryFlagHintNamesAFlag(t *testing.T) {
