@@ -116,11 +116,11 @@ func (d *deleteOptions) run(ctx context.Context, names []string) error {
 	if unreadable != nil && (!d.selector.isSet() || len(targets) == 0) {
 		return unreadable
 	}
-	if unconfirmed != nil {
-		return errors.Join(unreadable, unconfirmed)
-	}
 	if len(targets) == 0 { // with --ignore-not-found
 		return nil
+	}
+	if unconfirmed != nil {
+		return errors.Join(unreadable, unconfirmed)
 	}
 	if unreadable != nil { // it does not stop the others
 		d.printError(unreadable)
@@ -185,6 +185,11 @@ type deleteTarget struct {
 	snapshots render.SnapshotCount
 }
 
+// ignores reports whether an error is that of a missing cluster, which --ignore-not-found ignores.
+func (d *deleteOptions) ignores(err error) bool {
+	return d.ignoreMissing && hasType[*store.NotFoundError](err)
+}
+
 // findTargets reads the clusters. Its error names those that are missing or cannot be deleted.
 func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names []string) ([]deleteTarget, error) {
 	var targets []deleteTarget
@@ -195,7 +200,7 @@ func (d *deleteOptions) findTargets(ctx context.Context, s *store.Store, names [
 		if err == nil && damage != nil {
 			err = d.explainDamage(c, damage)
 		}
-		if d.ignoreMissing && hasType[*store.NotFoundError](err) {
+		if d.ignores(err) {
 			continue
 		}
 		if err != nil {
@@ -217,7 +222,9 @@ func (d *deleteOptions) deleteCluster(ctx context.Context, ops *client.Client, s
 		return d.forgetDamagedCluster(ctx, s, name)
 	case t.damage != nil:
 		var err error
-		if c, err = s.RewriteClusterForDelete(ctx, name, d.env.Now().UTC()); err != nil {
+		if c, err = s.RewriteClusterForDelete(ctx, name, d.env.Now().UTC()); d.ignores(err) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
@@ -240,9 +247,13 @@ func (d *deleteOptions) startDeletion(ctx context.Context, ops *client.Client, c
 		} else {
 			err = ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote)
 		}
-		if deferred := new(client.DeferredError); errors.As(err, &deferred) {
+		deferred := new(client.DeferredError)
+		switch {
+		case errors.As(err, &deferred):
 			s.PrintNote("Note: " + deferred.Error())
-		} else if err != nil {
+		case d.ignores(err): // it was deleted meanwhile
+			return nil
+		case err != nil:
 			return err
 		}
 		if err := d.removeLocalKubeconfig(ctx, name, false); err != nil {
@@ -274,6 +285,10 @@ func (d *deleteOptions) awaitDeletion(ctx context.Context, ops *client.Client, c
 		err = ops.DeleteCluster(ctx, ref, d.purge, p.ShowNotice)
 		deferred := new(client.DeferredError)
 		begun = err == nil || errors.As(err, &deferred) // the wait shows why it has not started
+	}
+	if d.ignores(err) { // it was deleted meanwhile
+		p.ReportSuccess()
+		return nil
 	}
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))

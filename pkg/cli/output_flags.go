@@ -184,7 +184,8 @@ each object. With -o json each error is printed as JSON too, on one line of stan
 
 On a terminal a table fits its width: the widest cells are shortened and end in "…", and columns on
 the right are left out if the terminal is too narrow. Pages of text, such as those of describe, and
-warnings are broken between words. In a pipe or a file everything is printed as it is.
+warnings are broken between words, and columns that do not fit are below the others. In a pipe or a
+file everything is printed as it is.
 On a terminal STATUS has a colour, unless NO_COLOR is set or TERM is dumb.
 
 Commands that change an object, such as create, apply, scale and stop, print it as it is after the

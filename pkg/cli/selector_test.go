@@ -237,7 +237,8 @@ func TestDeleteWithYesDoesNotAsk(t *testing.T) {
 	p := newExternalUser(t)
 	p.createReady("unasked")
 	term := pseudoterminal.Open(t, 120, 24) // without -y it would ask here, and wait
-	if code := Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "unasked", "-y"}); code != ExitOK {
+	ctx := eventually.Context(t, time.Minute)
+	if code := Run(ctx, p.onTerminal(term), []string{"delete", "cluster", "unasked", "-y"}); code != ExitOK {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
 	eventually.Holds(t, "it is deleted", func() bool { return p.run("get", "cluster", "unasked").code == ExitNotFound })
@@ -256,6 +257,35 @@ func TestDeleteIgnoresMissingClustersIfAsked(t *testing.T) {
 	p.createReady("is-made")
 	got := p.run("delete", "clusters", "never-made", "is-made", "-y", "--ignore-not-found", "-o", "name")
 	got.check(t, 0, "cluster/is-made\n", got.err)
+
+	p.run("delete", "cluster", "never-made", "--ignore-not-found").check(t, 0, "", "")
+	p.createReady("unconfirmed")
+	if got := p.run("delete", "clusters", "never-made", "unconfirmed", "--ignore-not-found"); got.code != ExitUsage ||
+		!strings.Contains(got.err, "needs confirmation") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+}
+
+func TestDeleteIgnoresAClusterThatIsGoneOnceItIsConfirmed(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	for _, more := range [][]string{nil, {"--wait"}} {
+		p.createReady("twice")
+		term := pseudoterminal.Open(t, 120, 24)
+		ended := make(chan int, 1)
+		ctx, args := eventually.Context(t, 2*time.Minute), []string{"delete", "cluster", "twice", "--ignore-not-found"}
+		go func() { ended <- Run(ctx, p.onTerminal(term), append(args, more...)) }()
+		eventually.Holds(t, "the question", func() bool { return strings.Contains(term.Text(), "[y/N]") })
+		if got := p.run("delete", "cluster", "twice", "-y", "--wait"); got.code != ExitOK {
+			t.Fatalf("exit %d: %s", got.code, got.err)
+		}
+		if _, err := term.Near.WriteString("y\n"); err != nil {
+			t.Fatal(err)
+		}
+		if code := <-ended; code != ExitOK || strings.Contains(term.Text(), "✗") {
+			t.Errorf("%v: exit %d: %q", more, code, term.Text())
+		}
+	}
 }
 
 func TestDryRunTakesTheModesOfKubectl(t *testing.T) {
@@ -293,6 +323,11 @@ func TestLevelOfVerboseIsNoName(t *testing.T) {
 	if got.code != ExitUsage || !strings.Contains(got.err, "-v=6") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
+	p.checkNothingWritten()
+}
+
+func TestUserBeforeAClusterIsRefused(t *testing.T) {
+	p := newUserWithoutState(t)
 	for _, args := range [][]string{{"ssh", "root@dev"}, {"exec", "root@dev", "--", "id"},
 		{"cp", "-r", "root@dev:/a", "b"}} {
 		if got := p.run(args...); got.code != ExitUsage || !strings.Contains(got.err, "skyctl ssh dev -t -- sudo -i") {

@@ -86,7 +86,8 @@ func TestPagesAndNotesFitTheTerminal(t *testing.T) {
 		for l := range strings.Lines(text) {
 			l = strings.TrimRight(l, "\n")
 			isAddress := strings.HasPrefix(l, "Operation: ") // no blank is in it
-			if render.CellWidth(l) > 80 && !isAddress {
+			isWord := len(strings.Fields(l)) == 1            // such as the path of a directory
+			if render.CellWidth(l) > 80 && !isAddress && !isWord {
 				t.Errorf("%v: %d cells in %q", tt.args, render.CellWidth(l), l)
 			}
 		}

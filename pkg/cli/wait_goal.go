@@ -15,9 +15,10 @@ type waitSubject struct {
 	kind string
 	// phases are the values of phase=.
 	phases []string
-	// conditions are those that follow from a phase, by the phase that makes them true. listed are those that the
-	// object lists.
+	// conditions are those that follow from a phase, by the phase that makes them true. created is the one of an object
+	// whose create has succeeded. listed are those that the object lists.
 	conditions map[string]string
+	created    string
 	listed     []string
 }
 
@@ -25,6 +26,7 @@ var waitClusters = waitSubject{kind: "cluster",
 	phases: []string{string(api.PhaseInit), string(api.PhaseProvisioning), string(api.PhaseReady),
 		string(api.PhaseError), string(api.PhaseDeleting), string(api.PhaseStopped)},
 	conditions: map[string]string{"Ready": string(api.PhaseReady), "Stopped": string(api.PhaseStopped)},
+	created:    "Ready",
 	listed: []string{string(api.MachinesLaunched), string(api.MachinesPrepared), string(api.ControlPlaneReady),
 		string(api.NodesReady), string(api.AddOnsReady), string(api.GPUReady), string(api.Reachable),
 		string(api.InSync)}}
@@ -33,12 +35,13 @@ var waitMachines = waitSubject{kind: "machine",
 	phases: []string{string(api.MachineReserved), string(api.MachineLaunching), string(api.MachineUp),
 		string(api.MachinePrepared), string(api.MachineReady), string(api.MachineTerminating),
 		string(api.MachineGone)},
-	conditions: map[string]string{"Ready": string(api.MachineReady)}}
+	conditions: map[string]string{"Ready": string(api.MachineReady)}, created: "Ready"}
 
 var waitSnapshots = waitSubject{kind: "snapshot",
 	phases: []string{string(api.SnapshotWanted), string(api.SnapshotTaken), string(api.SnapshotKept),
 		string(api.SnapshotFailed), string(api.SnapshotLost), string(api.SnapshotDeleting)},
-	conditions: map[string]string{"Ready": string(api.SnapshotKept), "Kept": string(api.SnapshotKept)}}
+	conditions: map[string]string{"Ready": string(api.SnapshotKept), "Kept": string(api.SnapshotKept)},
+	created:    "Kept"}
 
 // waitGoal is the parsed value of --for.
 type waitGoal struct {
@@ -71,7 +74,7 @@ func parseWaitGoal(subject waitSubject, text string) (waitGoal, error) {
 			err = errors.New(wantWaitGoal)
 		}
 	case "create":
-		err = errors.New("a created object exists once its command returns: wait for condition=Ready")
+		err = errors.New("a created object exists once its command returns: wait for condition=" + subject.created)
 	case "condition":
 		err = g.parseCondition(subject, rest)
 	case "phase":

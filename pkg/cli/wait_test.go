@@ -64,6 +64,15 @@ func TestBadWaitGoalsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+	for want, subject := range map[string]waitSubject{"Ready": waitMachines, "Kept": waitSnapshots} {
+		_, err := parseWaitGoal(subject, "create")
+		if err == nil || !strings.HasSuffix(err.Error(), "wait for condition="+want) {
+			t.Errorf("%s: %v", subject.kind, err)
+		}
+		if _, err := parseWaitGoal(subject, "condition="+want); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, args := range []string{"wait cluster/dev", "wait cluster/dev --for=ready", "wait cluster --for=delete",
 		"wait cluster dev --all --for=delete", "wait cluster dev --for=delete --timeout=-1s",
 		"wait machine/dev --for=delete"} {

@@ -6,8 +6,8 @@ import (
 )
 
 // FitPage makes the lines of a page at most width cells wide: columns stay below each other, and their cells and all
-// other lines are broken at blanks. Only a word that is wider than its column is shortened, and none in the last
-// column. Zero is no limit.
+// other lines are broken at blanks. If the columns do not fit side by side, those on the right are below the others. No
+// word is shortened, so a longer one makes its line wider. Zero is no limit.
 func FitPage(page string, width int) string {
 	if width == 0 {
 		return page
@@ -74,9 +74,7 @@ func fitPageBlock(block []string, width int) []string {
 		return block
 	}
 	if c := findPageColumns(block); c != nil {
-		if lines := c.fit(width); lines != nil {
-			return lines
-		}
+		return c.fit(width)
 	}
 	var lines []string
 	for _, l := range block {
@@ -137,10 +135,11 @@ func (l pageLine) cut(from, to int) string {
 	return strings.TrimSpace(l.text[l.bytes[from]:end])
 }
 
-// pageColumns are the rows of a block by their columns. A row without cells is a line across all columns.
+// pageColumns are the rows of a block by their columns.
 type pageColumns struct {
 	indent int
 	rows   [][]string
+	// across are the lines across all columns, by their row, which has no cells.
 	across map[int]string
 }
 
@@ -172,9 +171,9 @@ func findPageColumns(block []string) *pageColumns {
 	if len(starts) == 1 {
 		return nil
 	}
-	for i, l := range all {
+	for _, l := range all {
 		if !l.fitsColumns(starts) {
-			c.across[i] = block[i]
+			c.across[len(c.rows)] = l.text
 			c.rows = append(c.rows, nil)
 			continue
 		}
@@ -208,7 +207,8 @@ func (c *pageColumns) addRow(l pageLine, starts []int) {
 		}
 		row[i] = l.cut(s, end)
 	}
-	if n := len(c.rows); n > 0 && c.rows[n-1] != nil && c.rows[n-1][last] != "" && countIndent(l.text) == starts[last] {
+	continues := row[last] != "" && countIndent(l.text) == starts[last]
+	if n := len(c.rows); continues && n > 0 && c.rows[n-1] != nil && c.rows[n-1][last] != "" {
 		before, first := c.rows[n-1][last], strings.Fields(row[last])[0]
 		lines := wrapSentence(before)
 		if CellWidth(lines[len(lines)-1])+1+CellWidth(first) > pageWidth {
@@ -219,60 +219,109 @@ func (c *pageColumns) addRow(l pageLine, starts []int) {
 	c.rows = append(c.rows, row)
 }
 
-// fit renders the rows within a width; nil if they do not fit.
+const (
+	// belowIndent is the indentation of columns that are below others.
+	belowIndent = 4
+	// leastText is the least width of a text behind a label. Longer words of it are below the label.
+	leastText = 20
+)
+
+// fit renders the rows within a width. Columns that do not fit side by side are in groups below each other.
 func (c *pageColumns) fit(width int) []string {
-	columns := 0
-	for _, row := range c.rows {
-		columns = max(columns, len(row))
+	wanted, words := c.measureColumns()
+	limit, last := width-c.indent, len(wanted)-1
+	if last == 1 { // only the rows with a longer word are on two lines
+		words[1] = min(words[1], max(limit-words[0]-columnGap, leastText))
 	}
-	wanted, words, readable := make([]int, columns), make([]int, columns), make([]int, columns)
-	for _, row := range c.rows {
-		for i, cell := range row {
-			wanted[i] = max(wanted[i], CellWidth(cell))
-			words[i] = max(words[i], findWidest(strings.Fields(cell)))
-		}
+	ends := groupColumns(words, limit)
+	if whole := groupColumns(wanted, limit); len(whole) == len(ends) {
+		ends = whole
 	}
-	for i, w := range words {
-		readable[i] = min(w, 8)
-	}
-	readable[0], readable[columns-1] = min(words[0], 20), words[columns-1]
-	for _, least := range [][]int{words, readable} {
-		shrinkWidest(wanted, least, width-c.indent)
-	}
-	if totalWidth(wanted) > width-c.indent && columns > 2 {
-		return nil
-	}
-	room := width - c.indent - totalWidth(wanted[:columns-1]) - columnGap // a long word may make the column wider
+	groups := c.newGroups(wanted, words, ends, width)
 	var b strings.Builder
 	for i, row := range c.rows {
 		if row == nil {
 			b.WriteString(strings.Join(fitPageLine(c.across[i], width), "\n") + "\n")
 			continue
 		}
-		c.writeRow(&b, wanted, room, row)
+		rowGroups := groups
+		if len(groups) == 1 && findWidest(strings.Fields(row[last])) > groups[0].widths[last] {
+			rowGroups = c.newGroups(wanted, words, []int{last, last + 1}, width)
+		}
+		for _, g := range rowGroups {
+			g.writeCells(&b, row[g.from:g.from+len(g.widths)], width)
+		}
 	}
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
-// writeRow writes a row whose cells are broken at blanks; room is the width of the last column without its long words.
-func (c *pageColumns) writeRow(b *strings.Builder, w []int, room int, row []string) {
+// measureColumns returns the widths of the widest cells and of the widest words.
+func (c *pageColumns) measureColumns() (cells, words []int) {
+	for _, row := range c.rows {
+		for i, cell := range row {
+			if i == len(cells) {
+				cells, words = append(cells, 0), append(words, 0)
+			}
+			cells[i] = max(cells[i], CellWidth(cell))
+			words[i] = max(words[i], findWidest(strings.Fields(cell)))
+		}
+	}
+	return cells, words
+}
+
+// groupColumns returns the ends of the groups of columns that fit side by side.
+func groupColumns(widths []int, limit int) (ends []int) {
+	from := 0
+	for i := range widths {
+		if i > from && totalWidth(widths[from:i+1]) > limit {
+			ends = append(ends, i)
+			if from == 0 {
+				limit -= belowIndent
+			}
+			from = i
+		}
+	}
+	return append(ends, len(widths))
+}
+
+// columnGroup are columns side by side.
+type columnGroup struct {
+	indent, from int
+	widths       []int
+}
+
+// newGroups returns groups of columns by their ends. A width below that of the longest word is only in the last column.
+func (c *pageColumns) newGroups(wanted, words, ends []int, width int) (groups []columnGroup) {
+	g := columnGroup{indent: c.indent}
+	for _, end := range ends {
+		g.widths = slices.Clone(wanted[g.from:end])
+		shrinkWidest(g.widths, words[g.from:end], width-g.indent)
+		groups = append(groups, g)
+		g.from, g.indent = end, c.indent+belowIndent
+	}
+	return groups
+}
+
+// writeCells writes the cells of a row, broken at blanks. Empty cells below others have no line.
+func (g columnGroup) writeCells(b *strings.Builder, row []string, width int) {
+	if g.from > 0 && strings.Join(row, "") == "" {
+		return
+	}
 	cells, height := make([][]string, len(row)), 1
 	for i, text := range row {
-		at := w[i]
-		if i == len(row)-1 {
-			at = min(at, room)
-		}
-		cells[i] = breakLine("", "", "", strings.Fields(text), at)
+		cells[i] = breakLine("", "", "", strings.Fields(text), min(g.widths[i], width-g.indent))
 		height = max(height, len(cells[i]))
 	}
+	widths, last := slices.Clone(g.widths), len(row)-1
+	widths[last] = max(widths[last], findWidest(cells[last]))
 	var lines strings.Builder
-	writeRow(&lines, w, height, func(col, line int) string {
+	writeRow(&lines, widths, height, func(col, line int) string {
 		if line < len(cells[col]) {
 			return cells[col][line]
 		}
 		return ""
 	}, showPlain)
 	for l := range strings.Lines(lines.String()) {
-		b.WriteString(strings.Repeat(" ", c.indent) + l)
+		b.WriteString(strings.Repeat(" ", g.indent) + l)
 	}
 }
