@@ -42,9 +42,9 @@ func (c *Cluster) MayHaveTwin(s Snapshot) bool {
 }
 
 // FindTwin returns the first of all clusters that may have the same certificates and tokens as c, if c was restored
-// from the snapshot: the cluster of the snapshot, or the one whose certificates it has, in any phase, or one that has them
-// or is getting them from a restore. It returns nil if there is none. A cluster that is deleted never comes back under
-// its UID.
+// from the snapshot: the cluster of the snapshot, or the one whose certificates it has, in any phase, or one that has
+// them or is getting them from a restore. It returns nil if there is none. A cluster that is deleted never comes back
+// under its UID.
 func FindTwin(all []Cluster, c *Cluster, s Snapshot) *Cluster {
 	if !c.MayHaveTwin(s) {
 		return nil
