@@ -85,10 +85,11 @@ func TestLinesAcrossColumnsAndOfBlanksStay(t *testing.T) {
 	page := "  NAME  FOR  MESSAGE\n" +
 		"  dev   1m   " + broken + "\n" +
 		"    next: it is replaced\n" +
+		"  prod  2m   short\n" +
 		"             \n" +
-		"  prod  2m   short\n"
+		"  test  3m   short\n"
 	got := FitPage(page, 60)
-	if !strings.Contains(got, "\n    next: it is replaced\n\n  prod  2m   short\n") {
+	if !strings.Contains(got, "\n    next: it is replaced\n  prod  2m   short\n\n  test  3m   short\n") {
 		t.Errorf("got\n%s", got)
 	}
 	checkWidth(t, "lines across", got, 60)
