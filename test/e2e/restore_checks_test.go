@@ -29,7 +29,7 @@ func (i *installation) startLatePod(cluster string, worker api.Machine) (checkEn
 	_, id, _ := strings.Cut(i.kubectl(cluster, "get", "pod", "late", "-o",
 		"jsonpath={.status.containerStatuses[0].containerID}"), "://")
 	// containerd has a directory with this name while the container runs.
-	find := "find /run -type d -path '*k8s.io*' -name '" + id + "' 2>/dev/null; true"
+	find := "find /run -type d -path '*k8s.io*' -name '" + id + "' 2>/dev/null || true"
 	if dir := i.sh(worker.Name, find); id == "" || !strings.Contains(dir, id) {
 		i.t.Fatalf("container %q of the pod is not on %s: %q", id, worker.Name, dir)
 	}
