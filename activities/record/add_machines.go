@@ -93,8 +93,9 @@ func (a *Activities) newPoolMachines(c *api.Cluster, in AddMachinesInput) ([]api
 			next: c.Status.NextIndex}
 	}
 	machines := make([]api.Machine, lacking)
+	newIncarnation := api.NewIncarnations(rand.Reader, c.Status.Machines)
 	for i := range machines {
-		incarnation, err := api.NewIncarnation(rand.Reader)
+		incarnation, err := newIncarnation()
 		if err != nil {
 			return nil, err
 		}

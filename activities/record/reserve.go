@@ -121,8 +121,9 @@ func (a *Activities) newIncarnations(c *api.Cluster, in ReserveInput) ([]api.Mac
 	}
 	pools := poolsByIndex(c.Spec, c.Status.Machines)
 	var machines []api.Machine
+	newIncarnation := api.NewIncarnations(rand.Reader, c.Status.Machines)
 	for _, i := range slices.Sorted(maps.Keys(pools)) {
-		incarnation, err := api.NewIncarnation(rand.Reader)
+		incarnation, err := newIncarnation()
 		if err != nil {
 			return nil, err
 		}

@@ -36,6 +36,26 @@ func TestIncarnationsAreUniformAndReadable(t *testing.T) {
 	}
 }
 
+func TestMachinesOfAClusterHaveDifferentIncarnations(t *testing.T) {
+	random := strings.Repeat("a", api.IncarnationLength) + strings.Repeat("b", api.IncarnationLength)
+	first, err := api.NewIncarnation(strings.NewReader(random))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := random + random + strings.Repeat("c", api.IncarnationLength)
+	next := api.NewIncarnations(strings.NewReader(twice), []api.Machine{{Incarnation: first}})
+	second, err := next()
+	if err != nil || second == first {
+		t.Errorf("%q again, %v", second, err)
+	}
+	if third, err := next(); err != nil || third == first || third == second {
+		t.Errorf("%q again, %v", third, err)
+	}
+	if _, err := next(); err == nil {
+		t.Error("too little randomness was enough")
+	}
+}
+
 func TestANewMachineIsNamedAndReserved(t *testing.T) {
 	now := time.Now()
 	m := api.NewMachine("c", 2, api.DefaultPool, "bcdfg", api.Placement{Cloud: "docker"}, now)
