@@ -31,17 +31,17 @@ func (a *Activities) CheckMachines(ctx context.Context, ref api.Ref) (operation.
 	if err != nil {
 		return operation.CheckMachinesResult{}, activities.StepError(ctx, step, "", err)
 	}
-	look := clusterCheck{Activities: a, cluster: c}
-	look.head, _ = c.Head()
-	look.env, look.envError = a.readRKE2Env(ctx, c)
-	look.next = pairWorkers(c)
+	check := clusterCheck{Activities: a, cluster: c}
+	check.head, _ = c.Head()
+	check.env, check.envError = a.readRKE2Env(ctx, c)
+	check.next = pairWorkers(c)
 	machines := listCheckable(c)
 	checks := make([]api.MachineCheck, len(machines))
 	var group errgroup.Group
 	group.SetLimit(machineChecksAtOnce)
 	for i, m := range machines {
 		group.Go(func() error {
-			checks[i] = look.checkMachine(ctx, m)
+			checks[i] = check.checkMachine(ctx, m)
 			return nil
 		})
 	}
@@ -61,7 +61,7 @@ func listCheckable(c *api.Cluster) []*api.Machine {
 	return machines
 }
 
-// clusterCheck is what the looks at the machines of one cluster have in common.
+// clusterCheck is what the checks of the machines of one cluster have in common.
 type clusterCheck struct {
 	*Activities
 	cluster *api.Cluster

@@ -43,9 +43,9 @@ func TestEachWorkerTriesOneOther(t *testing.T) {
 	if want := map[string]string{"m1": "m3", "m3": "m7", "m7": "m1"}; !maps.Equal(pairs, want) {
 		t.Errorf("got %v, want %v", pairs, want)
 	}
-	look := clusterCheck{cluster: c, next: pairWorkers(c), head: &c.Status.Machines[0]}
+	check := clusterCheck{cluster: c, next: pairWorkers(c), head: &c.Status.Machines[0]}
 	var tried []string
-	for _, r := range look.listRoutes(&c.Status.Machines[1]) {
+	for _, r := range check.listRoutes(&c.Status.Machines[1]) {
 		tried = append(tried, r.from.Name+" "+r.to.Name+" "+r.port.String())
 	}
 	if want := []string{"m3 m0 9345/tcp", "m3 m0 6443/tcp", "m0 m3 10250/tcp", "m3 m0 8472/udp", "m0 m3 8472/udp",
@@ -53,7 +53,7 @@ func TestEachWorkerTriesOneOther(t *testing.T) {
 		t.Errorf("tried %q", tried)
 	}
 	for _, i := range []int{0, 3} {
-		if got := look.listRoutes(&c.Status.Machines[i]); len(got) > 0 {
+		if got := check.listRoutes(&c.Status.Machines[i]); len(got) > 0 {
 			t.Errorf("m%d, which is no worker or no node, tries %v", i, got)
 		}
 	}

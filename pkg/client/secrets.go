@@ -60,16 +60,16 @@ func (c *Client) ListSecretUsers(ctx context.Context, secrets []api.NamedSecret)
 	}
 	users := map[string]api.SecretUsers{}
 	for _, secret := range secrets {
-		var of api.SecretUsers
+		var needing api.SecretUsers
 		for _, cl := range clusters {
 			if slices.Contains(cl.Spec.SecretNames(), secret.Name) {
-				of.Clusters = append(of.Clusters, cl.Metadata.Name)
+				needing.Clusters = append(needing.Clusters, cl.Metadata.Name)
 			}
 		}
 		for _, kept := range api.SnapshotsOpenedBy(secret.Name, clusters, snapshots) {
-			of.Snapshots = append(of.Snapshots, kept.Cluster+"/"+kept.Name)
+			needing.Snapshots = append(needing.Snapshots, kept.Cluster+"/"+kept.Name)
 		}
-		users[secret.Name] = of
+		users[secret.Name] = needing
 	}
 	return users, nil
 }

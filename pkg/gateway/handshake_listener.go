@@ -194,11 +194,11 @@ func (h *handshakeListener) logFailure(conn net.Conn, err error) {
 // clientOf returns what counts as one client: an IPv4 address, or an IPv6 network of 64 bits, of which one computer can
 // use each address (RFC 4291, 2.5.1; RFC 8981).
 func clientOf(a net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(a.String())
+	address, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Prefix{}
 	}
-	ip, bits := at.Addr().Unmap().WithZone(""), 32
+	ip, bits := address.Addr().Unmap().WithZone(""), 32
 	if ip.Is6() {
 		bits = 64
 	}

@@ -54,17 +54,14 @@ func listFiles(t *testing.T, dir string) string {
 }
 
 func TestMakeInstallIsRemovedAsUninstallSays(t *testing.T) {
-	real := os.Getenv("SKYCTL_TEST_BIN")
-	if real == "" {
-		t.Skip("runs the built skyctl: make light sets SKYCTL_TEST_BIN")
-	}
+	built := needs.BuiltPrograms(t)
 	bin, prefix := writeStandIns(t), t.TempDir()
 	// A skyd that has nothing outside the state directory.
 	write(t, filepath.Join(bin, "skyd"), "#!/bin/sh\necho '{}'\n", 0o700)
 	if err := os.Remove(filepath.Join(bin, "skyctl")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(real, "skyctl"), filepath.Join(bin, "skyctl")); err != nil {
+	if err := os.Symlink(filepath.Join(built, "skyctl"), filepath.Join(bin, "skyctl")); err != nil {
 		t.Fatal(err)
 	}
 	out := makeInstall(t, bin, "PREFIX="+prefix)

@@ -54,6 +54,18 @@ func OpenSSH(t testing.TB) string {
 	return program
 }
 
+// BuiltPrograms is for tests that run skyctl as `make build` has built it. It returns the directory.
+func BuiltPrograms(t testing.TB) string {
+	t.Helper()
+	const variable = "SKYCTL_TEST_BIN"
+	directory := os.Getenv(variable)
+	if directory == "" {
+		skipInShortMode(t, "the built programs")
+		t.Fatalf("%s is not set; make light sets it", variable)
+	}
+	return directory
+}
+
 func skipInShortMode(t testing.TB, what string) {
 	t.Helper()
 	if testing.Short() {
