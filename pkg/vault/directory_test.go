@@ -36,8 +36,9 @@ func putForever(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	_, err = d.Put(context.Background(), "folder/killed", io.MultiReader(bytes.NewReader(makeContent(10<<20)),
-		readerFunc(func([]byte) (int, error) { select {} })))
+	// Not select{}: the Go runtime ends a process whose only goroutine can never go on, as a deadlock.
+	rest := os.Stdin // a pipe that stays open
+	_, err = d.Put(context.Background(), "folder/killed", io.MultiReader(bytes.NewReader(makeContent(10<<20)), rest))
 	panic(err)
 }
 
@@ -194,6 +195,8 @@ func TestNextPutCleansUpAfterAKilledOne(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+dir)
+	_, err := cmd.StdinPipe() // open until Wait
+	must(t, err)
 	must(t, cmd.Start())
 	findTemporary := func() bool {
 		for _, path := range listPaths(t, dir) {
@@ -206,7 +209,7 @@ func TestNextPutCleansUpAfterAKilledOne(t *testing.T) {
 	}
 	eventually.Holds(t, "the process writes", findTemporary)
 	d := newDirectory(t, dir, 1<<30)
-	_, err := d.Put(t.Context(), "beside", strings.NewReader("x"))
+	_, err = d.Put(t.Context(), "beside", strings.NewReader("x"))
 	must(t, err)
 	if !findTemporary() {
 		t.Error("the file of a process that writes was removed")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -28,12 +29,15 @@ func child(dir string) {
 		os.Exit(1)
 	}
 	fmt.Println("up:", e.id)
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed; the Go runtime may take select{} for a deadlock
 }
 
 func TestKilledTestLeavesNothing(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+t.TempDir())
+	if _, err := cmd.StdinPipe(); err != nil { // open until Wait
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
