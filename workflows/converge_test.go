@@ -158,7 +158,9 @@ func TestStoppedActionEndsAndIsNoFailure(t *testing.T) {
 }
 
 func TestCancelledConvergeWaitsForItsActionsAndContinuesAsDelete(t *testing.T) {
-	w := newConvergeWorld(t, func(ctx context.Context, _ activities.MachineRef) error {
+	var w *convergeWorld
+	w = newConvergeWorld(t, func(ctx context.Context, _ activities.MachineRef) error {
+		w.CancelWorkflow()
 		<-ctx.Done()
 		return ctx.Err()
 	}, restart(1))
@@ -169,7 +171,6 @@ func TestCancelledConvergeWaitsForItsActionsAndContinuesAsDelete(t *testing.T) {
 			}
 			return record.WantedState{Deleted: true}, nil
 		})
-	w.RegisterDelayedCallback(w.CancelWorkflow, time.Second)
 	var next *workflow.ContinueAsNewError
 	if err := w.run(t); !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
 		t.Errorf("got %v", err)

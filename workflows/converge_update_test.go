@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/mock"
@@ -27,9 +28,12 @@ func updates(count int) observe.Assessment {
 
 func TestNodesAreUpdatedAtTheSameTime(t *testing.T) {
 	w := newConvergeWorld(t, nil, updates(3), reached)
+	var mu sync.Mutex
 	var updated []int
 	w.OnActivity(nodeActivities.UpdateNode, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, m activities.MachineRef) error {
+			mu.Lock()
+			defer mu.Unlock()
 			updated = append(updated, m.Index)
 			return nil
 		})

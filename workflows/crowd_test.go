@@ -33,7 +33,7 @@ func (c *crowd) enter() (leave func()) {
 	if c.awaited > 0 {
 		select {
 		case <-c.full:
-		case <-time.After(10 * time.Second): // fewer come: the count tells
+		case <-time.After(patience): // fewer come: the count tells
 		}
 		time.Sleep(20 * time.Millisecond) // room for one too many to come in as well
 	}

@@ -47,6 +47,8 @@ func TestBilledMachinesHaveAPowerOffTimerUntilReady(t *testing.T) {
 	w, at := newBilledWorld(t, 3, dear)
 	began := w.Now()
 	w.during["head sky-c1-0"] = func(context.Context) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if off := at["sky-c1-0"].Sub(began); off < operation.DefaultProvisionTimeout+powerOffMargin ||
 			off > operation.DefaultProvisionTimeout+2*powerOffMargin {
 			return fmt.Errorf("the head powers itself off after %v", off)
@@ -129,7 +131,6 @@ func TestClearingAPowerOffTimerIsRetried(t *testing.T) {
 
 func TestAtMostFiftyTimersAreClearedAtOnce(t *testing.T) {
 	w, at := newBilledWorld(t, 121, dear)
-	w.SetTestTimeout(time.Minute)
 	w.disarms.gather(50)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func (w *world) did(ctx context.Context, what string) error {
 // until makes an activity wait until a condition holds. If it never does, the activity fails permanently.
 func (w *world) until(holds func() bool) func(context.Context) error {
 	return func(context.Context) error {
-		for give := time.Now().Add(5 * time.Second); time.Now().Before(give); time.Sleep(time.Millisecond) {
+		for give := time.Now().Add(patience); time.Now().Before(give); time.Sleep(time.Millisecond) {
 			w.mu.Lock()
 			held := holds()
 			w.mu.Unlock()
@@ -479,7 +479,6 @@ func TestLateProvisionNamesTheMachineAndStep(t *testing.T) {
 
 func TestAtMostFiftyWorkersJoinAtOnce(t *testing.T) {
 	w := newWorld(t, 121, here)
-	w.SetTestTimeout(time.Minute)
 	w.joins.gather(50)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
