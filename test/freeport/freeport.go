@@ -69,7 +69,8 @@ func DevEnviron(dir string) (map[string]string, error) {
 	return env, nil
 }
 
-// findPorts holds each port until all are found, so that another process does not find the same ones.
+// findPorts claims each port for this process, so that another one does not find it before its server listens, or while
+// that restarts.
 func findPorts(n int, usable func(int) bool) (ports []int, err error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -92,7 +93,7 @@ func findPorts(n int, usable func(int) bool) (ports []int, err error) {
 			continue
 		}
 		held = append(held, l)
-		if usable(port) {
+		if usable(port) && claimPort(port) {
 			given[port] = true
 			ports = append(ports, port)
 		}

@@ -1,0 +1,24 @@
+package freeport
+
+import (
+	"net"
+	"testing"
+)
+
+func TestPortOfAnotherProcessIsNotReturned(t *testing.T) {
+	port := Get(t, 1)[0]
+	if claimPort(port) {
+		t.Error("a port that is in use was claimed again")
+	}
+	const other = high + 1                            // never returned
+	held, err := net.Listen("unix", claimName(other)) //nolint:noctx // at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claimPort(other) {
+		t.Error("a port of another process was claimed")
+	}
+	if held.Close(); !claimPort(other) {
+		t.Error("a port that its process has given up cannot be claimed")
+	}
+}
