@@ -59,10 +59,11 @@ func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, er
 }
 
 // Start starts the servers again after Stop. Connections reconnect.
-func (s *Servers) Start(ctx context.Context) error {
+func (s *Servers) Start(ctx context.Context) error { return s.startWith(ctx, s.Config) }
+
+func (s *Servers) startWith(ctx context.Context, cfg *config.Config) error {
 	return freeport.TryAgain(func() (err error) {
-		s.stack, err = embedded.StartServers(ctx,
-			embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
+		s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
 		return err
 	})
 }
@@ -120,8 +121,7 @@ func (s *Servers) RestartOutdated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: named, Log: slog.New(slog.DiscardHandler)})
-	return err
+	return s.startWith(ctx, named)
 }
 
 // Close stops the servers and closes the connection to them.

@@ -36,7 +36,7 @@ import (
 
 const (
 	// startTimeout allows for a busy machine.
-	startTimeout = 2 * time.Minute
+	startTimeout = 5 * time.Minute
 	pollInterval = 100 * time.Millisecond
 )
 

@@ -69,7 +69,7 @@ func TestScriptsOfACreateAreAnswered(t *testing.T) {
 	i.check(err)
 	i.key, i.public, err = remote.NewKeyPair()
 	i.check(err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	began := time.Now()
 

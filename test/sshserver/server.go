@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // Server is one simulated machine.
@@ -123,7 +124,7 @@ func (s *Server) Listen(t testing.TB) {
 }
 
 func (s *Server) listen() error {
-	l, err := net.Listen("tcp", net.JoinHostPort(s.Target.Address, strconv.Itoa(s.Target.Port)))
+	l, err := freeport.ListenAgain(net.JoinHostPort(s.Target.Address, strconv.Itoa(s.Target.Port)))
 	if err != nil {
 		return err
 	}
