@@ -20,14 +20,15 @@ const (
 )
 
 // keepPresentState takes a snapshot of the state that the restore is about to replace, and keeps it off the machines.
-// While the Kubernetes API answers, a failure ends the restore, unless a person gave the state up: nothing is changed.
-// A cluster that does not serve is restored without the snapshot, and notKept says why.
+// A failure ends the restore, unless a person gave the state up: nothing is changed. Where the Kubernetes API is
+// silent, the server is asked all the same; if it takes no snapshot, the restore goes on without, and notKept says why.
 func (r *restoreRun) keepPresentState(ctx workflow.Context) error {
 	if r.begun.Changing || r.begun.Stopped {
 		return nil // an earlier run, or the stop, did this
 	}
 	const change = "require-kept-state"
-	if workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+	version := workflow.GetVersion(ctx, change, workflow.DefaultVersion, 2)
+	if version == workflow.DefaultVersion {
 		r.tryToKeepState(ctx)
 		return nil
 	}
@@ -46,11 +47,15 @@ func (r *restoreRun) keepPresentState(ctx workflow.Context) error {
 		nodeActivities.CheckServing, r.cluster); err != nil {
 		return r.newNotKeptError(err)
 	}
-	if !serving.Answers {
+	if !serving.Answers && version == 1 {
 		r.notKept = apiSilent
 		return nil
 	}
-	name, err := takeSnapshot(ctx, r.cluster, api.SnapshotBeforeRestore)
+	name, taken, err := takeSnapshot(ctx, r.cluster, api.SnapshotBeforeRestore)
+	if err != nil && !taken && !serving.Answers && !temporal.IsCanceledError(err) {
+		r.notKept = apiSilent + ", and the server took no snapshot: " + failureOf(err).Message
+		return nil
+	}
 	if err != nil {
 		return r.newNotKeptError(err)
 	}
@@ -82,7 +87,7 @@ func (r *restoreRun) tryToKeepState(ctx workflow.Context) {
 	if !r.begun.Serves {
 		return
 	}
-	name, err := takeSnapshot(ctx, r.cluster, api.SnapshotBeforeRestore)
+	name, _, err := takeSnapshot(ctx, r.cluster, api.SnapshotBeforeRestore)
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("the state before the restore is not kept as a snapshot", "error", err)
 		return

@@ -84,32 +84,33 @@ func keepSnapshotsOnce(ctx workflow.Context, cluster api.Ref) (found snapshots.A
 }
 
 // takeSnapshot takes a snapshot of a cluster for an operation and keeps it off the machine. It returns its name. If it
-// fails there is no usable snapshot of that name.
-func takeSnapshot(ctx workflow.Context, cluster api.Ref, reason api.SnapshotReason) (name string, err error) {
+// fails there is no usable snapshot of that name; taken says whether the server had taken it.
+func takeSnapshot(ctx workflow.Context, cluster api.Ref, reason api.SnapshotReason) (
+	name string, taken bool, err error) {
 	asked := workflow.Now(ctx)
 	name = api.NewSnapshotName(reason, asked)
 	ref := snapshots.Ref{Cluster: cluster, Name: name}
 	if err := etcdWrite.runActivity(ctx, cluster.Name+": request a snapshot", snapshotActivities.WantSnapshot,
 		snapshots.WantInput{Ref: ref, Reason: reason, AskedAt: asked}); err != nil {
-		return "", err
+		return "", false, err
 	}
 	take, keep := neededTake, neededCopy
 	if reason == api.SnapshotBeforeRestore {
 		take, keep = snapshotCommand, restoreCopy // the server may not serve, which is why it is restored
 	}
 	err = take.runActivity(ctx, cluster.Name+": take snapshot "+name, snapshotActivities.TakeSnapshot, ref)
-	if err == nil {
+	if taken = err == nil; taken {
 		err = keep.runActivity(ctx, cluster.Name+": keep snapshot "+name, snapshotActivities.CollectSnapshot, ref)
 	}
 	if err == nil {
-		return name, nil
+		return name, true, nil
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	if failed := etcdWrite.runActivity(clean, cluster.Name+": give snapshot "+name+" up",
 		snapshotActivities.FailSnapshot, ref); failed != nil {
 		workflow.GetLogger(ctx).Warn("a snapshot that was given up is still wanted", "snapshot", name, "error", failed)
 	}
-	return "", err
+	return "", taken, err
 }
 
 // snapshotSchedule starts what has to run, once: the next one comes soon.

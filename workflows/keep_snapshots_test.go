@@ -128,7 +128,8 @@ func TestRunOfKeepSnapshotsEnds(t *testing.T) {
 
 // takeForStop is an operation that needs a snapshot.
 func takeForStop(ctx workflow.Context) (string, error) {
-	return takeSnapshot(ctx, ref, api.SnapshotBeforeStop)
+	name, _, err := takeSnapshot(ctx, ref, api.SnapshotBeforeStop)
+	return name, err
 }
 
 func TestOperationGetsItsSnapshotOffTheMachine(t *testing.T) {

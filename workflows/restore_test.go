@@ -337,7 +337,6 @@ func TestRestoreGoesOnWhereNoStateCanBeKept(t *testing.T) {
 		change func(*restoreWorld)
 		asks   bool
 	}{
-		apiSilent:      {func(w *restoreWorld) { w.answers = false }, true},
 		stateDiscarded: {func(w *restoreWorld) { w.restore.Restore.DiscardState = true }, false},
 		serverGone:     {func(w *restoreWorld) { w.restore.HeadGone = true }, false},
 	} {
@@ -361,6 +360,44 @@ func TestRestoreGoesOnWhereNoStateCanBeKept(t *testing.T) {
 	continuesAs(t, lost.run(t), operation.WorkflowConverge)
 	if lost.notKept != serverGone {
 		t.Errorf("of a lost server: %q", lost.notKept)
+	}
+}
+
+func TestSilentClusterIsKeptWhereItsServerTakesASnapshot(t *testing.T) {
+	w := newServingWorld(t, api.RestoreNewMachines)
+	w.answers = false
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	w.happened(t, "answers?", "take", "keep", "restoring", "terminate sky-c1-0", "finish")
+	if w.finished.Saved == "" || w.saved != w.finished.Saved || w.finished.NotKept+w.notKept != "" {
+		t.Errorf("kept as %q; not kept: %q, %q", w.finished.Saved, w.finished.NotKept, w.notKept)
+	}
+
+	w = newServingWorld(t, api.RestoreNewMachines)
+	w.answers, w.failures["take"] = false, []error{final("take", "sky-c1-0", "Unreachable")}
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	w.happened(t, "answers?", "take", "restoring", "terminate sky-c1-0", "finish")
+	w.hasNot(t, "keep")
+	if why := w.finished.NotKept; !strings.HasPrefix(why, apiSilent+", and the server took no snapshot: ") ||
+		w.notKept != why {
+		t.Errorf("not kept: %q, %q", w.finished.NotKept, w.notKept)
+	}
+
+	w = newServingWorld(t, api.RestoreNewMachines) // what was taken is not thrown away
+	w.answers, w.failures["keep"] = false, []error{final("keep", "", "QuotaReached")}
+	if err := w.run(t); err == nil || w.refused == nil || w.refused.Failure.Reason != "StateNotKept" {
+		t.Errorf("%v, %+v", err, w.refused)
+	}
+	w.hasNot(t, "restoring", "terminate", "finish")
+}
+
+func TestSilentClusterOfAnEarlierVersionIsNotAsked(t *testing.T) {
+	w := newServingWorld(t, api.RestoreNewMachines)
+	w.OnGetVersion("require-kept-state", workflow.DefaultVersion, workflow.Version(2)).Return(workflow.Version(1))
+	w.answers = false
+	continuesAs(t, w.run(t), operation.WorkflowConverge)
+	w.hasNot(t, "take")
+	if w.notKept != apiSilent || w.finished.NotKept != apiSilent {
+		t.Errorf("not kept: %q, %q", w.finished.NotKept, w.notKept)
 	}
 }
 
@@ -390,7 +427,7 @@ func TestContinuedRestoreRemembersWhyNoStateIsKept(t *testing.T) {
 
 func TestRestoreOfAnEarlierVersionGoesOnWithoutItsCopy(t *testing.T) {
 	w := newServingWorld(t, api.RestoreNewMachines)
-	w.OnGetVersion("require-kept-state", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
+	w.OnGetVersion("require-kept-state", workflow.DefaultVersion, workflow.Version(2)).Return(workflow.DefaultVersion)
 	w.failures["take"] = []error{final("take", "sky-c1-0", "NoRoom")}
 	continuesAs(t, w.run(t), operation.WorkflowConverge)
 	w.hasNot(t, "answers?")

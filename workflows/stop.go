@@ -56,7 +56,7 @@ func (s *stopRun) stopCluster(ctx workflow.Context) error {
 
 // keepState takes a snapshot, reads it again where it is kept, and marks the cluster STOPPED.
 func (s *stopRun) keepState(ctx workflow.Context) error {
-	snapshot, err := takeSnapshot(ctx, s.cluster, api.SnapshotBeforeStop)
+	snapshot, _, err := takeSnapshot(ctx, s.cluster, api.SnapshotBeforeStop)
 	if err != nil {
 		return err
 	}

@@ -293,11 +293,31 @@ func TestStateThatCannotBeKeptIsNotReplaced(t *testing.T) {
 	c, err := w.restore(ref, onNew)
 	w.check(err)
 	w.hasStateOfBefore(ref, 2)
-	if said := w.lastEvent(ref, "StateNotKept"); !strings.Contains(said, "API did not answer") ||
+	if said := w.lastEvent(ref, "StateNotKept"); !strings.Contains(said, "answer, and the server took no") ||
 		c.Status.Restored.NotKept == "" {
 		t.Errorf("the event says %q, the record %+v", said, c.Status.Restored)
 	}
-	w.keep("restore-silent", w.closed(ref.Name)[0])
+	w.keep("restore-server-silent", w.closed(ref.Name)[0])
+}
+
+func TestStateOfAClusterWithASilentAPIIsKept(t *testing.T) {
+	w := newWorld(t)
+	ref, s := w.snapshotted("muted", 2)
+	w.check(w.cloud.BlockAPI("sky-muted-0", true))
+	c, err := w.restore(ref, client.RestoreOptions{Snapshot: s, NewMachines: true})
+	w.check(err)
+	w.hasStateOfBefore(ref, 2)
+	w.keep("restore-api-silent", w.closed(ref.Name)[0])
+	if r := c.Status.Restored; r.NotKept != "" || w.lastEvent(ref, "StateNotKept") != "" {
+		t.Errorf("the record is %+v", r)
+	}
+	all, err := w.store.ListSnapshots(t.Context(), ref.UID)
+	w.check(err)
+	if !slices.ContainsFunc(all, func(s api.Snapshot) bool {
+		return s.Reason == api.SnapshotBeforeRestore && s.State == api.SnapshotKept
+	}) {
+		t.Errorf("there are %+v", all)
+	}
 }
 
 // requestForeign requests a restore on new machines as a client does that does not check the snapshot.

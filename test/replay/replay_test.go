@@ -34,7 +34,7 @@ var paths = []string{
 	"converge-update-nodes", "converge-replace-outdated",
 	"restore-in-place", "restore-new-server", "restore-new-server-listed", "restore-new-server-no-room",
 	"restore-new-machines", "restore-refused", "restore-deleted", "delete-after-restore",
-	"restore-state-not-kept", "restore-silent", "restore-foreign",
+	"restore-state-not-kept", "restore-silent", "restore-server-silent", "restore-api-silent", "restore-foreign",
 	"stop", "start", "start-nowhere", "delete-stopped",
 	"keep-snapshots", "keep-snapshots-cut", "schedule-snapshots", "verify-snapshots", "verify-snapshots-none-left",
 }
