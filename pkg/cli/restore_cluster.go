@@ -53,10 +53,10 @@ func (a *app) newRestoreClusterCommand() *cobra.Command {
 newer than the snapshot end, and Nodes whose machines are gone are removed. The kubeconfig
 keeps its path.
 
-The present state is kept first as a snapshot of its own. If the Kubernetes API answers and that
-fails, for example because the quota of snapshots is reached, nothing is changed; --discard-state
-restores without keeping the present state. If the API does not answer, there is no such snapshot,
-and an event says so.
+The present state is kept first as a snapshot of its own. If that fails, for example because the
+quota of snapshots is reached, nothing is changed; --discard-state restores without keeping the
+present state. If the Kubernetes API does not answer and the server takes no snapshot, or its machine
+is gone, the restore goes on without, and an event says so.
 
 The machines stay, with their volumes. If the machine of the server is gone, a new one is launched
 for it, and the workers stay. With --new-machines all machines are ended, with the data on their
