@@ -189,7 +189,7 @@ func inspectStateDir(dir string) StateDir {
 	}
 	s.FileSystem = findNetworkFileSystemOf(at)
 	s.Space, _ = diskspace.ReadSpace(at)
-	s.SyncLatency = measureSync(at)
+	s.SyncLatency = measureSync(at, maxSyncTime)
 	return s
 }
 
@@ -199,9 +199,9 @@ const (
 	maxSyncTime = time.Second
 )
 
-// measureSync measures how long it takes to append a page to a file and to sync it: the median of a few times; 0 if
-// that is not possible.
-func measureSync(dir string) time.Duration {
+// measureSync measures how long it takes to append a page to a file and to sync it: the median of a few times, or of
+// those that begin within a time limit, but of one at least; 0 if that is not possible.
+func measureSync(dir string, limit time.Duration) time.Duration {
 	file, err := os.CreateTemp(dir, syncFile)
 	if err != nil {
 		return 0
@@ -210,7 +210,7 @@ func measureSync(dir string) time.Duration {
 	defer file.Close()
 	var took []time.Duration
 	page := make([]byte, 4096)
-	for start := time.Now(); len(took) < syncWrites && time.Since(start) < maxSyncTime; {
+	for start := time.Now(); len(took) == 0 || len(took) < syncWrites && time.Since(start) < limit; {
 		before := time.Now()
 		if _, err := file.Write(page); err != nil {
 			return 0

@@ -95,6 +95,12 @@ func TestThisComputerHasFacts(t *testing.T) {
 	}
 }
 
+func TestDiskIsMeasuredOnceAlsoWhereTimeIsUp(t *testing.T) {
+	if took := measureSync(t.TempDir(), 0); took <= 0 {
+		t.Errorf("it took %s", took)
+	}
+}
+
 func TestEngineThatDoesNotListenIsFound(t *testing.T) {
 	address := "unix://" + filepath.Join(t.TempDir(), "docker.sock")
 	if e := ProbeEngine(t.Context(), address, Facts{}); e.State != EngineAbsent && e.State != EngineNotRunning {

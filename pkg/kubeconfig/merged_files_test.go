@@ -9,10 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/personalfile"
 	"github.com/sky-shift/skyctl/test/needs"
 )
@@ -247,24 +249,22 @@ func TestWritersAtOnceLoseNothing(t *testing.T) {
 
 // addAsKubectl adds a context with kubectl's code, under kubectl's lock.
 func addAsKubectl(t *testing.T, path, name string) {
-	for {
-		lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_EXCL, 0)
-		if errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		c, err := clientcmd.LoadFromFile(path)
-		if err == nil {
-			c.Contexts[name] = &clientcmdapi.Context{Cluster: "prod", AuthInfo: "ann"}
-			err = clientcmd.WriteToFile(*c, path)
-		}
-		if err := errors.Join(err, lock.Close(), os.Remove(lock.Name())); err != nil {
-			t.Error(err)
-		}
+	var lock *os.File
+	err := await.Success(t.Context(), 10*time.Millisecond, func() (err error) {
+		lock, err = os.OpenFile(path+".lock", os.O_CREATE|os.O_EXCL, 0)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 		return
+	}
+	c, err := clientcmd.LoadFromFile(path)
+	if err == nil {
+		c.Contexts[name] = &clientcmdapi.Context{Cluster: "prod", AuthInfo: "ann"}
+		err = clientcmd.WriteToFile(*c, path)
+	}
+	if err := errors.Join(err, lock.Close(), os.Remove(lock.Name())); err != nil {
+		t.Error(err)
 	}
 }
 

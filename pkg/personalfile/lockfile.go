@@ -15,7 +15,7 @@ import (
 
 const (
 	lockRetry = 20 * time.Millisecond
-	// LockWait is how long a lock of another program is waited for. kubectl holds it for milliseconds.
+	// LockWait is how long the lock of one other program is waited for. kubectl holds it for milliseconds.
 	LockWait = 5 * time.Second
 	// leftBehindAfter is the age of a lock that a program must have left behind.
 	leftBehindAfter = time.Minute
@@ -33,12 +33,10 @@ func (e *LockError) Error() string {
 		e.Age.Round(time.Second))
 }
 
-// AcquireLockFile creates PATH.lock as kubectl and kind do (client-go's ModifyConfig), and waits while another program
-// has it. It also locks the file at the end of symbolic links. A lock that is older than a minute was left behind: it
-// is removed.
+// AcquireLockFile creates PATH.lock as kubectl and kind do (client-go's ModifyConfig), and waits while other programs
+// have it, up to LockWait for each of them. It also locks the file at the end of symbolic links. A lock that is older
+// than a minute was left behind: it is removed.
 func AcquireLockFile(ctx context.Context, path string) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, LockWait)
-	defer cancel()
 	locks := []string{path + ".lock"}
 	if target := resolveLinks(path); target != path {
 		locks = append(locks, target+".lock")
@@ -56,16 +54,38 @@ func AcquireLockFile(ctx context.Context, path string) (release func(), err erro
 			release()
 			return nil, err
 		}
-		err := await.Condition(ctx, lockRetry, func() (locked bool, err error) {
-			held[name], err = tryLockFile(name)
-			return held[name] != nil, err
-		})
+		own, err := awaitLockFile(ctx, name)
 		if err != nil {
 			release()
 			return nil, explainLock(name, err)
 		}
+		held[name] = own
 	}
 	return release, nil
+}
+
+// awaitLockFile creates a lock file. The wait for a program that has it begins anew whenever another one takes it.
+func awaitLockFile(ctx context.Context, name string) (own fs.FileInfo, err error) {
+	var other fs.FileInfo
+	since := time.Now()
+	err = await.Condition(ctx, lockRetry, func() (locked bool, err error) {
+		if own, err = tryLockFile(name); own != nil || err != nil {
+			return own != nil, err
+		}
+		if now, err := os.Lstat(name); err != nil || !isSameLock(now, other) {
+			other, since = now, time.Now()
+		}
+		if time.Since(since) >= LockWait {
+			return false, context.DeadlineExceeded
+		}
+		return false, nil
+	})
+	return own, err
+}
+
+// isSameLock reports whether two lock files are one: a file system may give a new file the inode of a removed one.
+func isSameLock(a, b fs.FileInfo) bool {
+	return b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
 }
 
 func explainLock(name string, err error) error {

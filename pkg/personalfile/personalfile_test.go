@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sky-shift/skyctl/test/needs"
@@ -114,6 +115,39 @@ func TestLockLeftBehindIsRemovedAndAHeldOneAwaited(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
 		t.Errorf("left are %v, %v", entries, err)
 	}
+}
+
+// Others that take turns do not use up the wait: a file with many writers on a slow disk has them.
+func TestEachHolderOfALockIsWaitedForAnew(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "config.lock")
+	synctest.Test(t, func(t *testing.T) {
+		took := make(chan time.Duration, 1)
+		start := time.Now()
+		writeText(t, lock, "", 0o600)
+		go func() {
+			if _, err := awaitLockFile(t.Context(), lock); err != nil {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+			took <- time.Since(start)
+		}()
+		for range 3 {
+			time.Sleep(LockWait - time.Second)
+			writeText(t, lock+".next", "", 0o600)
+			if err := os.Rename(lock+".next", lock); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(LockWait - time.Second)
+		if err := os.Remove(lock); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-took; got < 4*(LockWait-time.Second) {
+			t.Errorf("it has the lock after %s", got)
+		}
+		if _, err := awaitLockFile(t.Context(), lock); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one that keeps the lock: %v", err)
+		}
+	})
 }
 
 func TestLockOfAnotherProgramIsNotReleased(t *testing.T) {
