@@ -76,7 +76,7 @@ func requireRaised(t *testing.T, c *clientv3.Client, keys map[string]string, old
 	if now != revision || !maps.Equal(got, keys) {
 		t.Errorf("etcd has %d keys at revision %d, want %d at %d", len(got), now, len(keys), revision)
 	}
-	ctx := eventually.Context(t, 20*time.Second)
+	ctx := eventually.Context(t, 2*time.Minute)
 	for _, from := range []int64{2, older, older + 1, older + 1000} {
 		first := <-c.Watch(ctx, "/registry/", clientv3.WithPrefix(), clientv3.WithRev(from))
 		if !errors.Is(first.Err(), rpctypes.ErrCompacted) {
