@@ -78,7 +78,7 @@ func TestProbeFindsDriverAndGPUs(t *testing.T) {
 			"driver.'; exit 9", [][2]string{gpu},
 			Driver{Fault: "NVIDIA-SMI has failed because it could not communicate with the driver. (exit 9)", GPUs: 1}},
 	} {
-		// Not in parallel: a script that is written while another test forks cannot run until that child runs its program.
+		// Not in parallel: a script that is written while another test forks cannot run until that child runs its own.
 		t.Run(name, func(t *testing.T) {
 			h, bus := machine(t, c.smi, c.devices...)
 			got, err := probeDriverAt(t.Context(), h, bus)
