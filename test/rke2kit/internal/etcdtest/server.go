@@ -2,6 +2,8 @@
 package etcdtest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -43,7 +45,8 @@ func Start(t *testing.T) *Server {
 	cfg.Dir, cfg.LogLevel, cfg.UnsafeNoFsync = filepath.Join(dir, "etcd"), "error", true
 	cfg.ClientTLSInfo = transport.TLSInfo{CertFile: filepath.Join(dir, "server.crt"),
 		KeyFile: filepath.Join(dir, "server.key"), TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}
-	clientURL, peerURL := freeURL(t, "https"), freeURL(t, "http")
+	addresses := FreeAddresses(t, 2)
+	clientURL, peerURL := url.URL{Scheme: "https", Host: addresses[0]}, url.URL{Scheme: "http", Host: addresses[1]}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{clientURL}, []url.URL{clientURL}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peerURL}, []url.URL{peerURL}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
@@ -55,8 +58,8 @@ func Start(t *testing.T) *Server {
 	t.Cleanup(stop)
 	select {
 	case <-server.Server.ReadyNotify():
-	case <-time.After(30 * time.Second):
-		t.Fatal("etcd is not ready after 30 s")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("etcd is not ready after 2 minutes")
 	}
 	client, err := etcd.NewClient(clientURL.String(), filepath.Join(dir, "ca.crt"), filepath.Join(dir, "client.crt"),
 		filepath.Join(dir, "client.key"))
@@ -66,12 +69,25 @@ func Start(t *testing.T) *Server {
 	return &Server{DataDir: cfg.Dir, Client: client, Stop: stop}
 }
 
-func freeURL(t *testing.T, scheme string) url.URL {
+// Ports are taken from below those that the kernel gives to outgoing connections (32768 and up): no connection takes
+// one before its server listens, or while the server restarts.
+const lowPort, highPort = 12000, 32000
+
+// FreeAddresses returns n addresses of loopback at which nothing listens.
+func FreeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var found []string
+	for range 1000 {
+		if len(found) == n {
+			return found
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowPort+rand.IntN(highPort-lowPort)))
+		if err != nil {
+			continue
+		}
+		defer listener.Close() // once all are found
+		found = append(found, listener.Addr().String())
 	}
-	defer listener.Close()
-	return url.URL{Scheme: scheme, Host: listener.Addr().String()}
+	t.Fatalf("found %d of %d free ports", len(found), n)
+	return nil
 }

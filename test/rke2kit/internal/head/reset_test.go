@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/bootstrap"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcd"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcdmember"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/etcdtest"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/token"
@@ -54,18 +54,8 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, dataDir: t.TempDir(), group: group}
-	var listeners []net.Listener
-	for _, address := range []*string{&m.etcd.client, &m.etcd.peer, &m.etcd.metrics} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listeners = append(listeners, listener)
-		*address = listener.Addr().String()
-	}
-	for _, listener := range listeners {
-		listener.Close()
-	}
+	addresses := etcdtest.FreeAddresses(t, 3)
+	m.etcd.client, m.etcd.peer, m.etcd.metrics = addresses[0], addresses[1], addresses[2]
 	t.Cleanup(m.stop)
 	return m
 }
@@ -87,7 +77,7 @@ func (m *machine) head(serverToken string) *Head {
 // start does what a start of the server does for its datastore, and tells whether it was the first after a reset.
 func (m *machine) start(serverToken string) (*Head, bool, error) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	h := m.head(serverToken)
 	if err := h.reconcileBootstrap(); err != nil {

@@ -143,7 +143,7 @@ func TestCauseOfARequestedExitIsInTheKubeletsLogOnly(t *testing.T) {
 	t.Cleanup(func() { logline.SetOutput(os.Stderr) })
 	ended := make(chan error, 1)
 	go func() { ended <- n.AwaitHealthyKubelet(t.Context()) }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if log, _ := os.ReadFile(n.logPath("kubelet")); strings.Count(string(log), "the cause\n") > 1 {
 			break
 		}

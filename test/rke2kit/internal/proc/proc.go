@@ -25,7 +25,7 @@ const (
 	// steadyAfter is how long a component has to run for its failures to be forgotten.
 	steadyAfter = 30 * time.Second
 	// pipeDelay is how long the last lines of a component that exited are waited for.
-	pipeDelay = time.Second
+	pipeDelay = 5 * time.Second
 	// logLimit is the size above which a component's log is truncated at a start.
 	logLimit = 8 << 20
 )

@@ -40,6 +40,9 @@ func (o Options) listFiles() ([]File, error) {
 			return err
 		}
 		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it was removed meanwhile
+		}
 		if err != nil {
 			return err
 		}

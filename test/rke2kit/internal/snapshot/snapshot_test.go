@@ -31,7 +31,7 @@ func newTestManager(t *testing.T) *Manager {
 func ask(t *testing.T, m *Manager, request string) (int, string) {
 	t.Helper()
 	// Nothing serves resources here.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	w := httptest.NewRecorder()
 	m.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, "/db/snapshot", strings.NewReader(request)))
@@ -125,7 +125,7 @@ func TestASaveThatFailsLeavesNoFileAndNamesNone(t *testing.T) {
 	close(m.served)
 	// A directory has the place of the file that is written first.
 	now := time.Now().Unix()
-	for i := range int64(20) {
+	for i := range int64(300) { // the save may be late on a busy computer
 		part := filepath.Join(m.opts.ServerDir, "db", "snapshots", fmt.Sprintf("mine-Head.example-%d.part", now+i))
 		if err := os.MkdirAll(filepath.Join(part, "x"), 0o700); err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestTheScheduleTakesSnapshotsAndKeepsTheNewest(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	m.Schedule(ctx)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for names := listNames(t, m); ; names = listNames(t, m) {
 		taken := slices.ContainsFunc(names, func(name string) bool {
 			return strings.HasPrefix(name, DefaultName) && strings.HasSuffix(name, zipSuffix)
@@ -179,7 +179,7 @@ func TestTheScheduleTakesSnapshotsAndKeepsTheNewest(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 s there are %v", names)
+			t.Fatalf("after 2 minutes there are %v", names)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
