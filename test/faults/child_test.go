@@ -59,7 +59,7 @@ func work(settings string) int {
 	if err != nil {
 		return fail(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	st, err := devserver.OpenStore(ctx, etcd)
 	if err != nil {

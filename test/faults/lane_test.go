@@ -134,7 +134,7 @@ func newLane(t *testing.T, h home) *lane {
 		Settings: world.WorkerSettings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
 			Snapshots: filepath.Join(l.dir, "snapshots"), SnapshotQuota: 1 << 30,
-			Deadlines: world.UniformDeadlines(span(time.Minute, 3*time.Minute)), // longer than any server is away
+			Deadlines: world.UniformDeadlines(span(2*time.Minute, 3*time.Minute)), // longer than any server is away
 		},
 	}
 	l.env = h.env
@@ -211,6 +211,12 @@ func (l *lane) work() {
 			l.t.Logf("the worker's log:\n%s", said[max(0, len(said)-6000):])
 		}
 	})
+	l.awaitWorker()
+}
+
+// awaitWorker waits until a worker asks Temporal for tasks.
+func (l *lane) awaitWorker() {
+	l.t.Helper()
 	l.until("the worker listens", func() bool {
 		ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 		defer cancel()

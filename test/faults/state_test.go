@@ -152,6 +152,7 @@ func (l *lane) upgrade() {
 	l.stopWorker()
 	l.check(l.temporal.RestartOutdated(context.Background()))
 	l.check(l.startWorker())
+	l.awaitWorker()  // the connection to Temporal is a while away, too, on a busy computer
 	l.sweeping = nil // the new Temporal has no record of it
 	l.until("a sweep takes up what was under way", func() bool {
 		l.beginSweep()

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -42,8 +43,7 @@ func newPair(t *testing.T) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
+	ctx := eventually.Context(t, 5*time.Minute)
 	p := &pair{Cloud: simcloud.New(simcloud.RegionPlacement("here")), t: t, ctx: ctx, key: key, pool: remote.NewPool(0),
 		pinned: map[string]string{}}
 	t.Cleanup(p.Close)

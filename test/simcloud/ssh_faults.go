@@ -32,6 +32,8 @@ type Cut struct {
 	Late time.Duration
 	// Times is how often it breaks; 0 is always.
 	Times int
+	// Then, if set, is called each time it is broken.
+	Then func()
 
 	hits int
 }
@@ -152,7 +154,7 @@ func (c *cuttingReader) Read(p []byte) (int, error) {
 		if c.cut, at = c.lies.nextCut(c.seen); c.cut != nil {
 			c.left = c.cut.After + int64(at-before)
 			if c.cut.Late > 0 {
-				time.AfterFunc(c.cut.Late, func() { _ = c.conn.Close() })
+				time.AfterFunc(c.cut.Late, c.breakConnection)
 			}
 		}
 	}
@@ -161,8 +163,15 @@ func (c *cuttingReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	n = int(max(c.left, 0))
-	_ = c.conn.Close()
+	c.breakConnection()
 	return n, io.ErrUnexpectedEOF
+}
+
+func (c *cuttingReader) breakConnection() {
+	_ = c.conn.Close()
+	if c.cut.Then != nil {
+		c.cut.Then()
+	}
 }
 
 func newSigner() (ssh.Signer, error) {
