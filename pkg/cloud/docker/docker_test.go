@@ -64,7 +64,7 @@ func newSite(t *testing.T, opts docker.Options) *site {
 
 // clean terminates every machine of the installation and its network, by the cloud's own means.
 func (s *site) clean() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	left, err := s.ListMachines(ctx, cloud.Owner{Installation: s.owner.Installation})
 	if err != nil {

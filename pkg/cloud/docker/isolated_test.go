@@ -25,13 +25,20 @@ func (s *site) isolatedRequest() cloud.IsolatedRequest {
 	}
 }
 
-// isolatedLeft are the objects of isolated hosts that the engine has.
+// isolatedNetwork is the name of the network of the site's isolated hosts.
+func (s *site) isolatedNetwork() string { return "skyctl-isolated-" + s.owner.Installation[:12] }
+
+// isolatedLeft are the objects of the site's isolated hosts that the engine has. It can have others', too.
 func (s *site) isolatedLeft() []string {
 	s.t.Helper()
-	match := filters.NewArgs(filters.Arg("label", "skyctl-scratch=isolated"))
-	hosts, err := s.engine.ContainerList(s.ctx, container.ListOptions{All: true, Filters: match})
-	networks, errNetworks := s.engine.NetworkList(s.ctx, network.ListOptions{Filters: match})
-	volumes, errVolumes := s.engine.VolumeList(s.ctx, volume.ListOptions{Filters: match})
+	match := func(own filters.KeyValuePair) filters.Args {
+		return filters.NewArgs(filters.Arg("label", "skyctl-scratch=isolated"), own)
+	}
+	labelled := match(filters.Arg("label", cloud.LabelClusterUID+"="+s.owner.ClusterUID))
+	hosts, err := s.engine.ContainerList(s.ctx, container.ListOptions{All: true, Filters: labelled})
+	networks, errNetworks := s.engine.NetworkList(s.ctx,
+		network.ListOptions{Filters: match(filters.Arg("name", s.isolatedNetwork()))})
+	volumes, errVolumes := s.engine.VolumeList(s.ctx, volume.ListOptions{Filters: labelled})
 	if err := errors.Join(err, errNetworks, errVolumes); err != nil {
 		s.t.Fatal(err)
 	}
@@ -70,8 +77,8 @@ func TestIsolatedHostReachesNothing(t *testing.T) {
 			}
 		}
 		// Where this computer has no way out either, only the engine's own word tells.
-		if n, err := s.engine.NetworkInspect(s.ctx, "skyctl-isolated-"+s.owner.Installation[:12],
-			network.InspectOptions{}); err != nil || !n.Internal {
+		if n, err := s.engine.NetworkInspect(s.ctx, s.isolatedNetwork(), network.InspectOptions{}); err != nil ||
+			!n.Internal {
 			t.Errorf("its network is not an internal one: %v", err)
 		}
 		listed, err := s.ListMachines(s.ctx, s.owner)
