@@ -32,7 +32,7 @@ const (
 	PaperspaceUser = "paperspace"
 
 	loopback       = "127.0.0.1"
-	startTimeout   = 3 * time.Minute
+	startTimeout   = 6 * time.Minute
 	portRetryDelay = 5 * time.Second
 )
 

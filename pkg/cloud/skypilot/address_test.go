@@ -47,7 +47,12 @@ func TestMachineStartedElsewhereHasItsNewAddress(t *testing.T) {
 				is.PrivateIP)
 		}
 		m.Address = up.Address
-		if got := logIn(t, *m, shared.k, "sudo -n id -u"); got != "0" {
+		got := ""
+		eventually.Succeeds(t, "the machine, which may be booting, lets in", func() (err error) {
+			got, err = tryLogIn(*m, shared.k, "sudo -n id -u")
+			return err
+		})
+		if got != "0" {
 			t.Errorf("sudo gives user %q, want root", got)
 		}
 	}

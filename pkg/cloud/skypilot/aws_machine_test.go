@@ -1,7 +1,6 @@
 package skypilot_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -111,9 +110,7 @@ func TestMachineIsListedAfterAFailedTermination(t *testing.T) {
 	req := w.takeMachine(t).req
 	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: req.Name + "-*",
 		Code: "InternalError", Message: "An internal error has occurred."})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	err := c.TerminateMachine(ctx, req.ToTarget())
+	err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), req.ToTarget())
 	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}

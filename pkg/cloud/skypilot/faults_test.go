@@ -122,7 +122,7 @@ func TestMachineOfAHalfFailedLaunchIsListed(t *testing.T) {
 	if err := made.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.AwaitLaunch(eventually.Context(t, 4*time.Minute), req, ref, said(t, req))
+	_, err := c.AwaitLaunch(eventually.Context(t, 8*time.Minute), req, ref, said(t, req))
 	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "not authorized") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
@@ -183,6 +183,13 @@ func TestMachineOfASecondCloudIsListedWhileTheFirstIsSilent(t *testing.T) {
 			eventually.HoldsWithin(t, 2*time.Minute, "the state of the machine on AWS is unknown", func() bool {
 				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)
+				late := error(nil)
+				if errors.As(err, &partial) {
+					late = partial.Clouds["paperspace"]
+				}
+				if late != nil && cloud.KindOf(late) == cloud.Transient {
+					return false // on a busy computer this cloud, too, needs longer than it may
+				}
 				if !errors.As(err, &partial) || len(partial.Clouds) != 1 ||
 					cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
 					t.Fatalf("error %v", err)

@@ -36,7 +36,8 @@ func TestAbsentServerIsReportedAtOnce(t *testing.T) {
 			!strings.Contains(err.Error(), EnvEndpoint) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
 		}
-		if spent := time.Since(begin); spent > 10*time.Second {
+		// A server that is only slow is asked again for 20 s. A resolver that does not answer takes 10 s.
+		if spent := time.Since(begin); spent > 18*time.Second {
 			t.Errorf("the error took %v", spent)
 		}
 	}

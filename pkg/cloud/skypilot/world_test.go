@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -177,27 +178,35 @@ func launchOf(cluster string, index int, p api.Placement, k key) cloud.LaunchReq
 // logIn runs a command on a machine with the cluster's key, and takes no other host key than the one that was reported.
 func logIn(t *testing.T, m cloud.Machine, k key, command string) string {
 	t.Helper()
+	out, err := tryLogIn(m, k, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryLogIn(m cloud.Machine, k key, command string) (string, error) {
 	host, _, _, _, err := ssh.ParseAuthorizedKey([]byte(m.HostKey))
 	if err != nil {
-		t.Fatalf("host key %q: %v", m.HostKey, err)
+		return "", fmt.Errorf("host key %q: %w", m.HostKey, err)
 	}
 	client, err := ssh.Dial("tcp", net.JoinHostPort(m.Address, "22"), &ssh.ClientConfig{
 		User: m.SSHUser, Auth: []ssh.AuthMethod{ssh.PublicKeys(k.signer)}, HostKeyCallback: ssh.FixedHostKey(host),
 		HostKeyAlgorithms: []string{host.Type()}, Timeout: 10 * time.Second,
 	})
 	if err != nil {
-		t.Fatalf("log in to %s as %s at %s: %v", m.Name, m.SSHUser, m.Address, err)
+		return "", fmt.Errorf("log in to %s as %s at %s: %w", m.Name, m.SSHUser, m.Address, err)
 	}
 	defer client.Close()
 	session, err := client.NewSession()
 	if err != nil {
-		t.Fatal(err)
+		return "", fmt.Errorf("open a session on %s: %w", m.Name, err)
 	}
 	out, err := session.CombinedOutput(command)
 	if err != nil {
-		t.Fatalf("%s: %v: %s", command, err, out)
+		return "", fmt.Errorf("%s: %w: %s", command, err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), nil
 }
 
 // submit launches a machine, and terminates it at the end of the test.
@@ -213,7 +222,7 @@ func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 
 func await(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest, ref string) cloud.Machine {
 	t.Helper()
-	m, err := c.AwaitLaunch(eventually.Context(t, 4*time.Minute), req, ref, said(t, req))
+	m, err := c.AwaitLaunch(eventually.Context(t, 8*time.Minute), req, ref, said(t, req))
 	if err != nil {
 		t.Fatal(err)
 	}

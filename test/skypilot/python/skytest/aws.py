@@ -87,6 +87,8 @@ class Lives:
     def follow_deaths(self) -> None:
         """Stops or terminates an instance when its machine shuts down, depending on its attribute, as EC2 does."""
         for name, code in hosts.deaths():
+            if hosts.is_running(name):
+                continue  # the news is old: the host was started since
             with self._lock:
                 instance = self._by_id.get(name)
                 if instance is None or name in self._busy or instance.state != 'running':

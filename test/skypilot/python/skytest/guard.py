@@ -10,7 +10,7 @@ from docker import errors
 from skytest import hosts
 from skytest.world import world
 
-_GIVE_UP_SECONDS = 60
+_GIVE_UP_SECONDS = 180
 
 
 def marked() -> List[int]:

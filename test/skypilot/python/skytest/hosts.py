@@ -129,6 +129,13 @@ def address(name: str) -> str:
     return next(n['IPAddress'] for n in networks.values())
 
 
+def is_running(name: str) -> bool:
+    try:
+        return api().inspect_container(container_name(name))['State']['Running']
+    except errors.NotFound:
+        return False
+
+
 # The addresses that stopped hosts had.
 _last: Dict[str, str] = {}
 
