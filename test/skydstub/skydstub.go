@@ -138,7 +138,7 @@ func (w *World) RunWorker() (stop func(), err error) {
 }
 
 func (w *World) newWorker(queue string) worker.Worker {
-	wk := worker.New(w.Temporal, queue, worker.Options{})
+	wk := worker.New(w.Temporal, queue, worker.Options{MaxHeartbeatThrottleInterval: heartbeatThrottle})
 	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: operation.WorkflowProvision})
 	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: operation.WorkflowDelete})
 	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: operation.WorkflowPlan})
@@ -157,7 +157,7 @@ func (w *World) newWorker(queue string) worker.Worker {
 // ClearState terminates all operations and deletes all clusters and behaviors.
 func (w *World) ClearState(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended
 	defer cancel()
 	w.mu.Lock()
 	clear(w.plays)
@@ -198,9 +198,16 @@ func (w *World) behaviorOf(cluster string) Behavior {
 	return w.plays[cluster]
 }
 
+// Heartbeats are sent far more often than they have to be: a busy computer can be seconds late, and an activity is
+// tried once. The timeout is not longer, because it ends what a worker that was stopped has left for the next test.
+const (
+	heartbeatTimeout  = 15 * time.Second
+	heartbeatThrottle = 500 * time.Millisecond
+)
+
 func withActivityOptions(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: time.Minute, HeartbeatTimeout: 5 * time.Second, WaitForCancellation: true,
+		StartToCloseTimeout: 10 * time.Minute, HeartbeatTimeout: heartbeatTimeout, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 }

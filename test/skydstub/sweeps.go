@@ -116,7 +116,7 @@ func (w *World) CreateSchedule(t testing.TB) client.ScheduleHandle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended
 		defer cancel()
 		if err := h.Delete(ctx); err != nil {
 			t.Error(err)
