@@ -83,10 +83,15 @@ func TestConnectionIsSharedOnlyByEqualIdentities(t *testing.T) {
 
 func TestOnlyIdleConnectionsAreClosed(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 100*time.Millisecond)
-	h := get(t, p, s)
-	if _, err := h.RunScript(t.Context(), "working", "sleep 0.5"); err != nil {
-		t.Fatal(err)
-	}
+	var h *remote.Host
+	eventually.Holds(t, "a script begins before its connection has been idle for too long", func() (began bool) {
+		h = get(t, p, s)
+		err := h.FollowScript(t.Context(), "working", "echo begun; sleep 0.5", func(string) { began = true })
+		if began && err != nil {
+			t.Fatal(err)
+		}
+		return began
+	})
 	eventually.Holds(t, "the idle connection is closed", func() bool { return !h.IsAlive() })
 }
 

@@ -154,7 +154,7 @@ func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, 
 		}
 		return nil, false, lost("connecting to SSH", err)
 	}
-	link := newMonitoredConn(tcp)
+	link := &monitoredConn{Conn: tcp}
 	late := time.AfterFunc(handshakeTimeout, func() { link.Close() }) // one through a bastion ignores deadlines
 	defer late.Stop()
 	stop := context.AfterFunc(ctx, func() { link.Close() })

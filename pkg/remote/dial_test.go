@@ -121,9 +121,10 @@ func TestAwaitDialWaitsForABootingMachine(t *testing.T) {
 func TestDeadlineErrorIncludesTheLastAttempt(t *testing.T) {
 	s := sshserver.Start(t)
 	s.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := remote.AwaitDial(ctx, s.Target, s.Key, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	afterAnAttempt := func(string) { cancel(context.DeadlineExceeded) }
+	_, err := remote.AwaitDial(ctx, s.Target, s.Key, afterAnAttempt)
 	if !remote.IsLost(err) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") ||
 		!strings.Contains(err.Error(), "sky-test-0") {
 		t.Errorf("got %v", err)

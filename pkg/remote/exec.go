@@ -229,17 +229,22 @@ func (h *Host) stoppedError(ctx context.Context, name string) error {
 }
 
 func (h *Host) lostError(doing string, err error) error {
+	return &Lost{Machine: h.target.Name, Doing: "connection lost during " + doing, Cause: h.awaitBreak(err)}
+}
+
+// awaitBreak returns why the connection broke, or err if that does not turn out in a moment.
+func (h *Host) awaitBreak(err error) error {
 	select {
 	case <-h.broken:
-		err = h.why
+		return h.why
 	case <-time.After(breakGrace):
+		return err
 	}
-	return &Lost{Machine: h.target.Name, Doing: "connection lost during " + doing, Cause: err}
 }
 
 // runSession opens an SSH session, runs the call in it and waits until it ends.
 func (h *Host) runSession(r *runningCall) error {
-	s, err := h.client.NewSession()
+	s, err := h.newSession()
 	if err != nil {
 		return h.lostError(r.name, err)
 	}
@@ -257,7 +262,13 @@ func (h *Host) runSession(r *runningCall) error {
 		return h.lostError(r.name, err)
 	}
 	fed := make(chan error, 1)
-	go func() { fed <- r.sendInput(s, stdin, script) }()
+	go func() {
+		err := r.sendInput(stdin, script)
+		fed <- err // before the session ends because of it
+		if err != nil {
+			s.Close()
+		}
+	}()
 	err = r.awaitEnd(s)
 	if r.ended != nil {
 		r.ended()
@@ -276,7 +287,7 @@ func (h *Host) runSession(r *runningCall) error {
 }
 
 // sendInput writes the mark, the script, and its input.
-func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script string) error {
+func (r *runningCall) sendInput(stdin io.WriteCloser, script string) error {
 	_, err := io.WriteString(stdin, markLead+r.mark+"\n"+script)
 	if err != nil || r.feed == nil {
 		return nil // Wait reports a broken connection; the watcher needs the stream open
@@ -285,7 +296,6 @@ func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script str
 		_ = stdin.Close()
 		return nil
 	}
-	s.Close()
 	return err
 }
 

@@ -215,7 +215,8 @@ type progressReader struct {
 func (c *progressReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.done += int64(n)
-	if c.report != nil && c.ctx.Err() == nil && (time.Since(c.last) >= progressInterval || c.done == c.total && n > 0) {
+	if n > 0 && c.report != nil && c.ctx.Err() == nil &&
+		(time.Since(c.last) >= progressInterval || c.done == c.total) {
 		c.last = time.Now()
 		c.report(c.done, c.total)
 	}

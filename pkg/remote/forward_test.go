@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -40,14 +41,15 @@ func TestForwardedConnectionClosesEachDirectionSeparately(t *testing.T) {
 	s := sshserver.Start(t)
 	pool := remote.NewPool(50 * time.Millisecond)
 	defer pool.Close()
-	h, err := pool.GetHost(t.Context(), s.Target, s.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := h.DialContext(t.Context(), "tcp", echo(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := echo(t)
+	var h *remote.Host
+	var c net.Conn
+	eventually.Succeeds(t, "a connection before that of the pool has been idle for too long", func() (err error) {
+		if h, err = pool.GetHost(t.Context(), s.Target, s.Key); err == nil {
+			c, err = h.DialContext(t.Context(), "tcp", address)
+		}
+		return err
+	})
 	defer c.Close()
 	if _, err := io.WriteString(c, "hello"); err != nil {
 		t.Fatal(err)
@@ -63,12 +65,7 @@ func TestForwardedConnectionClosesEachDirectionSeparately(t *testing.T) {
 		t.Error("the pool closed a connection that was in use")
 	}
 	c.Close()
-	for deadline := time.Now().Add(10 * time.Second); h.IsAlive(); {
-		if time.Now().After(deadline) {
-			t.Fatal("the unused connection was not closed")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually.Holds(t, "the unused connection is closed", func() bool { return !h.IsAlive() })
 }
 
 func TestForwardedConnectionBreaksWithItsHost(t *testing.T) {
@@ -87,15 +84,8 @@ func TestForwardedConnectionBreaksWithItsHost(t *testing.T) {
 	if _, err := io.ReadAll(c); err != nil && !errors.Is(err, io.EOF) {
 		t.Logf("it broke with: %v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		_, err := h.DialContext(t.Context(), "tcp", echo(t))
-		if remote.IsLost(err) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("dialling over a broken connection: %v, want it to be lost", err)
-		}
-		time.Sleep(10 * time.Millisecond)
+	if _, err := h.DialContext(t.Context(), "tcp", echo(t)); !remote.IsLost(err) {
+		t.Errorf("dialling over a broken connection: %v, want it to be lost", err)
 	}
 }
 

@@ -92,19 +92,52 @@ func (h *Host) Close() error {
 // DialContext connects from the machine to an address that it can reach. The new connection counts as a use of this one
 // until it is closed, and breaks with it. It ignores deadlines: close it instead.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := h.client.DialContext(ctx, network, address)
-	var refused *ssh.OpenChannelError
-	switch {
-	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-		return nil, fmt.Errorf("machine %s: its SSH server does not allow forwarding (AllowTcpForwarding): %w",
-			h.target.Name, err)
-	case err != nil && !h.IsAlive():
-		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from the machine", Cause: err}
-	case err != nil:
-		return nil, fmt.Errorf("machine %s: connecting to %s from the machine: %w", h.target.Name, address, err)
-	}
 	h.uses.beginUse()
+	c, err := openUnlessBroken(h, func() (net.Conn, error) { return h.client.DialContext(ctx, network, address) })
+	if err != nil {
+		h.uses.endUse()
+		return nil, h.toForwardError(ctx, address, err)
+	}
 	return &forwardedConn{Conn: c, end: sync.OnceFunc(h.uses.endUse)}, nil
+}
+
+// openUnlessBroken opens a channel of the connection. It does not wait for open once the connection is broken: the
+// library waits forever for an answer to what it sends in the moment in which it notices that
+// (golang.org/x/crypto/ssh, mux.loop and mux.openChannel).
+func openUnlessBroken[T any](h *Host, open func() (T, error)) (T, error) {
+	type result struct {
+		opened T
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		opened, err := open()
+		done <- result{opened, err}
+	}()
+	select {
+	case r := <-done:
+		return r.opened, r.err
+	case <-h.broken:
+		var none T
+		return none, h.why
+	}
+}
+
+func (h *Host) newSession() (*ssh.Session, error) { return openUnlessBroken(h, h.client.NewSession) }
+
+// toForwardError converts the error of a connection from the machine. Unless the machine refused it, or ctx ended, the
+// SSH connection has broken, which may not be known yet.
+func (h *Host) toForwardError(ctx context.Context, address string, err error) error {
+	var refused *ssh.OpenChannelError
+	switch isRefused := errors.As(err, &refused); {
+	case isRefused && refused.Reason == ssh.Prohibited:
+		return fmt.Errorf("machine %s: its SSH server does not allow forwarding (AllowTcpForwarding): %w",
+			h.target.Name, err)
+	case !h.IsAlive(), !isRefused && ctx.Err() == nil:
+		return &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from the machine",
+			Cause: h.awaitBreak(err)}
+	}
+	return fmt.Errorf("machine %s: connecting to %s from the machine: %w", h.target.Name, address, err)
 }
 
 // forwardedConn is a connection that is forwarded by a machine.
@@ -127,18 +160,23 @@ func (c *forwardedConn) CloseWrite() error {
 }
 
 // keepAlive closes a connection whose other end is gone. Any incoming byte counts as a sign of life, because replies
-// can queue behind a slow upload for a long time.
+// can queue behind a slow upload for a long time. Silence is counted in ticks and not by the clock: a process that was
+// paused gets one tick for all of the pause, after which it has to read what came.
 func (h *Host) keepAlive() {
-	tick := time.NewTicker(h.keepAliveAfter / 5)
+	interval := h.keepAliveAfter / 5
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var requesting atomic.Bool
+	var silence time.Duration
 	for {
 		select {
 		case <-h.broken:
 			return
 		case <-tick.C:
 		}
-		silence := h.link.silentFor()
+		if silence += interval; h.link.heard.Swap(false) {
+			silence = 0
+		}
 		if silence >= h.deadAfter {
 			h.link.silent.Store(true)
 			h.link.Close()
@@ -153,26 +191,19 @@ func (h *Host) keepAlive() {
 	}
 }
 
-// monitoredConn is a TCP connection that records when it last received data.
+// monitoredConn is a TCP connection that records that it received data.
 type monitoredConn struct {
 	net.Conn
-	heard  atomic.Int64 // time of the last data, since start
-	start  time.Time
-	silent atomic.Bool
+	heard  atomic.Bool // since the last tick
+	silent atomic.Bool // closed because it heard nothing
 }
-
-func newMonitoredConn(c net.Conn) *monitoredConn { return &monitoredConn{Conn: c, start: time.Now()} }
 
 func (l *monitoredConn) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if n > 0 {
-		l.heard.Store(int64(time.Since(l.start)))
+		l.heard.Store(true)
 	}
 	return n, err
-}
-
-func (l *monitoredConn) silentFor() time.Duration {
-	return time.Since(l.start) - time.Duration(l.heard.Load())
 }
 
 // usageCounter counts the uses of a connection, so that a pool can close idle ones.

@@ -33,7 +33,7 @@ func (h *Host) RunTerminalSession(ctx context.Context, t TerminalSession) (exit 
 	const doing = "the terminal session"
 	h.uses.beginUse()
 	defer h.uses.endUse()
-	s, err := h.client.NewSession()
+	s, err := h.newSession()
 	if err != nil {
 		return 0, h.lostError(doing, err)
 	}

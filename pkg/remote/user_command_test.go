@@ -70,7 +70,7 @@ func startSleeper(t *testing.T, h *remote.Host, stdin io.Reader) (cancel func(),
 	return cancel, pid, result
 }
 
-func isGone(pid int) bool { return syscall.Kill(pid, 0) != nil }
+func isGone(pid int) bool { return gone([]int{pid})() }
 
 func TestInterruptedUserCommandEndsOnTheMachine(t *testing.T) {
 	for name, withInput := range map[string]bool{"with input": true, "without input": false} {
