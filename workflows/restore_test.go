@@ -139,6 +139,13 @@ func (w *restoreWorld) run(t *testing.T) error {
 	return w.GetWorkflowError()
 }
 
+// cancelDuring is an activity during which its workflow is cancelled.
+func (w *restoreWorld) cancelDuring(ctx context.Context) error {
+	w.CancelWorkflow()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // continuesAs fails unless a workflow has continued as another one.
 func continuesAs(t *testing.T, err error, name string) {
 	t.Helper()
@@ -453,11 +460,7 @@ func TestFailedRestoreKeepsMachinesAndAFailedStartEndsThem(t *testing.T) {
 func TestDeleteTakesOverFromARestore(t *testing.T) {
 	w := newRestoreWorld(t, api.RestoreInPlace)
 	w.wanted = record.WantedState{Deleted: true}
-	w.during["head sky-c1-0"] = func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	w.RegisterDelayedCallback(w.CancelWorkflow, time.Second)
+	w.during["head sky-c1-0"] = w.cancelDuring
 	continuesAs(t, w.run(t), operation.WorkflowDelete)
 	if w.refused != nil || w.finished != nil {
 		t.Errorf("%+v, %+v", w.refused, w.finished)
@@ -466,11 +469,7 @@ func TestDeleteTakesOverFromARestore(t *testing.T) {
 
 func TestCancelledRestoreStaysRequested(t *testing.T) {
 	w := newRestoreWorld(t, api.RestoreInPlace)
-	w.during["head sky-c1-0"] = func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	w.RegisterDelayedCallback(w.CancelWorkflow, time.Second)
+	w.during["head sky-c1-0"] = w.cancelDuring
 	if err := w.run(t); err == nil || w.refused != nil {
 		t.Errorf("got %v, and the record %+v", err, w.refused)
 	}

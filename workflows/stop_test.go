@@ -114,11 +114,7 @@ func TestStopContinuesAsWhatWasRequestedMeanwhile(t *testing.T) {
 	w.happened(t, "finish stop")
 	w = newStopWorld(t)
 	w.wanted = record.WantedState{Deleted: true}
-	w.during["release"] = func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	w.RegisterDelayedCallback(w.CancelWorkflow, time.Second)
+	w.during["release"] = w.cancelDuring
 	continuesAs(t, w.run(t), operation.WorkflowDelete)
 	w.hasNot(t, "finish")
 }
