@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -58,7 +60,15 @@ func TestBilledMachinesHaveATimerUntilTheirClusterIsReady(t *testing.T) {
 func TestCostIncludesReplacedMachines(t *testing.T) {
 	w := newWorld(t, dear("here"), dear("there"))
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1",
-		Err: simcloud.NewRefusal(cloud.Capacity)})
+		Do: func(ctx context.Context) error {
+			if err := await.Condition(ctx, 10*time.Millisecond, func() (bool, error) {
+				c, err := w.store.ReadCluster(ctx, "spent")
+				return err == nil && !c.Status.Machines[0].LaunchedAt.IsZero(), err
+			}); err != nil { // the head costs something, too
+				return err
+			}
+			return simcloud.NewRefusal(cloud.Capacity)
+		}})
 	ref := w.create("spent", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	now, before, own := time.Now(), 0.0, 0.0

@@ -54,7 +54,9 @@ func (s *state) awaitScaled(changed *api.Cluster) {
 	name := changed.Metadata.Name
 	c, err := s.ops.AwaitChange(s.t.Context(), changed, client.Goal{Name: "scaled"}, patience, func(client.Progress) {})
 	if err != nil {
-		s.t.Fatalf("%s was not scaled: %v", name, err)
+		now := s.get(changed.Ref()).Status
+		s.t.Fatalf("%s was not scaled: %v; repairs %+v, drift %+v, operation %+v", name, err, now.Repairs, now.Drift,
+			now.Operation)
 	}
 	there := map[string]bool{}
 	for _, m := range s.cloud.ExistingMachines("sky-" + name + "-") {

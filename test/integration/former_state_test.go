@@ -33,7 +33,7 @@ func openFormerState(t *testing.T, change ...func(dir string) error) *state {
 	t.Helper()
 	t.Parallel()
 	// The machines keep their addresses and ports, which only one process can have.
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	defer cancel()
 	release, err := filelock.Acquire(ctx, filepath.Join(os.TempDir(), "skyctl-state-d9e060a.lock"))
 	if err != nil {

@@ -148,7 +148,7 @@ func newConfiguredWorld(t *testing.T, s *devserver.Servers, cfg *config.Config, 
 	pool := remote.NewPool(time.Minute)
 	t.Cleanup(pool.Close)
 	w.acts = stage.NewActivities(stage.WorkerSettings{
-		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
+		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(patience),
 		Policy: plan.DefaultPolicy(), Snapshots: filepath.Join(w.home, "snapshots"), SnapshotQuota: 1 << 30,
 	}, w.store, pool, w.cloud, w.temporal)
 	w.ops = w.client()

@@ -49,7 +49,7 @@ func (s *state) begin() {
 		s.t.Fatal(err)
 	}
 	s.acts = stage.NewActivities(stage.WorkerSettings{
-		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
+		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(patience),
 		Policy:      plan.DefaultPolicy(),
 		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger, Restored: restored,
 	}, s.store, pool, s.cloud, s.temporal)

@@ -35,7 +35,7 @@ func countTemporalCalls(calls *atomic.Int64) grpc.DialOption {
 }
 
 // slowBoot is the time that many simulated machines get on a busy computer.
-const slowBoot = 5 * time.Minute
+const slowBoot = 15 * time.Minute
 
 // measureCreate creates a cluster and returns what its worker and its operation cost for each machine.
 func measureCreate(t *testing.T, machines int) map[string]float64 {

@@ -261,6 +261,7 @@ func TestHangingCloudDoesNotBlockOthers(t *testing.T) {
 	t.Cleanup(mute.Close)
 	w.acts.Sweeps.Clouds.Named["mute"] = mute
 	hang := mute.InjectFault(simcloud.Fault{Op: simcloud.OpList, Hang: true})
+	w.acts.Sweeps.Deadlines.Query = slowBoot // it hangs until the end of the test
 	stuck := api.NewCluster("stuck", "uid-stuck", spec(1), nil, time.Now().UTC())
 	stuck.Spec.Cloud, stuck.Status.Phase = "mute", api.PhaseReady
 	if _, err := w.store.CreateCluster(t.Context(), stuck); err != nil {

@@ -33,10 +33,11 @@ func TestWorkersOutlastASlowHead(t *testing.T) {
 		}
 		return !joining.IsZero() && time.Since(joining) > 2*timeToJoin
 	})
-	w.cloud.FinishAPI(head)
+	// In this order: once the API is ready, the worker has its time and no more.
 	if err := w.cloud.ReleaseAgent(worker); err != nil {
 		t.Fatal(err)
 	}
+	w.cloud.FinishAPI(head)
 	if c := w.awaitReady(ref); c.Status.Machines[0].APIReadyAt.IsZero() {
 		t.Error("the time at which the API was ready is not recorded")
 	}
@@ -46,7 +47,7 @@ func TestWorkersOutlastASlowHead(t *testing.T) {
 func TestWorkerThatNeverJoinsIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
-	w.acts.Nodes.Deadlines.Agent = 2 * time.Second
+	w.acts.Nodes.Deadlines.Agent = 10 * time.Second // its journal is read meanwhile
 	w.work()
 	w.cloud.HoldAgent("sky-no-join-1")
 	ref := w.create("no-join", 2, client.CreateOptions{})

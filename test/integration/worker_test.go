@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -37,13 +39,14 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// silence is the heartbeat timeout of the probe's activity.
-const silence = 15 * time.Second
+// silence is the heartbeat timeout of activities in tests that last longer than that. longSilence is for those to which
+// it must not happen, on a busy computer either.
+const silence, longSilence = 30 * time.Second, time.Minute
 
-// probe is a workflow with one activity, to observe a worker.
-func probe(ctx workflow.Context) (string, error) {
+// probe is a workflow with one activity, whose heartbeat timeout is given, to observe a worker.
+func probe(ctx workflow.Context, heartbeat time.Duration) (string, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: patience, HeartbeatTimeout: silence, WaitForCancellation: true,
+		StartToCloseTimeout: 2 * patience, HeartbeatTimeout: heartbeat, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond},
 	})
 	var said string
@@ -58,7 +61,7 @@ func onProbe(w sdkworker.Worker, act func(context.Context) (string, error)) {
 }
 
 // probing is a probe and the project's worker that runs it.
-func probing(t *testing.T, act func(context.Context) (string, error)) client.WorkflowRun {
+func probing(t *testing.T, heartbeat time.Duration, act func(context.Context) (string, error)) client.WorkflowRun {
 	t.Helper()
 	t.Parallel()
 	w := newIdleWorld(t, shared)
@@ -68,13 +71,13 @@ func probing(t *testing.T, act func(context.Context) (string, error)) client.Wor
 		t.Fatal(err)
 	}
 	t.Cleanup(w.running.Stop)
-	return startProbe(t, w.temporal, w.queue)
+	return startProbe(t, w.temporal, w.queue, heartbeat)
 }
 
-func startProbe(t *testing.T, c client.Client, queue string) client.WorkflowRun {
+func startProbe(t *testing.T, c client.Client, queue string, heartbeat time.Duration) client.WorkflowRun {
 	t.Helper()
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "probe/" + queue, TaskQueue: queue},
-		probe)
+		probe, heartbeat)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +96,7 @@ func result(t *testing.T, run client.WorkflowRun) (string, error) {
 
 func TestSilentActivityStaysAliveAndShowsItsProgress(t *testing.T) {
 	release := make(chan struct{})
-	run := probing(t, func(ctx context.Context) (string, error) {
+	run := probing(t, silence, func(ctx context.Context) (string, error) {
 		activity.RecordHeartbeat(ctx, "first")
 		activity.RecordHeartbeat(ctx, "second")
 		select {
@@ -130,13 +133,19 @@ func TestSilentActivityStaysAliveAndShowsItsProgress(t *testing.T) {
 
 func TestCancellationReachesASilentActivityWithinSeconds(t *testing.T) {
 	started, heard := make(chan struct{}), make(chan time.Time, 1)
-	run := probing(t, func(ctx context.Context) (string, error) {
+	run := probing(t, longSilence, func(ctx context.Context) (string, error) {
+		activity.RecordHeartbeat(ctx, "waiting")
 		close(started)
 		<-ctx.Done()
 		heard <- time.Now()
 		return "", temporal.NewCanceledError()
 	})
 	<-started
+	eventually.Holds(t, "Temporal has the first heartbeat", func() bool { // only a later one brings the cancellation
+		d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		return err == nil && len(d.GetPendingActivities()) == 1 &&
+			d.GetPendingActivities()[0].GetHeartbeatDetails() != nil
+	})
 	asked := time.Now()
 	if err := shared.Temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
 		t.Fatal(err)
@@ -145,7 +154,7 @@ func TestCancellationReachesASilentActivityWithinSeconds(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// Without more frequent heartbeats it takes four fifths of the timeout, after which the SDK sends the next one.
-	if took := (<-heard).Sub(asked); took > silence/2 {
+	if took := (<-heard).Sub(asked); took > longSilence*2/3 {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -154,7 +163,7 @@ func TestWorkflowWaitsForACancelledActivitysCleanUp(t *testing.T) {
 	started := make(chan struct{})
 	var tidied bool
 	var mu sync.Mutex
-	run := probing(t, func(ctx context.Context) (string, error) {
+	run := probing(t, silence, func(ctx context.Context) (string, error) {
 		close(started)
 		<-ctx.Done()
 		// longer than the heartbeat timeout: this is the subject of the test, not a wait
@@ -261,7 +270,8 @@ func helper(queue string) int {
 }
 
 // killDuringProbe starts a probe, and kills the worker that runs its activity.
-func killDuringProbe(t *testing.T, w *world, before func(client.WorkflowRun)) client.WorkflowRun {
+func killDuringProbe(t *testing.T, w *world, heartbeat time.Duration,
+	before func(client.WorkflowRun)) client.WorkflowRun {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -280,7 +290,7 @@ func killDuringProbe(t *testing.T, w *world, before func(client.WorkflowRun)) cl
 	if err := doomed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	run := startProbe(t, w.temporal, w.queue)
+	run := startProbe(t, w.temporal, w.queue, heartbeat)
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		t.Fatalf("the worker did not start: %v", err)
 	}
@@ -308,14 +318,16 @@ func startNextWorker(t *testing.T, w *world) {
 func TestNextWorkerResumesTheActivityOfAKilledWorker(t *testing.T) {
 	t.Parallel()
 	w := newIdleWorld(t, shared)
-	run := killDuringProbe(t, w, func(client.WorkflowRun) {})
-	killed := time.Now()
+	run := killDuringProbe(t, w, silence, func(client.WorkflowRun) {})
 	startNextWorker(t, w)
 	if said, err := result(t, run); err != nil || said == "try 1" {
 		t.Errorf("%q, %v", said, err)
 	}
-	if took := time.Since(killed); took > 4*silence {
-		t.Errorf("it took %s", took)
+	ended := findActivityTimeouts(t, run)
+	if len(ended) == 0 || slices.ContainsFunc(ended, func(how string) bool {
+		return how != enums.TIMEOUT_TYPE_HEARTBEAT.String()
+	}) {
+		t.Errorf("the first try ended by %v, want its silence", ended)
 	}
 }
 
@@ -340,7 +352,12 @@ func TestOnlyWorkerResumesActivitiesOfAKilledOneAtOnce(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newIdleWorld(t, shared)
-			run := killDuringProbe(t, w, c.before)
+			run := killDuringProbe(t, w, longSilence, c.before)
+			eventually.Holds(t, "Temporal lists the operation", func() bool {
+				all, err := w.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+					Query: fmt.Sprintf("TaskQueue = '%s' AND ExecutionStatus = 'Running'", w.queue)})
+				return err == nil && len(all.GetExecutions()) == 1
+			})
 			worker.ReleaseInterrupted(t.Context(), w.temporal, shared.Config.Temporal.Namespace, w.queue,
 				slog.Default())
 			startNextWorker(t, w)
@@ -402,7 +419,7 @@ func TestHeartbeatsThatFailCancelNothing(t *testing.T) {
 		case <-ctx.Done():
 			cancelled <- context.Cause(ctx)
 			return "", ctx.Err()
-		case <-time.After(silence - 3*time.Second): // the subject of the test
+		case <-time.After(silence): // the subject of the test
 			return fmt.Sprintf("try %d", activity.GetInfo(ctx).Attempt), nil
 		}
 	})
@@ -410,7 +427,7 @@ func TestHeartbeatsThatFailCancelNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.running.Stop)
-	run := startProbe(t, w.temporal, w.queue)
+	run := startProbe(t, w.temporal, w.queue, longSilence)
 	said, err := result(t, run)
 	if err != nil || said != "try 1" || failed.Load() == 0 {
 		t.Errorf("%q, %v after %d failed heartbeats", said, err, failed.Load())
