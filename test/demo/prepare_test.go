@@ -2,6 +2,7 @@ package demo
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -194,22 +195,35 @@ func TestDemoRefusesAKitWithAnotherChecksum(t *testing.T) {
 	}
 }
 
-// runCompile runs compile.sh with a stand-in of go that compiles two packages and then runs the commands of end.
+// runCompile runs compile.sh with a stand-in of go that compiles two packages, each once the script has said how far it
+// is, and then runs the commands of end.
 func runCompile(t *testing.T, end string) (string, error) {
 	t.Helper()
 	bin := t.TempDir()
+	said := filepath.Join(bin, "said")
 	script := `#!/bin/bash
+await() {
+	for _ in $(seq 2400); do if grep -q "$1" ` + said + `; then return; fi; sleep 0.05; done
+	exit 8
+}
 if [ "$1" = list ]; then printf 'a/b\nc/d\n'; exit; fi
 [ "$*" = 'build -v -trimpath -o out ./cmd/x' ] || { echo "arguments: $*"; exit 9; }
-sleep 0.3; echo a/b; sleep 1.1; echo c/d; sleep 1.1
+echo a/b; await '1 of about 2'; echo c/d; await linking
 ` + end
 	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "../setup/compile.sh", "x", "-trimpath", "-o", "out", "--", "./cmd/x")
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SKYCTL_PROGRESS_SECONDS=1")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	output, err := os.Create(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output
+	err = cmd.Run()
+	out, readErr := os.ReadFile(said)
+	return string(out), errors.Join(err, readErr)
 }
 
 func TestBuildSaysHowManyPackagesAreCompiled(t *testing.T) {
