@@ -188,7 +188,9 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 	var ended error
 	why := "no operation is running"
 	if r.id != "" {
-		ended = c.readOutcome(ctx, t, ref.Name, r)
+		if ended, err = c.readOutcome(ctx, t, ref.Name, r); err != nil {
+			return c.newOutageVerdict(err)
+		}
 		why = failureReason(ended)
 	}
 	if (ended == nil || g.outlastsFailures) && g.explainIdle != nil {

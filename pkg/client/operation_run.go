@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/client/start"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -45,11 +46,19 @@ func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster str
 	}, nil
 }
 
-// readOutcome returns the error of a closed run; nil if it completed.
-func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster string, r operationRun) error {
-	call, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	return t.GetWorkflow(call, operation.WorkflowID(cluster), r.id).Get(call, nil)
+// readOutcome returns the error with which a closed run ended; nil if it completed. err says that Temporal did not
+// tell.
+func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster string, r operationRun) (ended, err error) {
+	err = c.callTemporal(ctx, dialTimeout, func(ctx context.Context) error {
+		return t.GetWorkflow(ctx, operation.WorkflowID(cluster), r.id).Get(ctx, nil)
+	})
+	if over := new(temporal.WorkflowExecutionError); err == nil || errors.As(err, &over) {
+		return err, nil
+	}
+	if silent := c.toTemporalError(ctx, err); ctx.Err() != nil || isUnreachable(silent) {
+		return nil, silent
+	}
+	return err, nil // the run is forgotten, say
 }
 
 // startOperation starts an operation on a cluster. If one is running, start.IsAlreadyRunning is true for the error; it
