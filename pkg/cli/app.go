@@ -92,9 +92,16 @@ func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	a.ops = client.New(cfg, a.env.Now)
+	a.ops = a.newClient(cfg)
 	a.ops.SetNotice(func(text string) { a.slow.show(a.notes(), text) })
 	return a.ops, nil
+}
+
+// newClient returns a client that has not connected yet.
+func (a *app) newClient(cfg *config.Config) *client.Client {
+	ops := client.New(cfg, a.env.Now)
+	ops.SetPatience(a.env.Patience)
+	return ops
 }
 
 // hasServer reports whether servers are configured, or skyd dev runs.

@@ -31,6 +31,9 @@ type Environment struct {
 	Computer *service.Computer
 	// Exec replaces this process by another program, as execve does. If it is nil, no plugin runs.
 	Exec func(program string, args, environ []string) error
+	// Patience is how much longer than usual a command waits for what it otherwise soon goes on without: completions,
+	// and the answers of servers in a check. It is 0 but in tests, whose computer may be busy.
+	Patience time.Duration
 }
 
 // SystemEnvironment is the environment of a real process.

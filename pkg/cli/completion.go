@@ -10,7 +10,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
-	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -215,9 +214,9 @@ func (a *app) completeFromStore(cmd *cobra.Command, ask func(context.Context, *s
 		}
 		state.ApplyTo(cfg)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout+a.env.Patience)
 	defer cancel()
-	ops := client.New(cfg, a.env.Now)
+	ops := a.newClient(cfg)
 	defer ops.Close()
 	s, err := ops.ConnectStore(ctx)
 	if err != nil {

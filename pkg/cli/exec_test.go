@@ -58,7 +58,7 @@ func TestExecRunsInParallelWithinItsBound(t *testing.T) {
 	dir := t.TempDir()
 	// Each waits for the others, so that all have to run at the same time.
 	meet := fmt.Sprintf("touch %s/met-$WHO; until [ $(ls %[1]s | wc -l) = 3 ]; do sleep 0.01; done", dir)
-	if got := p.run("exec", "bounded", "--all", "--timeout", "1m", "--", meet); got.code != 0 {
+	if got := p.run("exec", "bounded", "--all", "--timeout", "5m", "--", meet); got.code != 0 {
 		t.Fatalf("not in parallel: exit %d: %s", got.code, got.err)
 	}
 	// Each fails if another one is between its two lines.

@@ -21,7 +21,7 @@ func (a *app) completePluginArgs(ctx context.Context, words, args []string) ([]s
 	if !found {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	ctx, cancel := context.WithTimeout(ctx, completerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, completerTimeout+a.env.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env, cmd.WaitDelay = a.environ(), completerTimeout

@@ -223,7 +223,7 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 		state.PID, state.Version, state.Started = own.PID, own.Version, own.Started
 	}
 	state.UI = cfg.UI.Address
-	ops := client.New(cfg, a.env.Now)
+	ops := a.newClient(cfg)
 	defer ops.Close()
 	var problem error
 	state.Running = true

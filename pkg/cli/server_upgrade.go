@@ -13,7 +13,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
-	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/server/service"
@@ -146,10 +145,10 @@ func (a *app) upgradeSkyd(ctx context.Context, cfg *config.Config, u *serverUpgr
 // awaitHealth waits until all servers of a skyd answer.
 func (a *app) awaitHealth(ctx context.Context, cfg *config.Config, state daemon.State) error {
 	state.ApplyTo(cfg)
-	ops := client.New(cfg, a.env.Now)
+	ops := a.newClient(cfg)
 	defer ops.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, upgradeHealthTimeout,
-		fmt.Errorf("not all servers answer after %v", upgradeHealthTimeout))
+	limit := upgradeHealthTimeout + a.env.Patience
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not all servers answer after %v", limit))
 	defer cancel()
 	return await.Success(ctx, upgradeHealthPause, func() error {
 		for _, p := range ops.CheckHealth(ctx) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -101,6 +102,10 @@ func TestWatchFollowsTheSizeOfTheTerminal(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.createReady("resized")
+	world.SetBehavior("resized", skydstub.Behavior{Converge: func(context.Context, *skydstub.World,
+		operation.ConvergeInput) error {
+		return nil // it writes nothing: each label makes one row
+	}})
 	term := pseudoterminal.Open(t, 80, 24)
 	go Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "resized", "-w", "-o", "wide"})
 	rows := func() []string { return strings.Split(strings.TrimSuffix(term.Text(), "\n"), "\n") }

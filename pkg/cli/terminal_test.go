@@ -2,12 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
@@ -121,22 +122,25 @@ func TestConfirmationAppliesOnlyToTheShownCluster(t *testing.T) {
 
 func TestCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	world.StartWorker(t)
+	term := pseudoterminal.Open(t, 100, 24)
+	const drawn = "sky-drawn-2  worker  Up  prepare"
 	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
 		in operation.ProvisionInput) error {
 		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
 			return err
 		}
-		time.Sleep(3 * terminal.FrameInterval) // long enough to be drawn
-		return w.SucceedCreate(ctx, in.Cluster)
+		err := await.Condition(ctx, terminal.FrameInterval, func() (bool, error) {
+			return strings.Contains(term.Text(), drawn), nil
+		})
+		return errors.Join(err, w.SucceedCreate(ctx, in.Cluster))
 	}})
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
-	term := pseudoterminal.Open(t, 100, 24)
 	if code := Run(t.Context(), p.onTerminal(term), createArgs("drawn", "--wait")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
 	eventually.Holds(t, "the tip", func() bool { return strings.Contains(term.Text(), "export KUBECONFIG=") })
-	for _, want := range []string{"sky-drawn-2  worker  Up  prepare",
+	for _, want := range []string{drawn,
 		"\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
 		if !strings.Contains(term.Text(), want) {
 			t.Errorf("%q is not in %q", want, term.Text())

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
-	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
@@ -87,7 +86,7 @@ func (a *app) runVersion(ctx context.Context, output *outputFlags, report versio
 
 // runTeamVersion adds the workers of a team. Its error says that Temporal does not answer.
 func (a *app) runTeamVersion(ctx context.Context, cfg *config.Config, output *outputFlags, report versionReport) error {
-	ops := client.New(cfg, a.env.Now)
+	ops := a.newClient(cfg)
 	defer ops.Close()
 	workers, problem := ops.ListWorkers(ctx)
 	for _, w := range workers {

@@ -66,7 +66,7 @@ func runAsSkyd() int {
 		}
 	}
 	if os.Getenv(withWorker) != "" {
-		stop, err := w.RunWorker()
+		stop, err := w.RunWorker(ctx)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -90,7 +90,16 @@ type testUser struct {
 	// computer has the service manager, and skyd is the program that commands start instead of this one.
 	computer *service.Computer
 	skyd     string
+	// impatient: commands wait for servers no longer than those of a person.
+	impatient bool
 }
+
+const (
+	// patience is how much longer commands wait for the answers of servers, which share a busy computer.
+	patience = time.Minute
+	// runTimeout is longer than a command takes on a busy computer, unless it is stuck.
+	runTimeout = 5 * time.Minute
+)
 
 // newExternalUser returns a user of the shared world as external servers, with its own state directory.
 func newExternalUser(t *testing.T) *testUser {
@@ -109,7 +118,7 @@ type runResult struct {
 
 func (p *testUser) run(args ...string) runResult {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.Context()), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.Context()), runTimeout)
 	defer cancel()
 	return p.runCtx(ctx, args...)
 }
@@ -127,9 +136,13 @@ func (p *testUser) environment(in *bytes.Buffer, out, errs *lockedbuffer.Buffer)
 		}
 		return all
 	}
+	more := patience
+	if p.impatient {
+		more = 0
+	}
 	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string {
 		return p.env[k]
-	}, Environ: environ,
+	}, Environ: environ, Patience: more,
 		Computer: p.computer, Skyd: func() (string, error) {
 			if p.skyd != "" {
 				return p.skyd, nil

@@ -29,7 +29,9 @@ type Client struct {
 	checkEvery time.Duration
 	// sweepEvery is how often AwaitInSync sweeps again.
 	sweepEvery time.Duration
-	notice     func(string)
+	// healthTimeout bounds CheckHealth, ListWorkers and ReadServerVersions.
+	healthTimeout time.Duration
+	notice        func(string)
 
 	mu       sync.Mutex
 	store    *store.Store
@@ -38,8 +40,12 @@ type Client struct {
 
 // New returns a client that has not connected yet.
 func New(cfg *config.Config, now func() time.Time) *Client {
-	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second, sweepEvery: 10 * time.Second}
+	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second, sweepEvery: 10 * time.Second,
+		healthTimeout: usualHealthTimeout}
 }
+
+// SetPatience has CheckHealth, ListWorkers and ReadServerVersions wait that much longer than usual for an answer.
+func (c *Client) SetPatience(more time.Duration) { c.healthTimeout = usualHealthTimeout + more }
 
 // Close ends the connections.
 func (c *Client) Close() {

@@ -27,7 +27,7 @@ func (c *Client) CheckClouds(ctx context.Context, cloud string) (operation.Check
 // ReadServerVersions returns the versions of etcd and Temporal, by the names that CheckHealth uses. A server that does
 // not answer is left out.
 func (c *Client) ReadServerVersions(ctx context.Context) map[string]string {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.healthTimeout)
 	defer cancel()
 	var etcd, temporal string
 	var queries sync.WaitGroup

@@ -19,6 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -282,23 +283,15 @@ func TestWaitReportsAMissingWorkerAndContinues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notices := make(chan string, 1)
+	var notices lockedbuffer.Buffer
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.AwaitReady(t.Context(), stored.Ref(), 0, func(p Progress) {
-			if p.Notice != "" {
-				select {
-				case notices <- p.Notice:
-				default:
-				}
-			}
-		})
+		_, err := c.AwaitReady(t.Context(), stored.Ref(), 0, func(p Progress) { fmt.Fprintln(&notices, p.Notice) })
 		done <- err
 	}()
-	notice := <-notices
-	if !strings.Contains(notice, "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue) {
-		t.Errorf("notice: %q", notice)
-	}
+	eventually.Holds(t, "the notice", func() bool {
+		return strings.Contains(notices.String(), "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue)
+	})
 	world.StartWorkerOn(t, c.cfg.Temporal.TaskQueue)
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -93,13 +94,14 @@ func TestFailedDeleteReportsWhyAndCanBeRetried(t *testing.T) {
 func TestPurgeReplacesAHangingDelete(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "lost", api.PhaseReady)
-	var purged bool
+	var purged atomic.Bool
 	world.SetBehavior("lost", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
 		in operation.DeleteInput) error {
-		if purged = in.Purge; !in.Purge {
+		if !in.Purge {
 			<-ctx.Done()
 			return ctx.Err()
 		}
+		purged.Store(true)
 		return w.Store.DeleteCluster(ctx, in.Cluster)
 	}})
 	c := newClient(t)
@@ -109,8 +111,8 @@ func TestPurgeReplacesAHangingDelete(t *testing.T) {
 	if err := c.DeleteCluster(t.Context(), stored.Ref(), true, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore); err != nil || !purged {
-		t.Errorf("purged %v, %v", purged, err)
+	if err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore); err != nil || !purged.Load() {
+		t.Errorf("purged %v, %v", purged.Load(), err)
 	}
 }
 

@@ -47,6 +47,8 @@ func TestRestoreThatIsRefusedWritesNothing(t *testing.T) {
 func TestFailedRestoreIsReported(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
+	began := time.Now()
+	c.now = func() time.Time { return began } // it waits for the warning that follows, for as long as that takes
 	toError := func(ctx context.Context, w *skydstub.World, ref api.Ref) error {
 		_, err := w.Store.UpdateCluster(ctx, ref, func(cl *api.Cluster) error {
 			cl.Status.SetPhase(api.PhaseError, "WrongToken", time.Now().UTC())

@@ -11,9 +11,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// healthTimeout bounds CheckHealth, because a person waits for it. It is a little longer than the time that etcd gets
-// to answer a connection.
-const healthTimeout = 2500 * time.Millisecond
+// usualHealthTimeout bounds CheckHealth, because a person waits for it. It is a little longer than the time that etcd
+// gets to answer a connection.
+const usualHealthTimeout = 2500 * time.Millisecond
 
 // ServerHealth is the state of a server that operations need.
 type ServerHealth struct {
@@ -36,9 +36,9 @@ func (p ServerHealth) ProblemText() string {
 	return "does not answer: " + strings.ReplaceAll(trimTransportPrefix(u.Cause.Error()), "dial tcp "+p.Where+": ", "")
 }
 
-// CheckHealth checks concurrently whether etcd, Temporal and a worker answer within healthTimeout.
+// CheckHealth checks concurrently whether etcd, Temporal and a worker answer within a few seconds.
 func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
-	soon, cancel := context.WithTimeout(ctx, healthTimeout)
+	soon, cancel := context.WithTimeout(ctx, c.healthTimeout)
 	defer cancel()
 	etcd := make(chan ServerHealth, 1)
 	go func() { etcd <- c.checkEtcdHealth(ctx, soon) }()
@@ -49,9 +49,9 @@ func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
 // WorkerProcess is a process that runs operations.
 type WorkerProcess = connect.WorkerProcess
 
-// ListWorkers returns the workers of the task queue, or an error if Temporal does not answer within healthTimeout.
+// ListWorkers returns the workers of the task queue, or an error if Temporal does not answer within a few seconds.
 func (c *Client) ListWorkers(ctx context.Context) ([]WorkerProcess, error) {
-	soon, cancel := context.WithTimeout(ctx, healthTimeout)
+	soon, cancel := context.WithTimeout(ctx, c.healthTimeout)
 	defer cancel()
 	t, err := c.ConnectTemporal(soon)
 	var identities []string
@@ -59,7 +59,7 @@ func (c *Client) ListWorkers(ctx context.Context) ([]WorkerProcess, error) {
 		identities, err = c.listActiveWorkers(soon, t)
 	}
 	if err != nil {
-		return nil, newServerHealth(ctx, "Temporal", c.cfg.Temporal.Address, err).Err
+		return nil, c.newServerHealth(ctx, "Temporal", c.cfg.Temporal.Address, err).Err
 	}
 	var workers []WorkerProcess
 	for _, identity := range identities {
@@ -79,7 +79,7 @@ func (c *Client) checkEtcdHealth(ctx, soon context.Context) ServerHealth {
 	if err == nil {
 		_, err = s.EnsureInstallationID(soon)
 	}
-	return newServerHealth(ctx, "etcd", strings.Join(c.cfg.Etcd.Endpoints, ", "), err)
+	return c.newServerHealth(ctx, "etcd", strings.Join(c.cfg.Etcd.Endpoints, ", "), err)
 }
 
 func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
@@ -87,11 +87,11 @@ func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
 	where := c.cfg.Temporal.Address
 	t, err := c.ConnectTemporal(soon)
 	if err != nil {
-		return []ServerHealth{newServerHealth(ctx, name, where, err)}
+		return []ServerHealth{c.newServerHealth(ctx, name, where, err)}
 	}
 	listening, err := c.hasActiveWorker(soon, t)
 	if err != nil {
-		return []ServerHealth{newServerHealth(ctx, name, where, err)}
+		return []ServerHealth{c.newServerHealth(ctx, name, where, err)}
 	}
 	parts := []ServerHealth{{Name: name, Where: where},
 		{Name: "worker", Where: "task queue " + c.cfg.Temporal.TaskQueue}}
@@ -103,14 +103,14 @@ func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
 
 // newServerHealth returns the ServerHealth for an error. A timeout means that the server does not answer, unless ctx,
 // the context of the caller, has ended.
-func newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
+func (c *Client) newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
 	var silent *store.UnavailableError
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		err = &UnreachableError{What: name, Where: where, Cause: fmt.Errorf("no answer within %v", healthTimeout)}
+		err = &UnreachableError{What: name, Where: where, Cause: fmt.Errorf("no answer within %v", c.healthTimeout)}
 	case errors.As(err, &silent):
 		err = &UnreachableError{What: name, Where: where, Cause: silent.Cause}
 	}

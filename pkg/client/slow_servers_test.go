@@ -3,9 +3,11 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/lockedbuffer"
 )
 
 // gate forwards connections to a server. Closed, it accepts connections and forwards nothing, like a busy computer.
@@ -136,17 +139,15 @@ func TestSlowEtcdDelaysACall(t *testing.T) {
 		t.Fatal(err)
 	}
 	etcd.setOpen(false)
-	noticed := make(chan struct{})
+	var noticed atomic.Bool
 	c.SetNotice(func(string) {
-		close(noticed)
+		noticed.Store(true)
 		etcd.setOpen(true)
 	})
 	if _, err := s.ReadCluster(t.Context(), "none"); !isClusterMissing(err) {
 		t.Errorf("the call failed: %v", err)
 	}
-	select {
-	case <-noticed:
-	default:
+	if !noticed.Load() {
 		t.Error("the call was not slow")
 	}
 }
@@ -165,23 +166,15 @@ func TestRecordedCreateAndDeleteAreDeferredWhileTemporalIsDown(t *testing.T) {
 	}
 	ref := created.Cluster.Ref()
 	waiting := newClient(t)
-	noticed := make(chan string, 1)
+	var notices lockedbuffer.Buffer
 	ready := make(chan error, 1)
 	go func() {
 		_, err := waiting.AwaitReady(t.Context(), ref, patience, func(p Progress) {
-			if p.Notice == "" {
-				return
-			}
-			select {
-			case noticed <- p.Notice:
-			default: // the first is enough
-			}
+			fmt.Fprintln(&notices, p.Notice)
 		})
 		ready <- err
 	}()
-	if notice := <-noticed; !strings.Contains(notice, "has not started yet") {
-		t.Errorf("notice %q", notice)
-	}
+	eventually.Holds(t, "the notice", func() bool { return strings.Contains(notices.String(), "has not started yet") })
 	// what a sweep does
 	if err := waiting.startOperation(t.Context(), waiting.temporal, "deferred", operation.WorkflowProvision, "",
 		operation.ProvisionInput{Cluster: ref}); err != nil {

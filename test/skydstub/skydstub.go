@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -19,6 +22,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -121,7 +125,7 @@ func (w *World) StartWorker(t testing.TB) { w.StartWorkerOn(t, w.Config.Temporal
 // StartWorkerOn is StartWorker on another task queue.
 func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	t.Helper()
-	wk := w.newWorker(queue)
+	began, wk := time.Now(), w.newWorker(queue)
 	if err := wk.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -129,13 +133,35 @@ func (w *World) StartWorkerOn(t testing.TB, queue string) {
 		wk.Stop()
 		w.ClearState(t)
 	})
+	if err := w.awaitPoll(t.Context(), queue, began); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // RunWorker starts a worker in a process of its own, until stop is called.
-func (w *World) RunWorker() (stop func(), err error) {
-	wk := w.newWorker(w.Config.Temporal.TaskQueue)
-	return wk.Stop, wk.Start()
+func (w *World) RunWorker(ctx context.Context) (stop func(), err error) {
+	began, wk := time.Now(), w.newWorker(w.Config.Temporal.TaskQueue)
+	if err := wk.Start(); err != nil {
+		return nil, err
+	}
+	return wk.Stop, w.awaitPoll(ctx, w.Config.Temporal.TaskQueue, began)
 }
+
+// awaitPoll returns once a worker that started at a time polls a task queue: before that, skyctl says that there is
+// none.
+func (w *World) awaitPoll(ctx context.Context, queue string, began time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return await.Condition(ctx, 10*time.Millisecond, func() (bool, error) {
+		d, err := w.Temporal.DescribeTaskQueue(ctx, queue, enums.TASK_QUEUE_TYPE_WORKFLOW)
+		return slices.ContainsFunc(d.GetPollers(), func(p *taskqueue.PollerInfo) bool {
+			return !p.GetLastAccessTime().AsTime().Before(began)
+		}), err
+	})
+}
+
+// patience is longer than anything takes on a busy computer, unless it is stuck.
+const patience = 2 * time.Minute
 
 func (w *World) newWorker(queue string) worker.Worker {
 	wk := worker.New(w.Temporal, queue, worker.Options{MaxHeartbeatThrottleInterval: heartbeatThrottle})

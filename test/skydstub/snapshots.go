@@ -70,12 +70,20 @@ func (w *World) runStop(ctx workflow.Context, in operation.StopInput) error {
 
 // continueAsRequested ends an operation, or continues as the one that was requested meanwhile.
 func continueAsRequested(ctx workflow.Context, ref api.Ref) error {
-	var next string
-	err := workflow.ExecuteActivity(withActivityOptions(ctx), "readRequested", ref).Get(ctx, &next)
-	if err != nil || next == "" {
-		return err
+	changed := workflow.GetSignalChannel(ctx, operation.SignalChanged)
+	for {
+		var next string
+		err := workflow.ExecuteActivity(withActivityOptions(ctx), "readRequested", ref).Get(ctx, &next)
+		if err != nil {
+			return err
+		}
+		if next != "" {
+			return workflow.NewContinueAsNewError(ctx, next, operation.NewRequestedInput(next, ref))
+		}
+		if !changed.ReceiveAsync(nil) {
+			return nil
+		}
 	}
-	return workflow.NewContinueAsNewError(ctx, next, operation.NewRequestedInput(next, ref))
 }
 
 func (w *World) readRequested(ctx context.Context, ref api.Ref) (string, error) {
