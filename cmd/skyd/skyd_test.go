@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/freeport"
 )
+
+// patience is longer than anything takes on a busy computer, unless it is stuck.
+const patience = 5 * time.Minute
 
 // beSkyd makes this test program run as the real skyd, so that no binary has to be built.
 const beSkyd = "SKYD_TEST_IS_SKYD"
@@ -149,11 +153,15 @@ func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 		t.Errorf("stopping when none runs: %v", err)
 	}
 	for _, line := range strings.Split(read(t, c.LogFile()), "\n") {
-		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+		warns := strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")
+		if warns && !saysSlow.MatchString(line) {
 			t.Errorf("unexpected log line of a healthy skyd: %s", line)
 		}
 	}
 }
+
+// saysSlow matches what servers log on a slow or busy computer, though nothing is wrong with them.
+var saysSlow = regexp.MustCompile(`took too long|slow fdatasync|deadline exceeded`)
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -184,7 +192,7 @@ func TestFailedStartReportsTheReason(t *testing.T) {
 func TestSecondSkydOnTheSameDataNamesTheFirst(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev").CombinedOutput()
+	out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "dev").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) ||
 		!strings.Contains(string(out), c.Dir) {
@@ -202,7 +210,7 @@ func TestSecondSkydOnTheSameDataNamesTheFirst(t *testing.T) {
 func TestKilledSkydResumesWorkflows(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	ctx := eventually.Context(t, 3*time.Minute)
+	ctx := eventually.Context(t, patience)
 	etcd := dialEtcd(t, c)
 	if _, err := etcd.Put(ctx, "/test/key", "value"); err != nil {
 		t.Fatal(err)
@@ -270,14 +278,14 @@ func TestSkydStartsAfterAKillDuringItsFirstStart(t *testing.T) {
 		}
 	}
 	start(t, c)
-	if _, err := dialEtcd(t, c).Put(eventually.Context(t, time.Minute), "k", "v"); err != nil {
+	if _, err := dialEtcd(t, c).Put(eventually.Context(t, patience), "k", "v"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestWorkerNeedsExternalServers(t *testing.T) {
 	settings(t)
-	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "worker").CombinedOutput()
+	out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "worker").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") ||
 		!strings.Contains(string(out), "--etcd-endpoints") {
 		t.Errorf("%v: %s", err, out)
@@ -303,7 +311,7 @@ func TestWorkerRunsWithExternalServersUntilStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.CommandContext(eventually.Context(t, time.Minute), self(t), externally(c)...)
+	cmd := exec.CommandContext(eventually.Context(t, patience), self(t), externally(c)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), config.EnvDir+"="+t.TempDir(), "SKYCTL_TEMPORAL_TASK_QUEUE=apart",
 		"SKYCTL_SECRETS_KEY_FILE="+c.SecretsKeyFile)
@@ -331,7 +339,7 @@ func TestWorkerNamesTheUnreachableServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := freeport.Get(t, 1)[0]
-	out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "worker",
+	out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "worker",
 		"--temporal-address", c.Temporal.Address, "--etcd-endpoints",
 		fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), fmt.Sprintf("127.0.0.1:%d", port)) ||
@@ -347,7 +355,7 @@ func TestWorkerCreatesNoSecretsKey(t *testing.T) {
 	c := settings(t)
 	start(t, c)
 	dir := t.TempDir()
-	cmd := exec.CommandContext(eventually.Context(t, time.Minute), self(t), externally(c)...)
+	cmd := exec.CommandContext(eventually.Context(t, patience), self(t), externally(c)...)
 	cmd.Env = append(os.Environ(), config.EnvDir+"="+dir, "SKYCTL_TEMPORAL_TASK_QUEUE=apart")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "secrets key "+dir) ||
@@ -361,7 +369,7 @@ func TestWorkerCreatesNoSecretsKey(t *testing.T) {
 
 func TestDevRejectsAnExternalEtcd(t *testing.T) {
 	c := settings(t)
-	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1",
+	out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "dev", "--temporal-address", "t:1",
 		"--etcd-endpoints", "http://e:1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "skyd worker") {
 		t.Errorf("%v: %s", err, out)
@@ -427,7 +435,7 @@ func TestSkyPilotIsInstalledForKnownCloudsOnly(t *testing.T) {
 		{"/opt/python", "aws", "the setting skypilot.python names /opt/python"},
 	} {
 		t.Setenv("SKYCTL_SKYPILOT_PYTHON", c.python)
-		out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "install-skypilot",
+		out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "install-skypilot",
 			c.cloud).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.says) {
 			t.Errorf("%s: %v: %s", c.cloud, err, out)
@@ -447,7 +455,7 @@ func TestDevRefusesTheStateOfANewerVersion(t *testing.T) {
 	if err := daemon.RecordWriter(c, newer); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "dev").CombinedOutput()
+	out, err := exec.CommandContext(eventually.Context(t, patience), self(t), "dev").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "install skyd v99.0.0 or newer") {
 		t.Errorf("%v: %s", err, out)
 	}
