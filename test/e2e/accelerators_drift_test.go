@@ -88,7 +88,7 @@ func (w *gpuWorld) pluginDeleted(*testing.T) {
 	before := w.cluster(gpuCluster)
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "scale", "deployment", "gpu-operator", "--replicas=0")
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "wait", "--for=delete", "pod", "-l", "app=gpu-operator",
-		"--timeout=60s")
+		within(podPatience))
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "delete", "daemonset", "nvidia-device-plugin-daemonset")
 	w.drifted("the DaemonSet of the device plugin in gpu-operator was deleted")
 	w.inSync(before)

@@ -182,12 +182,13 @@ func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 	t.Helper()
 	var r result
 	var c api.Cluster
-	eventually.Holds(t, "the create fails for the expected reason", func() bool {
+	eventually.HoldsWithin(t, 2*patience, "the create fails for the expected reason", func() bool {
 		r = w.tryFor(10*time.Minute, "create", "cluster", gpuCluster, "--provision", "--cloud", "aws", "--accelerators",
 			"v100:4", "--num_nodes", "2", "--wait")
 		c = w.cluster(gpuCluster)
 		// A repair may still be running, and the fault may not have shown before the deadline.
-		late := c.Status.Failure != nil && c.Status.Failure.Reason == gpu.Deadline && reason != gpu.Deadline
+		late := c.Status.Failure != nil && c.Status.Failure.Reason == gpu.Deadline &&
+			(reason != gpu.Deadline || !strings.Contains(c.Status.Failure.Message, says[len(says)-1]))
 		return r.code != 3 && !late
 	})
 	described := w.run("describe", "cluster", gpuCluster).stdout

@@ -80,7 +80,7 @@ func (i *installation) checkLogs(cluster string) {
 // followLog follows a unit's log, from its last line, until it has printed as many lines with these words.
 func (i *installation) followLog(machine, unit, words string, lines int) {
 	i.t.Helper()
-	ctx, cancel := context.WithTimeout(i.t.Context(), eventually.Patience(time.Minute))
+	ctx, cancel := context.WithTimeout(i.t.Context(), eventually.Patience(patience))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), "logs", machine, "--unit", unit, "--follow",
 		"--tail", "1")

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -55,10 +54,10 @@ func TestThreeNodesServePodsAndDeleteLeavesNothing(t *testing.T) {
 		{"the same create again is refused with the status", refuseSecondCreate},
 		{"a delete leaves nothing", deleteCluster},
 		{"a delete while the first machine is launched leaves nothing", func(i *installation) {
-			i.deleteDuringCreate("early", machinesAt(1, api.MachineLaunching))
+			i.deleteDuringCreate("early", machinesPast(1, api.MachineLaunching))
 		}},
 		{"a delete while two machines are prepared leaves nothing", func(i *installation) {
-			i.deleteDuringCreate("late", machinesAt(2, api.MachinePrepared))
+			i.deleteDuringCreate("late", machinesPast(2, api.MachinePrepared))
 		}},
 	})
 }
@@ -179,7 +178,7 @@ func (i *installation) checkPage(cluster string, podNetwork netip.Prefix) {
 		image, pullPolicy := podImage()
 		i.kubectl(cluster, "run", pod, "--image", image, "--image-pull-policy", pullPolicy, "--port", podPort,
 			"--env", "WHOAMI_PORT_NUMBER="+podPort, "--overrides", string(overrides))
-		i.kubectl(cluster, "wait", "--for=condition=Ready", within(90*time.Second), "pod/"+pod)
+		i.kubectl(cluster, "wait", "--for=condition=Ready", within(podPatience), "pod/"+pod)
 	}
 	for k := range 3 {
 		ip := strings.TrimSpace(i.kubectl(cluster, "get", "pod", fmt.Sprintf("hello-%d", k), "-o",

@@ -149,8 +149,11 @@ type result struct {
 	code           int
 }
 
+// patience is longer than a command or a condition takes on a busy computer, unless something is stuck.
+const patience = 10 * time.Minute
+
 // try runs skyctl and returns the result.
-func (i *installation) try(args ...string) result { return i.tryFor(3*time.Minute, args...) }
+func (i *installation) try(args ...string) result { return i.tryFor(patience, args...) }
 
 func (i *installation) tryFor(limit time.Duration, args ...string) result {
 	ctx, cancel := context.WithTimeout(context.Background(), eventually.Patience(limit))
@@ -209,7 +212,7 @@ func (i *installation) awaitPassing(name, what string, holds func(api.Cluster) b
 
 func (i *installation) awaitEvery(pause time.Duration, name, what string, holds func(api.Cluster) bool) api.Cluster {
 	i.t.Helper()
-	deadline := time.Now().Add(eventually.Patience(4 * time.Minute))
+	deadline := time.Now().Add(eventually.Patience(patience))
 	for time.Now().Before(deadline) {
 		r := i.try("get", "cluster", name, "-o", "json")
 		var c api.Cluster
@@ -243,6 +246,14 @@ func machinesAt(n int, states ...api.MachineState) func(api.Cluster) bool {
 		}
 		return count >= n
 	}
+}
+
+// createStates are the states of a machine in a create, in their order.
+var createStates = []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady}
+
+// machinesPast is machinesAt for a state of a create and those after it: who looks now and then misses some.
+func machinesPast(n int, state api.MachineState) func(api.Cluster) bool {
+	return machinesAt(n, createStates[slices.Index(createStates, state):]...)
 }
 
 // startCommand runs a command in the background. Its result arrives once.
@@ -347,7 +358,7 @@ const commandPause = 400 * time.Millisecond
 // holds waits until a condition holds that is checked with commands.
 func (i *installation) holds(what string, condition func() bool) {
 	i.t.Helper()
-	eventually.HoldsEvery(i.t, commandPause, 2*time.Minute, what, condition)
+	eventually.HoldsEvery(i.t, commandPause, patience/2, what, condition)
 }
 
 func mustEnv(t *testing.T, name string) string {

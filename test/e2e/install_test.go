@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
@@ -66,7 +65,7 @@ func TestReleaseIsInstalledUpgradedAndRemoved(t *testing.T) {
 	name := p.name
 	p.sh("skyctl create cluster " + name + " --provision --cloud docker --cpus 2+ --memory 4 --num_nodes 1 --wait")
 	i.kubectl(name, "run", "hello", "--image", kitImage, "--image-pull-policy", "Never")
-	i.kubectl(name, "wait", "--for=condition=Ready", "--timeout=90s", "pod/hello")
+	i.kubectl(name, "wait", "--for=condition=Ready", within(podPatience), "pod/hello")
 	before := p.cluster(name)
 
 	if release.older != "" {
@@ -258,7 +257,7 @@ func newcomerCommand(t *testing.T, i *installation, nothing string) []string {
 }
 
 func (p *newcomer) try(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), eventually.Patience(3*time.Minute))
+	ctx, cancel := context.WithTimeout(context.Background(), eventually.Patience(patience))
 	defer cancel()
 	r, err := process.Run(ctx, process.Options{Argv: slices.Concat(p.enter, []string{"sh", "-c", command}), Env: p.env,
 		Dir: p.home})

@@ -38,7 +38,7 @@ spec:
          labelSelector: {matchLabels: {app: web}}}
       containers:
       - {{web}, readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, initialDelaySeconds: 2},
-         lifecycle: {preStop: {sleep: {seconds: 4}}}}
+         lifecycle: {preStop: {sleep: {seconds: 8}}}}
 ---
 apiVersion: v1
 kind: Service
@@ -131,7 +131,7 @@ func (i *installation) serve() *steadyClient {
 		i.t.Fatal(err)
 	}
 	i.kubectl("dev", "apply", "-f", manifest)
-	i.kubectl("dev", "rollout", "status", "deployment/web", within(2*time.Minute))
+	i.kubectl("dev", "rollout", "status", "deployment/web", within(podPatience))
 	port := i.kubectl("dev", "get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}")
 	address := fmt.Sprintf("http://%s:%s/", i.cluster("dev").Status.Machines[0].Address, port)
 	once := &http.Client{Timeout: answerLimit, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -178,7 +178,7 @@ func growByTwo(i *installation) {
 	})
 	i.settled("sky-dev-0", "sky-dev-1", "sky-dev-2", "sky-dev-3")
 	i.kubectl("dev", "scale", "deployment/web", "--replicas=6")
-	i.kubectl("dev", "rollout", "status", "deployment/web", within(2*time.Minute))
+	i.kubectl("dev", "rollout", "status", "deployment/web", within(podPatience))
 	for _, m := range i.cluster("dev").Status.Machines {
 		if !strings.Contains(i.podsOn(m.NodeName), "web-") {
 			i.t.Errorf("no pod of the service is on %s: its removal proves nothing", m.Name)
@@ -230,7 +230,7 @@ func giveMoreMemory(i *installation) {
 		i.t.Errorf("an apply that replaces machines: exit %d, want 2\n%s", r.code, r.stderr)
 	}
 	i.runAndLog("apply", "-f", file, "--yes", "--wait")
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(podPatience))
 	var names []string
 	for _, m := range before.Status.Machines {
 		names = append(names, m.Name)
@@ -256,7 +256,7 @@ func shrinkAndAddPool(i *installation) {
 		`(?m)^default +1 +1 .*\ntrain +2 +2 `).MatchString(pools) {
 		i.t.Errorf("get pools:\n%s", pools)
 	}
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(podPatience))
 	for _, m := range c.Status.Machines {
 		node := i.kubectl("dev", "get", "node", m.NodeName, "-o",
 			`jsonpath={.metadata.labels.tier} {.spec.taints[*].key}={.spec.taints[*].value}:{.spec.taints[*].effect}`)
@@ -284,7 +284,7 @@ func replaceAndDeleteMachine(i *installation) {
 	}
 	i.runAndLog("delete", "machine", leaves)
 	i.runAndLog("replace", "machine", worker.Name, "--wait")
-	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(time.Minute))
+	i.kubectl("dev", "rollout", "status", "deployment/trainer", within(podPatience))
 	i.runAndLog("scale", "cluster", "dev", "--pool", "train", "--replicas", "2", "--wait")
 	c := i.settled("sky-dev-0", worker.Name, stays, "sky-dev-6")
 	if c.FindMachine(worker.Name).Incarnation == worker.Incarnation {
@@ -338,15 +338,12 @@ func (i *installation) settled(machines ...string) api.Cluster {
 	if !slices.Equal(found, secrets) {
 		i.t.Errorf("the secrets are %q, want %q", found, secrets)
 	}
-	table := i.kubectl("dev", "get", "nodes", "--no-headers")
-	for _, node := range nodes {
-		if !regexp.MustCompile(`(?m)^` + node + ` +Ready `).MatchString(table) {
-			i.t.Errorf("%s is not Ready:\n%s", node, table)
-		}
-	}
-	if n := strings.Count(table, "\n"); n != len(nodes) {
-		i.t.Errorf("%d Nodes, want %d:\n%s", n, len(nodes), table)
-	}
+	i.holds("exactly the Nodes "+strings.Join(nodes, ", ")+" are there, all Ready", func() bool {
+		table := i.kubectl("dev", "get", "nodes", "--no-headers")
+		return strings.Count(table, "\n") == len(nodes) && !slices.ContainsFunc(nodes, func(node string) bool {
+			return !regexp.MustCompile(`(?m)^` + node + ` +Ready `).MatchString(table)
+		})
+	})
 	i.checkMachineTable(c)
 	return c
 }
@@ -369,7 +366,7 @@ func (i *installation) checkMachineTable(c api.Cluster) {
 	}
 	cpus := 2 + len(c.Status.Machines) - 1 // the server's, and one of each worker
 	row := fmt.Sprintf(`(?m)^dev +k8 .*/%d\.0 +READY +`, cpus)
-	if clusters := i.run("get", "clusters").stdout; !regexp.MustCompile(row).MatchString(clusters) {
-		i.t.Errorf("get clusters has no row %s:\n%s", row, clusters)
-	}
+	i.holds("get clusters has a row "+row, func() bool { // a sweep may have to measure the cluster first
+		return regexp.MustCompile(row).MatchString(i.run("get", "clusters").stdout)
+	})
 }

@@ -63,6 +63,9 @@ func fillIn(manifest string, names ...string) string {
 	return manifest
 }
 
+// podPatience is longer than a pod whose image is there takes to start or to end on a busy computer.
+const podPatience = 4 * time.Minute
+
 // within is kubectl's option for a time limit.
 func within(limit time.Duration) string { return "--timeout=" + eventually.Patience(limit).String() }
 

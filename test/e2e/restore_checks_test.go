@@ -25,7 +25,7 @@ spec:
 func (i *installation) startLatePod(cluster string, worker api.Machine) (checkEnded func()) {
 	i.t.Helper()
 	i.applyText(cluster, fmt.Sprintf(fillIn(latePod, "late"), worker.NodeName))
-	i.kubectl(cluster, "wait", "--for=condition=Ready", "pod/late", within(time.Minute))
+	i.kubectl(cluster, "wait", "--for=condition=Ready", "pod/late", within(podPatience))
 	_, id, _ := strings.Cut(i.kubectl(cluster, "get", "pod", "late", "-o",
 		"jsonpath={.status.containerStatuses[0].containerID}"), "://")
 	// containerd has a directory with this name while the container runs.

@@ -41,7 +41,7 @@ func TestClusterIsRestored(t *testing.T) {
 	i := newWatched(t)
 	i.runAndLog(createArguments("vital", "--num_nodes", "2", "--wait")...)
 	i.applyText("vital", fillIn(shopManifest, "shop"))
-	i.kubectl("vital", "rollout", "status", "deployment/shop", within(2*time.Minute))
+	i.kubectl("vital", "rollout", "status", "deployment/shop", within(podPatience))
 	i.putValue("vital", "before", "there")
 	i.putValue("vital", "changed", "old")
 	i.runScenes("vital", []scene{
@@ -80,9 +80,11 @@ func loseServer(i *installation) {
 	before, running := i.cluster("vital"), i.containersOfPods("vital")
 
 	image := i.hosts("vital")[0].Image
+	i.run("pause", "reconcile", "vital") // else the new server may have the address first
 	lost := time.Now()
 	i.loseMachines("sky-vital-0")
 	free := i.takeAddress(before.Status.Machines[0].Address, image)
+	i.run("resume", "reconcile", "vital")
 	after := i.awaitRestored("vital", lost)
 	i.t.Logf("lost to restored: %s", time.Since(lost).Round(time.Second))
 	i.checkRestored(after, "first", api.RestoreServerLost)
@@ -209,7 +211,7 @@ func (i *installation) checkRestored(c api.Cluster, snapshot string, reason api.
 		}
 		return slices.Equal(ready, want)
 	})
-	i.kubectl(name, "rollout", "status", "deployment/shop", within(2*time.Minute))
+	i.kubectl(name, "rollout", "status", "deployment/shop", within(podPatience))
 	if n := len(i.hosts(name)); n != len(c.Status.Machines) {
 		i.t.Errorf("%d hosts, want %d", n, len(c.Status.Machines))
 	}

@@ -120,7 +120,7 @@ func settingsReachMachines(i *installation) {
 		pod := "archived-" + m.Name
 		i.kubectl("fitted", "run", pod, "--image="+archivedImage, "--image-pull-policy=Never", "--restart=Never",
 			fmt.Sprintf(`--overrides={"spec":{"nodeName":%q}}`, m.NodeName))
-		i.kubectl("fitted", "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s", "pod/"+pod)
+		i.kubectl("fitted", "wait", "--for=jsonpath={.status.phase}=Succeeded", within(podPatience), "pod/"+pod)
 	}
 	config, err := i.onHost("sky-fitted-0", "cat", "/etc/rancher/rke2/config.yaml")
 	for _, want := range []string{"ingress-controller: none\n", "enable-servicelb: true\n", "- api.example.com\n"} {

@@ -43,9 +43,9 @@ func killDuringCreate(i *installation) {
 		what  string
 		state func(api.Cluster) bool
 	}{
-		{"launching a machine", machinesAt(1, api.MachineLaunching)},
-		{"preparing a machine", machinesAt(1, api.MachineUp)},
-		{"joining the machines", machinesAt(2, api.MachinePrepared, api.MachineReady)},
+		{"launching a machine", machinesPast(1, api.MachineLaunching)},
+		{"preparing a machine", machinesPast(1, api.MachineUp)},
+		{"joining the machines", machinesPast(2, api.MachinePrepared)},
 	} {
 		i.awaitPassing("boot", point.what, point.state)
 		i.killSkyd()

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -210,7 +209,7 @@ func bootComputer(i *installation) {
 		return c.engine.missed.Load() > 0
 	})
 	c.engine.answers.Store(true)
-	eventually.HoldsEvery(i.t, commandPause, 4*time.Minute, "all Nodes of the cluster are Ready again", func() bool {
+	eventually.HoldsEvery(i.t, commandPause, patience, "all Nodes of the cluster are Ready again", func() bool {
 		running := 0
 		for _, h := range i.hosts("boot") {
 			if h.State == container.StateRunning {
@@ -231,7 +230,7 @@ func bootComputer(i *installation) {
 // awaitInSync waits until a cluster is READY and as its spec says.
 func (c *systemdComputer) awaitInSync(name string) (now api.Cluster) {
 	c.i.t.Helper()
-	eventually.HoldsEvery(c.i.t, commandPause, 4*time.Minute, name+" is READY and in sync", func() bool {
+	eventually.HoldsEvery(c.i.t, commandPause, patience, name+" is READY and in sync", func() bool {
 		now = api.Cluster{}
 		out, err := c.try(c.skyctl(), "get", "cluster", name, "-o", "json")
 		if err != nil || json.Unmarshal([]byte(out), &now) != nil {

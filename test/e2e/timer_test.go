@@ -21,7 +21,7 @@ func TestPowerOffTimerRunsUntilTheClusterIsReady(t *testing.T) {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	host := ""
-	eventually.Holds(t, "the machine runs", func() bool {
+	eventually.HoldsWithin(t, patience, "the machine runs", func() bool {
 		all, err := i.env.ListMachines(t.Context())
 		if err != nil {
 			t.Fatal(err)
