@@ -26,10 +26,10 @@ if ! docker image ls --quiet --filter reference=skyctl-host | grep -q .; then
   go run ./test/setup/hostimage # the package is installed there
 fi
 SKYCTL_TEST_FRESH_CACHE=yes SKYCTL_TEST_RELEASE=$PWD/bin/dist SKYCTL_TEST_COSIGN_PUBLIC_KEY=$keys/cosign.pub \
-  go test -count=1 -v -tags release_check ./test/release
+  go test -count=1 -v -timeout 60m -tags release_check ./test/release # it compiles all twice, without a cache
 # A person without Go and make installs the version before and then this one, and removes everything.
 release/build_former.sh "$former"
 if [ -e "$former/skyd" ]; then export SKYCTL_TEST_FORMER=$former; fi
 SKYCTL_TEST_DIST=$PWD/bin/dist SKYCTL_TEST_BIN=$PWD/bin SKYCTL_TEST_RKE2=$SKYCTL_KIT \
-  go test -count=1 -v -run '^TestReleaseIsInstalledUpgradedAndRemoved$' ./test/e2e
+  go test -count=1 -v -timeout 30m -run '^TestReleaseIsInstalledUpgradedAndRemoved$' ./test/e2e
 echo "checked in $((SECONDS - begun)) seconds"
