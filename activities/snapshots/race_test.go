@@ -99,7 +99,7 @@ func TestSnapshotThatAnotherClusterIsRestoredFromStays(t *testing.T) {
 // cluster is deleted meanwhile, it leaves no file.
 func TestCopyHoldsNothingUpAndLeavesNothing(t *testing.T) {
 	k := newKeeper(t, api.SnapshotPolicy{Every: api.SnapshotsOff})
-	ctx := eventually.Context(t, time.Minute)
+	ctx := eventually.Context(t, 10*time.Minute)
 	k.Ask("slow")
 	k.Check(k.acts.TakeSnapshot(ctx, Ref{k.Ref, "slow"}))
 	k.acts.room.Lock()
