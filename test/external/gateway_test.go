@@ -136,20 +136,22 @@ func environOf(t *testing.T, name string, flags ...string) []string {
 // startWorkerApart starts a worker with a gateway on the worker's computer.
 func startWorkerApart(t *testing.T, at nsmachine.Network) *process.Process {
 	t.Helper()
+	log := filepath.Join(t.TempDir(), "worker.log")
 	worker, err := process.Start(process.Options{
 		Argv: append(at.Enter(), filepath.Join(bins(), "skyd"), "worker"),
 		Env: append(environOf(t, "worker", "--gateway-host", workerAddress), "PATH=/usr/bin:/bin",
 			"HOME="+t.TempDir(), "SKYCTL_GATEWAY_LISTEN="+walledGateway),
-		LogFile: filepath.Join(t.TempDir(), "worker.log")})
+		LogFile: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = worker.Kill() })
 	if err := worker.AwaitHealthy(eventually.Context(t, startTimeout), func() error {
-		if !strings.Contains(worker.LastLogLines(), "the gateway to machines listens") {
-			return errors.New("the gateway does not listen")
+		said, err := os.ReadFile(log)
+		if err == nil && !strings.Contains(string(said), "the gateway to machines listens") {
+			err = errors.New("the gateway does not listen")
 		}
-		return nil
+		return err
 	}); err != nil {
 		t.Fatal(err)
 	}

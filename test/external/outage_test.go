@@ -73,7 +73,7 @@ func TestEtcdBackupRestoresEverything(t *testing.T) {
 		}
 	}
 	client := []string{
-		"etcdctl", "--endpoints=" + stack.EtcdEndpoint(),
+		"etcdctl", "--endpoints=" + stack.EtcdEndpoint(), "--dial-timeout=1m", "--command-timeout=2m",
 		"--cacert=" + stack.MemberFile("ca.crt"), "--cert=" + stack.MemberFile("tls.crt"),
 		"--key=" + stack.MemberFile("tls.key"),
 	}

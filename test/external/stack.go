@@ -20,8 +20,8 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// startTimeout is how long all services may take to become healthy.
-const startTimeout = 3 * time.Minute
+// startTimeout is how long all services may take to become healthy on a busy computer.
+const startTimeout = 10 * time.Minute
 
 // Options configure a stack.
 type Options struct {

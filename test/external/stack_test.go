@@ -66,7 +66,7 @@ func skyctl(t *testing.T, env []string, args ...string) (code int, stdout, stder
 // skyctlIn is skyctl behind another command, such as nsenter into a network.
 func skyctlIn(t *testing.T, enter, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	r, err := process.Run(ctx, process.Options{
 		Argv: slices.Concat(enter, []string{filepath.Join(bins(), "skyctl")}, args),
