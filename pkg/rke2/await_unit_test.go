@@ -5,17 +5,31 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sky-shift/skyctl/test/eventually"
 )
+
+// unreadReports is how many reports a wait can make that nobody reads any more: many, at one in two seconds.
+const unreadReports = 1000
+
+// passDeadlineAt returns a context whose deadline passes once a report has a text, and the function for the reports.
+func passDeadlineAt(t *testing.T, text string) (context.Context, func(report string)) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, func(report string) {
+		if strings.Contains(report, text) {
+			cancel(context.DeadlineExceeded)
+		}
+	}
+}
 
 func TestAwaitAgentReturnsOnceTheAgentIsActive(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+
 		"\n", 0o644)
-	reports := make(chan string, 10)
+	reports := make(chan string, unreadReports)
 	result := make(chan error, 1)
 	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { reports <- s }) }()
 	for s := range reports {
@@ -34,7 +48,7 @@ func TestJournalLinesCannotImitateUnitState(t *testing.T) {
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
 	m.Write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
 		`msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
-	reports := make(chan string, 10)
+	reports := make(chan string, unreadReports)
 	result := make(chan error, 1)
 	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { reports <- s }) }()
 	for s := range reports {
@@ -83,9 +97,8 @@ func TestCrashingServerReportsItsLastError(t *testing.T) {
 func TestServerDeadlineNamesTheUnmetCondition(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	err := AwaitServer(ctx, m.Host, nil)
+	ctx, report := passDeadlineAt(t, "port 9345")
+	err := AwaitServer(ctx, m.Host, report)
 	if kindOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) ||
 		!strings.Contains(err.Error(), "the supervisor to answer on port 9345") {
 		t.Errorf("got %v", err)
@@ -109,9 +122,8 @@ func TestAwaitSupervisorDoesNotNeedTheAPIServer(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := AwaitServer(ctx, m.Host, nil); kindOf(err) != Deadline ||
+	ctx, report := passDeadlineAt(t, "the API server")
+	if err := AwaitServer(ctx, m.Host, report); kindOf(err) != Deadline ||
 		!strings.Contains(err.Error(), "the API server to be ready") {
 		t.Errorf("without an API server: %v", err)
 	}

@@ -20,7 +20,7 @@ func TestRefusedArgumentEndsTheWaitWithItsName(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", startingState)
 	m.Write(apiServerLog+"1.log", refusedFlag, 0o644)
-	m.RunShell("touch -d '+1 minute' " + apiServerLog + "1.log") // it is of this wait
+	m.RunShell("touch -d '+1 hour' " + apiServerLog + "1.log") // it is of this wait
 	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	err := AwaitServer(ctx, m.Host, nil)

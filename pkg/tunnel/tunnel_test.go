@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/lockedbuffer"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
@@ -34,7 +35,7 @@ func newStore(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{
 		Endpoints: []string{etcd}, Prefix: fmt.Sprintf("/%d", stores.Add(1)),
-		SecretsKey: bytes.Repeat([]byte{7}, secretbox.KeySize),
+		SecretsKey: bytes.Repeat([]byte{7}, secretbox.KeySize), DialTimeout: 10 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -127,14 +128,12 @@ func ask(port int, say string) (string, error) {
 // until polls a port until it returns an answer.
 func until(t *testing.T, port int, want string) {
 	t.Helper()
-	var got string
-	var err error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got, err = ask(port, "kubectl"); got == want {
-			return
+	eventually.Succeeds(t, "the answer at the port", func() error {
+		if got, err := ask(port, "kubectl"); got != want {
+			return fmt.Errorf("port %d returns %q (%v), want %q", port, got, err, want) //nolint:errorlint // may be nil
 		}
-	}
-	t.Fatalf("port %d returns %q (%v), want %q", port, got, err, want)
+		return nil
+	})
 }
 
 func closed(port int) bool {
@@ -145,11 +144,7 @@ func closed(port int) bool {
 
 func untilClosed(t *testing.T, port int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !closed(port); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("port %d is still open", port)
-		}
-	}
+	eventually.Holds(t, fmt.Sprintf("port %d is closed", port), func() bool { return closed(port) })
 }
 
 func TestTunnelSurvivesRestartsAndEndsWithItsCluster(t *testing.T) {
@@ -259,12 +254,9 @@ func TestBusyPortIsReportedAndUsedOnceFree(t *testing.T) {
 	defer squatter.Close()
 	log := &lockedbuffer.Buffer{}
 	keep(t, s, log)
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(),
-		fmt.Sprintf("cannot listen on port %d", port)); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log says: %s", log)
-		}
-	}
+	eventually.Holds(t, "the log names the busy port", func() bool {
+		return strings.Contains(log.String(), fmt.Sprintf("cannot listen on port %d", port))
+	})
 	squatter.Close()
 	until(t, port, "prod hears kubectl")
 }

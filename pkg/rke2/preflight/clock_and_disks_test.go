@@ -18,6 +18,14 @@ func setClock(m *nsmachine.Machine, off string) {
 		"))\n")
 }
 
+// newRoomyMachine is a machine whose disks have room, however full those of this computer are.
+func newRoomyMachine(t *testing.T) *nsmachine.Machine {
+	t.Helper()
+	m := newMachine(t)
+	m.InstallProgram("df", "#!/bin/sh\necho Filesystem\necho disk 104857600 0 52428800\n")
+	return m
+}
+
 // checkFitness checks the clock and the disks of a machine.
 func checkFitness(t *testing.T, m *nsmachine.Machine, progress func(string)) error {
 	t.Helper()
@@ -38,7 +46,7 @@ func shortenClockTimeout(t *testing.T) {
 
 func TestWrongClockIsAnErrorOfItsOwn(t *testing.T) {
 	shortenClockTimeout(t)
-	m := newMachine(t)
+	m := newRoomyMachine(t)
 	for off, says := range map[string]string{"-3600": "1h0m0s behind", "3600": "1h0m0s ahead", "-600": "10m0s behind"} {
 		setClock(m, off)
 		err := checkFitness(t, m, nil)
@@ -55,7 +63,7 @@ func TestWrongClockIsAnErrorOfItsOwn(t *testing.T) {
 func TestClockMayBeSetSoonAfterBoot(t *testing.T) {
 	shortenClockTimeout(t)
 	clockTimeout = time.Minute
-	m := newMachine(t)
+	m := newRoomyMachine(t)
 	setClock(m, "-3600")
 	var reports []string
 	err := checkFitness(t, m, func(s string) {
@@ -172,7 +180,7 @@ func TestMachineWithFilesOfAnEarlierAttemptStaysFit(t *testing.T) {
 }
 
 func TestFitnessIsReadFromTheMachine(t *testing.T) {
-	m := newMachine(t)
+	m := newMachine(t, "/var/lib/kubelet")
 	m.RunShell("mount -o remount,size=1g /var/lib/rancher")
 	if err := checkFitness(t, m, nil); errorKind(err) != rke2.DiskTooFull ||
 		!strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
