@@ -210,8 +210,9 @@ func (w *world) delete(ref api.Ref, purge bool) {
 	}
 }
 
-// patience is the limit for what takes a few seconds on an idle machine.
-const patience = 2 * time.Minute
+// patience is the limit for what takes a few seconds on an idle machine. An operation that finds a cluster in a bad
+// moment looks at it again a minute later, which may happen more than once on a busy computer.
+const patience = 4 * time.Minute
 
 func (w *world) awaitReady(ref api.Ref) *api.Cluster {
 	w.t.Helper()
