@@ -10,7 +10,7 @@ import (
 )
 
 // nodeGrace is how long the question about the Node may take once the API is ready, which it was not asked before.
-const nodeGrace = 5 * time.Second
+const nodeGrace = 20 * time.Second
 
 // RestartServer restarts the server of a head, and returns once it is up. Its Node may be being deleted: RKE2 then
 // removes the only server's control plane whenever its API is ready (rancher/rke2 pkg/rke2/spc.go), and etcd's

@@ -42,6 +42,8 @@ type troubles struct {
 	crashSeen   time.Time
 	// judged is the number of restarts of the unit that was judged last; -1 if none was.
 	judged int
+	// unread counts looks in a row at which the logs of a crash could not be read in time, as on a busy machine.
+	unread int
 	// exits of the kubelet within the window, and when it was judged.
 	exits         int
 	kubeletJudged time.Time
@@ -98,6 +100,9 @@ func (t *troubles) readComponentEnd(line string) {
 // componentEndLimit is the number of runs that ended before something is said of a component.
 const componentEndLimit = 2
 
+// unreadLimit is the number of looks without logs after which a crash is judged without them.
+const unreadLimit = 2
+
 // formatArgumentAdvice says where the arguments of a component come from, and what to do.
 func formatArgumentAdvice(component string) string {
 	key := component + "-arg"
@@ -134,10 +139,13 @@ func (t *troubles) judge(ctx context.Context, h *remote.Host, s suspicion) *Erro
 	defer cancel()
 	sections, err := readReportSections(readCtx, h, t.role)
 	var verdict *Error
-	if s.kubelet {
+	switch {
+	case s.kubelet:
 		verdict = t.judgeKubelet(sections)
-	} else {
-		verdict = t.judgeCrash(sections, s, err == nil)
+	case err != nil && t.unread < unreadLimit:
+		t.unread++ // the next look may tell a cause that can pass
+	default:
+		t.unread, verdict = 0, t.judgeCrash(sections, s, err == nil)
 	}
 	if verdict != nil {
 		verdict.Machine, verdict.Lines = h.Name(), joinReport(sections)

@@ -3,6 +3,7 @@ package rke2
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,29 @@ func TestDeadlineNamesTheHiccup(t *testing.T) {
 	err := AwaitServer(ctx, m.Host, report)
 	if kindOf(err) != Deadline || !strings.Contains(err.Error(), "the image registry limits pulls") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// unreadableJournal is put before journalctl: reading the logs of a unit fails as often as there are files for it.
+const unreadableJournal = `#!/bin/sh
+case "$*" in *" -u "*)
+  for f in /run/systemd/system/unreadable-*; do if [ -e "$f" ]; then rm "$f"; kill $PPID; exit 1; fi; done;;
+esac
+`
+
+func TestCrashIsNotJudgedWithoutLogsThatCanBeReadLater(t *testing.T) {
+	for failures, want := range map[int]string{unreadLimit: Deadline, unreadLimit + 1: UnitFailed} {
+		m := newMachine(t)
+		m.InstallProgram("journalctl", unreadableJournal+journalctl)
+		for i := range failures {
+			m.Write(fmt.Sprint("/run/systemd/system/unreadable-", i), "", 0o644)
+		}
+		m.unit("rke2-server", crashedState)
+		m.Write(journalFile, pullLimit, 0o644)
+		ctx, report := passDeadlineAt(t, "the image registry limits pulls")
+		if err := AwaitServer(ctx, m.Host, report); kindOf(err) != want {
+			t.Errorf("after %d failures to read the logs: %v, want %s", failures, err, want)
+		}
 	}
 }
 
