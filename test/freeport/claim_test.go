@@ -1,6 +1,7 @@
 package freeport
 
 import (
+	"math/rand/v2"
 	"net"
 	"testing"
 )
@@ -10,7 +11,7 @@ func TestPortOfAnotherProcessIsNotReturned(t *testing.T) {
 	if claimPort(port) {
 		t.Error("a port that is in use was claimed again")
 	}
-	const other = high + 1                            // never returned
+	other := high + 1 + rand.IntN(1_000_000)          // no port that is returned, and each time another one
 	held, err := net.Listen("unix", claimName(other)) //nolint:noctx // at once
 	if err != nil {
 		t.Fatal(err)
