@@ -77,6 +77,12 @@ const lowPort, highPort = 12000, 32000
 func FreeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	var found []string
+	var held []net.Listener
+	defer func() { // once all are found
+		for _, l := range held {
+			l.Close()
+		}
+	}()
 	for range 1000 {
 		if len(found) == n {
 			return found
@@ -85,7 +91,7 @@ func FreeAddresses(t *testing.T, n int) []string {
 		if err != nil {
 			continue
 		}
-		defer listener.Close() // once all are found
+		held = append(held, listener)
 		found = append(found, listener.Addr().String())
 	}
 	t.Fatalf("found %d of %d free ports", len(found), n)
