@@ -73,25 +73,33 @@ func (l *sshFaults) shellCommand(command string) string {
 	return l.startup + "\n" + command
 }
 
-// CutSSH breaks connections to machines of that name in the middle of a command.
+// CutSSH breaks connections to machines of that name in the middle of a command, also those that exist.
 func (c *Cloud) CutSSH(machine string, cut Cut) *Cut {
-	c.changeSSHFaults(machine, func(l *sshFaults) { l.cuts = append(l.cuts, &cut) })
+	l := c.sshFaultsOf(machine)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cuts = append(l.cuts, &cut)
 	return &cut
+}
+
+func (c *Cloud) sshFaultsOf(machine string) *sshFaults {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.defectsOf(machine).lies
 }
 
 // CountCuts returns how often a cut occurred.
 func (c *Cloud) CountCuts(machine string, cut *Cut) int {
-	c.mu.Lock()
-	l := c.defectsOf(machine).lies
-	c.mu.Unlock()
+	l := c.sshFaultsOf(machine)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return cut.hits
 }
 
+// changeSSHFaults cuts existing connections, so that the change counts for all that follows.
 func (c *Cloud) changeSSHFaults(machine string, change func(*sshFaults)) {
+	l := c.sshFaultsOf(machine)
 	c.mu.Lock()
-	l := c.defectsOf(machine).lies
 	m := c.findMachine(machine)
 	c.mu.Unlock()
 	l.mu.Lock()
